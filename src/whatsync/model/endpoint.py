@@ -1,0 +1,95 @@
+"""An endpoint: a customer's URL, the events it wants and how they are delivered to it. Pure data and the question ``wants``."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from whatsync.model import limits
+from whatsync.model.account import SealedSecrets
+
+WILDCARD = "*"
+
+Scalar = str | int | float | bool | None
+
+
+class Ordering(StrEnum):
+    """Whether events about one contact keep their order on the way to this endpoint."""
+
+    NONE = "none"
+    CONTACT = "contact"
+
+
+class Format(StrEnum):
+    """Whose envelope the endpoint gets: ours, or Meta's own."""
+
+    WHATSYNC = "whatsync"
+    META = "meta"
+
+
+class DisabledBy(StrEnum):
+    """Why an endpoint is not enabled."""
+
+    USER = "user"
+    GONE = "gone"
+    FAILING = "failing"
+
+
+class Release(StrEnum):
+    """What to do with held deliveries when an endpoint is enabled."""
+
+    SEND = "send"
+    DROP = "drop"
+    KEEP = "keep"
+
+
+class Why(StrEnum):
+    """Why an endpoint did not get an event; the words ``GET /v1/messages`` uses."""
+
+    NOT_SUBSCRIBED = "not_subscribed"
+    FILTERED = "filtered"
+    DISABLED = "disabled"
+    CREATED_LATER = "created_later"
+
+
+class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """Document kind ``endpoint``. ``headers`` and ``secrets`` are sealed; ``None`` in a policy field means the installation's default."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    created_ms: int
+    updated_ms: int
+    description: str = ""
+    enabled: bool = True
+    disabled_by: DisabledBy | None = None
+    disabled_ms: int | None = None
+    numbers: tuple[str, ...] | None = None
+    filters: dict[str, dict[str, tuple[Scalar, ...]]] = {}
+    headers: dict[str, str] = {}
+    retry_schedule: tuple[float, ...] | None = None
+    timeout_seconds: float | None = None
+    max_in_flight: int | None = None
+    rate_limit_per_second: float | None = None
+    ordering: Ordering = Ordering.NONE
+    ordering_max_wait_seconds: int = limits.ORDERING_MAX_WAIT_SECONDS
+    include_details: bool = False
+    format: Format = Format.WHATSYNC
+    secrets: SealedSecrets | None = None
+    release: Release | None = None
+    """Held deliveries still to be sent or dropped in the background; ``None`` when there is nothing to do."""
+    release_until: int | None = None
+    """Highest delivery row the release reaches: what is held later is not its business."""
+
+
+def subscribes(endpoint: Endpoint, event_type: str, covered_by_wildcard: bool) -> bool:
+    """Say whether the endpoint lists this type, by name or by ``*`` where that covers it."""
+    return event_type in endpoint.events or (covered_by_wildcard and WILDCARD in endpoint.events)
+
+
+def passes_filters(endpoint: Endpoint, event_type: str, number: str | None, field: Callable[[str], Scalar]) -> bool:
+    """Say whether numbers and field filters let the event through. ``field`` reads a scalar of the event's data by name."""
+    if endpoint.numbers is not None and number is not None and number not in endpoint.numbers:
+        return False
+    wanted: Mapping[str, tuple[Scalar, ...]] = endpoint.filters.get(event_type, {})
+    return all(field(name) in values for name, values in wanted.items())

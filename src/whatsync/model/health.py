@@ -1,0 +1,98 @@
+"""How an endpoint is doing: when it counts as failing, when it is disabled, and when that is announced. Pure rules over counted facts."""
+
+from enum import StrEnum
+
+import msgspec
+
+from whatsync.model import limits
+
+
+class Change(StrEnum):
+    """A change of state worth telling the owner, once."""
+
+    FAILING = "endpoint.failing"
+    NOTICE = "endpoint.disable_notice"
+    DISABLED = "endpoint.disabled"
+    RECOVERED = "endpoint.recovered"
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What is remembered since the last success. Tests neither count nor clear."""
+
+    failed_attempts: int = 0
+    failed_deliveries: int = 0
+    """Distinct deliveries among the failed attempts, counted up to what the rule needs."""
+    sample: tuple[int, ...] = ()
+    """The first few distinct deliveries that failed."""
+    failures_in_a_row: int = 0
+    first_failure_ms: int | None = None
+    last_failure_ms: int | None = None
+    last_failure_code: str | None = None
+    last_success_ms: int | None = None
+    announced_failing: bool = False
+    notice_ms: int | None = None
+    """When the coming disabling was announced."""
+
+
+HEALTHY = Health()
+
+
+def after_success(health: Health, now_ms: int) -> tuple[Health, Change | None]:
+    """A success always clears. Returns the change to tell where failing had been announced."""
+    change = Change.RECOVERED if health.announced_failing else None
+    return Health(last_success_ms=now_ms), change
+
+
+def after_failure(health: Health, delivery: int, code: str, now_ms: int) -> Health:
+    """Count one failed attempt of ``delivery``."""
+    sample = health.sample
+    if delivery not in sample and len(sample) < limits.DISABLE_DELIVERIES_MIN:
+        sample = (*sample, delivery)
+    return msgspec.structs.replace(
+        health,
+        failed_attempts=health.failed_attempts + 1,
+        failed_deliveries=len(sample),
+        sample=sample,
+        failures_in_a_row=health.failures_in_a_row + 1,
+        first_failure_ms=now_ms if health.first_failure_ms is None else health.first_failure_ms,
+        last_failure_ms=now_ms,
+        last_failure_code=code,
+    )
+
+
+def change_due(health: Health, now_ms: int) -> Change | None:
+    """Return the change that the rules call for now and that was not announced yet."""
+    if health.first_failure_ms is None or health.last_failure_ms is None:
+        return None
+    failing_ms = health.last_failure_ms - health.first_failure_ms
+    if not health.announced_failing:
+        enough = health.failed_attempts >= limits.FAILING_ATTEMPTS_MIN
+        return Change.FAILING if enough and failing_ms >= limits.FAILING_SECONDS_MIN * 1000 else None
+    disable_at = disable_at_ms(health, now_ms)
+    if disable_at is None:
+        return None
+    if health.notice_ms is not None:
+        return Change.DISABLED if now_ms >= disable_at else None
+    return Change.NOTICE if now_ms >= disable_at - limits.DISABLE_NOTICE_SECONDS * 1000 else None
+
+
+def announced(health: Health, change: Change, now_ms: int) -> Health:
+    """Remember that ``change`` was told."""
+    if change is Change.FAILING:
+        return msgspec.structs.replace(health, announced_failing=True)
+    if change is Change.NOTICE:
+        return msgspec.structs.replace(health, notice_ms=now_ms)
+    return health
+
+
+def disable_at_ms(health: Health, now_ms: int) -> int | None:
+    """When the endpoint will be disabled if nothing succeeds; ``None`` while the rule does not apply."""
+    if health.first_failure_ms is None or health.last_failure_ms is None:
+        return None
+    if health.failed_attempts < limits.DISABLE_ATTEMPTS_MIN or health.failed_deliveries < limits.DISABLE_DELIVERIES_MIN:
+        return None
+    if now_ms - health.last_failure_ms > limits.DISABLE_RECENT_SECONDS * 1000:
+        return None
+    due = health.first_failure_ms + limits.DISABLE_AFTER_SECONDS * 1000
+    # A notice given late moves the disabling, so that a day always lies between the two.
+    return due if health.notice_ms is None else max(due, health.notice_ms + limits.DISABLE_NOTICE_SECONDS * 1000)

@@ -1,0 +1,82 @@
+"""Every limit of the product, in one place, each with its unit in its name. Nothing else lives here."""
+
+# What comes in
+BODY_BYTES_MAX = 100_000
+"""Of a body sent to a customer: the public example's ``express.json()`` answers 413 above 100 kB."""
+REQUEST_BYTES_MAX = 8 * 1024 * 1024
+EVENTS_PER_REQUEST_MAX = 1_000
+DELIVERIES_PER_REQUEST_MAX = 10_000
+JSON_DEPTH_MAX = 64
+EVENT_ID_CHARS_MAX = 128
+IDEMPOTENCY_KEY_CHARS_MAX = 255
+IDEMPOTENCY_DAYS = 8
+"""How long an ``Idempotency-Key`` and, at least, an event id are remembered: Meta repeats for seven days."""
+
+# What goes out
+ANSWER_BODY_BYTES_KEPT = 16 * 1024
+ANSWER_HEADER_BYTES_MAX = 32 * 1024
+CONNECT_TIMEOUT_SECONDS = 5.0
+REQUEST_TIMEOUT_SECONDS = 15.0
+REQUEST_TIMEOUT_SECONDS_MIN = 1.0
+REQUEST_TIMEOUT_SECONDS_MAX = 30.0
+RETRIES_MAX = 50
+RETRY_WAIT_SECONDS_MAX = 7 * 86_400
+RETRY_AFTER_SECONDS_MAX = 86_400
+
+# Endpoints
+IN_FLIGHT_DEFAULT = 20
+IN_FLIGHT_MAX = 500
+RATE_PER_SECOND_MAX = 10_000.0
+FAILURES_IN_A_ROW_TO_SLOW = 5
+"""An endpoint whose last this many attempts failed gets one request at a time until a success."""
+ORDERING_MAX_WAIT_SECONDS = 600
+ORDERING_MAX_WAIT_SECONDS_MAX = 86_400
+URL_CHARS_MAX = 2_048
+DESCRIPTION_CHARS_MAX = 500
+EVENTS_PER_ENDPOINT_MAX = 100
+NUMBERS_PER_ENDPOINT_MAX = 500
+FILTER_VALUES_MAX = 100
+HEADERS_PER_ENDPOINT_MAX = 20
+HEADER_NAME_CHARS_MAX = 64
+HEADER_VALUE_CHARS_MAX = 1_024
+
+# Health of an endpoint
+FAILING_ATTEMPTS_MIN = 3
+FAILING_SECONDS_MIN = 300
+DISABLE_AFTER_SECONDS = 5 * 86_400
+DISABLE_ATTEMPTS_MIN = 20
+DISABLE_DELIVERIES_MIN = 3
+DISABLE_RECENT_SECONDS = 86_400
+DISABLE_NOTICE_SECONDS = 86_400
+
+# Per account, defaults an operator can change
+ACCOUNT_EVENTS_PER_SECOND = 50_000
+ACCOUNT_OPEN_DELIVERIES = 5_000_000
+ACCOUNT_BYTES_PER_SECOND = 64 * 1024 * 1024
+ACCOUNT_ENDPOINTS = 10_000
+ACCOUNT_EVENT_TYPES = 1_000
+ACCOUNT_KEYS = 1_000
+
+# Memory
+LANE_DELIVERIES_MAX = 1_000
+"""Deliveries one endpoint may have in memory; what comes beyond waits in the store."""
+LANES_BYTES_MAX = 64 * 1024 * 1024
+"""Bodies all lanes together may hold in memory."""
+LANES_DELIVERIES_MAX = 20_000
+OUTCOMES_UNRECORDED_MAX = 5_000
+"""Finished attempts waiting for their commit; above it no new attempt starts."""
+
+# Reading
+PAGE_ITEMS_DEFAULT = 50
+PAGE_ITEMS_MAX = 200
+PAGE_ROWS_EXAMINED_MAX = 5_000
+"""Rows one page of a list may look at; the answer says how far it searched."""
+FEED_WAIT_SECONDS_MAX = 30
+EXPORT_PAGE_ITEMS = 500
+
+# Keeping
+RETENTION_DAYS = 30
+RETENTION_DAYS_MAX = 3_650
+SECRET_OVERLAP_SECONDS = 86_400
+SECRET_OVERLAP_SECONDS_MAX = 30 * 86_400
+FREE_DISK_BYTES_MIN = 512 * 1024 * 1024

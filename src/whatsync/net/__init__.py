@@ -1,0 +1,1 @@
+"""Adapters to the network and the operating system: sender, address guard, resolver, clock, randomness."""

@@ -1,0 +1,182 @@
+"""What the API and the pages ask of a store's reading side. Every question examines a bounded number of rows and never counts a table."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from whatsync.model.delivery import State
+from whatsync.ports.store import AttemptRow, Document, EventRow, Origin
+
+
+class DeliveryQuery(msgspec.Struct, frozen=True):
+    """Filters of the delivery history, all joined by *and*. ``before`` is the keyset cursor: rows below it, newest first."""
+
+    account: int
+    endpoint: int | None = None
+    type: str | None = None
+    number: str | None = None
+    states: tuple[State, ...] = ()
+    code: str | None = None
+    test: bool | None = None
+    event: int | None = None
+    events: tuple[int, ...] | None = None
+    """Only deliveries of these events (what a search by key found)."""
+    text: str | None = None
+    """Words that must stand in the event's body, compared without case (ASCII)."""
+    since_ms: int | None = None
+    until_ms: int | None = None
+    before: int | None = None
+    limit: int = 50
+    ascending: bool = False
+    """Oldest first, with ``before`` meaning *above*; for exports and jobs."""
+
+
+class DeliveryView(msgspec.Struct, frozen=True):
+    """A delivery as the history shows it."""
+
+    id: int
+    event: int
+    event_id: str
+    type: str
+    account: int
+    endpoint: int
+    state: State
+    attempts: int
+    origin: Origin
+    created_ms: int
+    due_ms: int | None
+    in_flight: bool
+    finished_ms: int | None
+    status: int | None
+    code: str | None
+    duration_us: int | None
+    number: str | None
+    reason: str | None
+    """Why it was cancelled or held, where something other than an attempt ended it."""
+    ordered: bool
+
+
+class DeliveryPage(msgspec.Struct, frozen=True):
+    """One page. ``next`` is the next page's ``before``; ``searched_to_ms`` how far back the search has looked when it stopped for its bound."""
+
+    items: tuple[DeliveryView, ...]
+    next: int | None
+    searched_to_ms: int | None
+
+
+class EventQuery(msgspec.Struct, frozen=True):
+    """Filters of the list of events."""
+
+    account: int
+    type: str | None = None
+    number: str | None = None
+    matched: bool | None = None
+    """Whether it had at least one delivery when it was accepted."""
+    seqs: tuple[int, ...] | None = None
+    text: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    before: int | None = None
+    limit: int = 50
+    ascending: bool = False
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """One page of events."""
+
+    items: tuple[EventRow, ...]
+    next: int | None
+    searched_to_ms: int | None
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """An attempt as it is read back; ``late`` where its claim no longer held."""
+
+    row: AttemptRow
+    late: bool
+    version: str
+    """WhatsSync's version that made the request, for ``User-Agent``."""
+
+
+class RollupRow(msgspec.Struct, frozen=True):
+    """How many attempts of one endpoint ended one way within one minute (or, folded, one hour), in one latency bucket.
+
+    ``endpoint`` 0 and outcome ``accepted`` count events. Bucket ``b`` holds attempts of less than ``2**b`` milliseconds (and not in ``b-1``).
+    """
+
+    start_ms: int
+    endpoint: int
+    outcome: str
+    bucket: int
+    count: int
+
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """One entry of the audit log."""
+
+    id: int
+    at_ms: int
+    actor: str
+    action: str
+    subject: str
+    before: bytes | None
+    after: bytes | None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Deliveries of an endpoint that wait or are held, counted up to ``ceiling``."""
+
+    waiting: int
+    held: int
+    ceiling: int
+    oldest_due_ms: int | None
+
+
+class History(Protocol):
+    """The reading side. Reads see everything acknowledged before the call; none holds a read transaction over a second."""
+
+    async def deliveries(self, query: DeliveryQuery) -> DeliveryPage:
+        """List deliveries."""
+
+    async def delivery(self, account: int, delivery: int) -> DeliveryView | None:
+        """Read one."""
+
+    async def attempts(self, account: int, delivery: int) -> tuple[Exchange, ...]:
+        """Read the attempts of one delivery, first to last."""
+
+    async def waiting_for(self, account: int, delivery: int) -> int | None:
+        """For an ordered delivery that waits: the earlier open delivery about the same contact."""
+
+    async def events(self, query: EventQuery) -> EventPage:
+        """List events."""
+
+    async def event(self, account: int, event_id: str) -> EventRow | None:
+        """Read one event by its public id."""
+
+    async def event_by_seq(self, account: int, seq: int) -> EventRow | None:
+        """Read one event by its row."""
+
+    async def find(self, account: int, keys: Sequence[str], limit: int) -> tuple[EventRow, ...]:
+        """Find events by any of the words they can be found by (``id:…`` included), newest first."""
+
+    async def feed(self, account: int, after: int, types: tuple[str, ...], limit: int) -> tuple[tuple[EventRow, ...], int]:
+        """Events after a cursor in an order that never skips one, tests left out, and the cursor to go on from."""
+
+    async def feed_bounds(self, account: int) -> tuple[int, int]:
+        """The oldest cursor that still skips nothing, and the newest."""
+
+    async def missing(self, account: int, endpoint: int, types: tuple[str, ...], since_ms: int, until_ms: int, after: int, limit: int) -> tuple[tuple[EventRow, ...], int | None]:
+        """Events of these types, oldest first, that have no delivery to this endpoint; and where to go on, ``None`` at the end."""
+
+    async def counts(self, endpoint: int) -> Counts:
+        """Count what waits for an endpoint, up to a ceiling."""
+
+    async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
+        """Read the rollups of an account or one of its endpoints."""
+
+    async def document_version(self, kind: str, row: int, version: int) -> Document | None:
+        """Read an old version of a document (endpoints keep theirs as long as attempts may point to them)."""
+
+    async def audit(self, account: int, before: int | None, limit: int) -> tuple[AuditRow, ...]:
+        """Read the audit log, newest first."""

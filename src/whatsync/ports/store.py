@@ -1,0 +1,386 @@
+"""What the engine asks of a store that keeps events, deliveries and configuration. Every verb is one durable transaction.
+
+An adapter may join many calls into one commit, but answers none of them before that commit is safe on disk.
+A call that raises ``StoreUnavailable`` has written nothing; a commit whose fate is unknown is replayed by the adapter before anyone is answered.
+"""
+
+from asyncio import Future
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+from whatsync.model.delivery import Happening, State
+from whatsync.model.health import Health
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - a state, not a mistake
+    """The store can't take writes now (disk full or failing, shutting down). ``reason`` is a plain sentence for operators."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class StoreRefused(Exception):  # noqa: N818
+    """The store can't be opened as it is: locked by another server, corrupt, from a newer version. ``reason`` says what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Origin(IntEnum):
+    """Why a delivery exists."""
+
+    EVENT = 0
+    RESEND = 1
+    RECOVER = 2
+    TEST = 3
+
+
+class EventRow(msgspec.Struct, frozen=True, gc=False):
+    """One event as stored. ``seq`` is its 63-bit row sequence, whose upper bits are the accepting time in milliseconds."""
+
+    seq: int
+    account: int
+    id: str
+    type: str
+    body: bytes
+    """The canonical envelope without details."""
+    details: bytes | None = None
+    number: str | None = None
+    """``phoneNumberId`` of the business number, where there is one."""
+    contact: str | None = None
+    """Whom it is about: the ordering key."""
+    keys: tuple[str, ...] = ()
+    """Further words it can be found by, each ``kind:value`` (``message:msg_…``, ``phone:+…``, ``contact:…``, ``wamid:…``)."""
+    test: bool = False
+    deliveries: int = 0
+    """How many deliveries were made when it was accepted; filled in by the store on reading."""
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
+    """A new delivery. Handed over in memory (``claimed``, with claim number 1) or left waiting in the store until ``due_ms``."""
+
+    id: int
+    event: int
+    account: int
+    endpoint: int
+    type: str
+    claimed: bool
+    due_ms: int
+    number: str | None = None
+    contact: str | None = None
+    """Set for endpoints with ordering only. Then the store itself decides when it is due: at once where no earlier
+    delivery to this endpoint about this contact is open, else when the one before has waited ``contact_wait_ms`` since
+    it was made; the end of the one before brings it forward."""
+    contact_wait_ms: int = 0
+    origin: Origin = Origin.EVENT
+
+
+class Idempotency(msgspec.Struct, frozen=True, gc=False):
+    """An ``Idempotency-Key`` and a fingerprint of the request it came with."""
+
+    key: str
+    fingerprint: bytes
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """Events and their deliveries, all or nothing. A resend brings deliveries of events that are already stored."""
+
+    account: int
+    version: int
+    """Version of the account's configuration that the routing is based on."""
+    events: tuple[EventRow, ...]
+    deliveries: tuple[DeliveryRow, ...]
+    idempotency: Idempotency | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Everything in the admission is on disk."""
+
+
+class Duplicates(msgspec.Struct, frozen=True):
+    """Nothing was written: some ids exist already. ``existing`` has the stored row at each position, or ``None``."""
+
+    existing: tuple[EventRow | None, ...]
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """Nothing was written: the ``Idempotency-Key`` was used before, for these events."""
+
+    fingerprint: bytes
+    events: tuple[EventRow, ...]
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """Nothing was written: the account's configuration has moved on to ``version``; route again."""
+
+    version: int
+
+
+AcceptResult = Accepted | Duplicates | Replayed | Stale
+
+
+class Claimed(msgspec.Struct, frozen=True, gc=False):
+    """A delivery that is ours to attempt."""
+
+    id: int
+    claim: int
+    attempts: int
+    """Attempts made so far."""
+    state: State
+    event: EventRow
+    contact: str | None = None
+    origin: Origin = Origin.EVENT
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What ``claim`` found. ``next_due_ms`` is when the endpoint's next unclaimed delivery is due, ``None`` where none waits."""
+
+    items: tuple[Claimed, ...]
+    next_due_ms: int | None
+
+
+class AttemptRow(msgspec.Struct, frozen=True, gc=False):
+    """One HTTP request that was made (or could not be made), and what it led to. Times in microseconds where they end in ``_us``."""
+
+    delivery: int
+    claim: int
+    number: int
+    account: int
+    endpoint: int
+    started_ms: int
+    finished_ms: int
+    state: State
+    """What the delivery becomes if the claim still holds."""
+    due_ms: int | None
+    status: int | None
+    code: str | None
+    detail: str | None = None
+    address: str | None = None
+    reused: bool = False
+    dns_us: int | None = None
+    connect_us: int | None = None
+    tls_us: int | None = None
+    first_byte_us: int | None = None
+    total_us: int = 0
+    endpoint_version: int = 0
+    """Version of the endpoint's document that was used: URL and headers as sent are read back from it."""
+    signed_s: int = 0
+    signatures: bytes = b""
+    """The 32-byte HMACs as sent, one after the other: first the one of ``X-WhatsSync-Signature``, then those of ``webhook-signature``."""
+    run: int = 0
+    answer_headers: bytes = b""
+    answer_body: bytes = b""
+    truncated: bool = False
+    test: bool = False
+    ordered: bool = False
+    """The delivery has a contact: its end brings the next one about that contact forward."""
+
+
+class HealthRow(msgspec.Struct, frozen=True):
+    """An endpoint's health, kept with the outcomes that changed it."""
+
+    endpoint: int
+    health: Health
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """What ``record`` did. ``stale`` has the deliveries whose claim no longer held; ``forwarded`` endpoints have an ordered delivery newly due."""
+
+    stale: tuple[int, ...] = ()
+    forwarded: tuple[int, ...] = ()
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """Changes of state without an attempt: for named deliveries of one account, or for up to ``limit`` deliveries of one endpoint.
+
+    Follows ``model.delivery.TRANSITIONS``; what it refuses is left as it is. A delivery in flight can be ended too:
+    its claim is taken away. ``RETRY`` leaves claimed ones alone. Deliveries that become or stay waiting are due at ``due_ms``.
+    """
+
+    account: int
+    happening: Happening
+    due_ms: int
+    deliveries: tuple[int, ...] = ()
+    endpoint: int | None = None
+    until: int | None = None
+    """With ``endpoint``: only deliveries up to this row."""
+    limit: int = 500
+    reason: str | None = None
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """One delivery that a settlement looked at; ``after`` equals ``before`` where nothing changed."""
+
+    id: int
+    endpoint: int
+    before: State
+    after: State
+    in_flight: bool
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A record of the configuration (account, endpoint, key, event type, job, …) as stored.
+
+    ``row`` is a small number that never changes and is never used again; ``version`` rises with each change of this document.
+    """
+
+    kind: str
+    id: str
+    row: int
+    account: int
+    """Row of the account it belongs to; 0 for the installation's own."""
+    version: int
+    body: bytes
+
+
+class Put(msgspec.Struct, frozen=True):
+    """Write a document. ``expected_version``: 0 = must not exist yet, ``None`` = whatever is there."""
+
+    kind: str
+    id: str
+    account: int
+    body: bytes
+    expected_version: int | None = None
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Remove a document. History that points to its row keeps the row number; old versions of endpoints stay readable."""
+
+    kind: str
+    id: str
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """Who changed what, with secrets masked. ``before`` and ``after`` are JSON or ``None``."""
+
+    account: int
+    at_ms: int
+    actor: str
+    action: str
+    subject: str
+    before: bytes | None = None
+    after: bytes | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One transaction over configuration and, where they belong together, admissions and settlements."""
+
+    account: int
+    """Whose configuration version rises."""
+    puts: tuple[Put, ...] = ()
+    deletes: tuple[Delete, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    admissions: tuple[Admission, ...] = ()
+    """Written only where their events are new; an event id that exists is passed over together with its deliveries."""
+    settlements: tuple[Settlement, ...] = ()
+    routing: bool = True
+    """False for documents that do not take part in routing (jobs): the account's version stays."""
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """The change is on disk."""
+
+    version: int
+    documents: tuple[Document, ...]
+    settled: tuple[Settled, ...] = ()
+
+
+class ChangeConflict(msgspec.Struct, frozen=True):
+    """Nothing was written: a document had another version than expected (or existed already)."""
+
+    kind: str
+    id: str
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What waits for one endpoint at start-up, after all claims of earlier runs were taken back."""
+
+    endpoint: int
+    account: int
+    waiting: int
+    """Pending and retrying."""
+    held: int
+    next_due_ms: int | None
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """What a store knows when it opens."""
+
+    run: int
+    """Number of this run of the server; attempts carry it."""
+    floor: int
+    """Highest row sequence in use: new ones begin above it."""
+    documents: tuple[Document, ...]
+    versions: dict[int, int]
+    """Configuration version of each account row."""
+    backlog: tuple[Backlog, ...]
+    health: tuple[HealthRow, ...]
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """What one step of retention did. ``cursor`` is where to go on, ``None`` at the end."""
+
+    removed: int
+    cancelled: int
+    cursor: int | None
+
+
+class StoreState(msgspec.Struct, frozen=True):
+    """For ``/readyz`` and the metrics."""
+
+    writable: bool
+    reason: str | None
+    commits: int
+    operations: int
+    """Calls that those commits carried; their ratio is the mean size of a group commit."""
+    queued: int
+    wal_bytes: int
+    free_bytes: int
+    last_commit_seconds: float
+
+
+class Store(Protocol):
+    """The writing side. All times are arguments; nothing here reads a clock."""
+
+    async def open(self, now_ms: int, version: str) -> Opened:
+        """Open, migrate, take back the claims of earlier runs. Raises StoreRefused."""
+
+    async def close(self) -> None:
+        """Write what waits, then let go of the files."""
+
+    def accept(self, admission: Admission) -> "Future[AcceptResult]":
+        """Write events and deliveries. Decided by unique keys, never by read-then-write outside the transaction."""
+
+    def record(self, attempts: Sequence[AttemptRow], health: Sequence[HealthRow] = ()) -> "Future[Recorded]":
+        """Write attempts and the states they lead to, guarded by claim; count them in the rollups."""
+
+    async def claim(self, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Claims:
+        """Take up to ``limit`` unclaimed waiting deliveries of one endpoint that are due, by due time, then row.
+        ``early`` takes those in ``retrying`` whatever their due time, oldest row first."""
+
+    async def give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
+        """Give up claims ``(delivery, claim)`` that were not attempted: they wait in the store again, due at ``due_ms``."""
+
+    async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
+        """Change states without an attempt. Fewer than ``limit`` results mean that an endpoint has no more."""
+
+    async def change(self, change: Change) -> Changed | ChangeConflict:
+        """Change configuration. After it is answered, no admission routed with the older version is accepted."""
+
+    async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
+        """Remove up to ``limit`` events made before ``before_ms`` with everything that hangs on them, unless a delivery is
+        pending or retrying; held ones end as cancelled (reason ``retention``) first. Expired keys, rollups and audit go too."""
+
+    async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
+        """Replace one event's body by ``body``, drop its details, contact, further keys, and the answers kept with its deliveries' attempts."""
+
+    async def backup(self, path: str) -> None:
+        """Write a consistent copy while running."""
+
+    def state(self) -> StoreState:
+        """Cheap facts for health checks."""

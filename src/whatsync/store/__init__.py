@@ -1,0 +1,1 @@
+"""Adapters to disk. All of them pass the same conformance suite."""
