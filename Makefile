@@ -4,13 +4,18 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+WORKERS ?= 3
 SEED ?=
+COMPILE := $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate --quiet
 RUNTIME_STAMP := $(VENV)/.runtime-installed
 PACKAGE_STAMP := $(VENV)/.package-installed
 DEV_STAMP := $(VENV)/.dev-installed
+NODE_STAMP := $(VENV)/.node-installed
+RECEIVERS_STAMP := $(VENV)/.receivers-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup
+.PHONY: help run setup setup-dev test check bench sim lock format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +23,41 @@ help: ## list these commands
 run: setup ## set up what is missing, then start the server
 	$(BIN)/whatsync serve
 
-setup: $(PACKAGE_STAMP) ## make .venv with everything the server needs (.venv/bin/whatsync)
+setup: $(PACKAGE_STAMP) ## make .venv with all that the server needs (.venv/bin/whatsync)
+
+setup-dev: $(DEV_STAMP) $(RECEIVERS_STAMP) ## besides, all that tests and checks need
+	@bash packaging/debian.sh php=php-cli
+
+test: setup-dev ## run every test (WORKERS=3 at once, PYTEST_ARGS=... for pytest)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 --durations 15 $(PYTEST_ARGS)
+
+check: $(DEV_STAMP) ## formatting, lint rules, strict types and the house's own rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/tidy
+
+format: $(DEV_STAMP) ## format the code and repair what ruff can repair itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure this machine: events accepted and delivered per second (BENCH_ARGS=...)
+	$(BIN)/whatsync bench $(BENCH_ARGS)
+
+sim: $(DEV_STAMP) ## replay one simulated world, SEED=number (without it: all of the seeds)
+	$(BIN)/pytest -q tests/sim $(if $(SEED),--sim-seed $(SEED) -x)
+
+lock: $(DEV_STAMP) ## resolve the newest allowed versions anew into the lock files
+	$(COMPILE) pyproject.toml --extra telemetry --output-file requirements.lock
+	$(COMPILE) --group build --constraint requirements.lock --output-file requirements-build.lock
+	$(COMPILE) pyproject.toml --extra telemetry --group dev --constraint requirements.lock \
+		--constraint requirements-build.lock --output-file requirements-dev.lock
+	$(COMPILE) --group node --output-file requirements-node.lock
+	cd tests/receivers && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only --no-audit --no-fund
+
+clean: ## remove .venv and everything else that was made here (never a data folder)
+	rm -rf $(VENV) dist build tests/receivers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@bash packaging/venv.sh $(VENV) $(PYTHON)
@@ -35,4 +74,13 @@ $(PACKAGE_STAMP): pyproject.toml $(RUNTIME_STAMP)
 $(DEV_STAMP): requirements-dev.lock $(PACKAGE_STAMP)
 	@echo "Installing the locked development packages into $(VENV) ..."
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(NODE_STAMP): requirements-node.lock packaging/node.sh | $(BIN)/python
+	@bash packaging/node.sh $(VENV)
+	@touch $@
+
+$(RECEIVERS_STAMP): tests/receivers/package.json tests/receivers/package-lock.json tests/receivers/.npmrc $(NODE_STAMP)
+	@echo "Installing the receivers' locked packages ..."
+	@cd tests/receivers && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@

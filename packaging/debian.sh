@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs Debian packages for programs that are missing, when it may; otherwise says exactly what to type.
+# Usage: debian.sh PROGRAM=PACKAGE ...     for example: debian.sh php=php-cli make=make
+set -euo pipefail
+
+missing=()
+for pair in "$@"; do
+    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Missing here, and needed for the tests: ${missing[*]}. On Debian or Ubuntu type:" >&2
+    echo "    sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+
+echo "Installing ${missing[*]} with apt-get ..."
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
