@@ -31,6 +31,8 @@ FAILURES_IN_A_ROW_TO_SLOW = 5
 """An endpoint whose last this many attempts failed gets one request at a time until a success."""
 ORDERING_MAX_WAIT_SECONDS = 600
 ORDERING_MAX_WAIT_SECONDS_MAX = 86_400
+FAILURES_IN_A_ROW_TO_RECOVER = 3
+"""From this many on, a success means that the endpoint was down and is back: its waiting retries come forward."""
 URL_CHARS_MAX = 2_048
 DESCRIPTION_CHARS_MAX = 500
 EVENTS_PER_ENDPOINT_MAX = 100
@@ -60,9 +62,13 @@ ACCOUNT_KEYS = 1_000
 # Memory
 LANE_DELIVERIES_MAX = 1_000
 """Deliveries one endpoint may have in memory; what comes beyond waits in the store."""
+LANE_DELIVERIES_FAILING = 20
+"""The same for an endpoint whose last attempts all failed."""
 LANES_BYTES_MAX = 64 * 1024 * 1024
 """Bodies all lanes together may hold in memory."""
 LANES_DELIVERIES_MAX = 20_000
+CLAIM_DELIVERIES_MAX = 100
+"""Deliveries an endpoint takes from the store at a time."""
 OUTCOMES_UNRECORDED_MAX = 5_000
 """Finished attempts waiting for their commit; above it no new attempt starts."""
 

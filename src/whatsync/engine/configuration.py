@@ -1,0 +1,47 @@
+"""The one way to change configuration: durable first, then the copy in memory, then everybody who must know.
+
+Services build the change; this file carries it out. Knows no HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from whatsync.engine.directory import ENDPOINT, Directory
+from whatsync.model.errors import Conflict, Unavailable
+from whatsync.ports.store import Change, ChangeConflict, Changed, Store, StoreUnavailable
+
+
+class Configuration:
+    """Carries out changes one at a time per server, in the order they were asked for."""
+
+    def __init__(self, directory: Directory, store: Store) -> None:
+        self._directory = directory
+        self._store = store
+        self._turn = asyncio.Lock()
+        self.on_endpoint: list[Callable[[int], None]] = []
+        """Called with the row of each endpoint that was made, changed or deleted."""
+
+    async def change(self, change: Change) -> Changed:
+        """Write ``change`` and take it over.
+
+        Raises Conflict where somebody else changed a document meanwhile, Unavailable where the store can't write.
+        """
+        async with self._turn:
+            rows = [running.row for kind, id_ in ((d.kind, d.id) for d in change.deletes) if kind == ENDPOINT and (running := self._directory.endpoints_by_id.get(id_))]
+            # Shielded: a caller that goes away must not leave the copy in memory behind what is on disk.
+            changed = await asyncio.shield(asyncio.ensure_future(self._carry_out(change)))
+            rows += [document.row for document in changed.documents if document.kind == ENDPOINT]
+        for row in rows:
+            for listener in self.on_endpoint:
+                listener(row)
+        return changed
+
+    async def _carry_out(self, change: Change) -> Changed:
+        try:
+            result = await self._store.change(change)
+        except StoreUnavailable as problem:
+            raise Unavailable("store_unavailable", problem.reason) from None
+        if isinstance(result, ChangeConflict):
+            raise Conflict("changed_meanwhile", f"the {result.kind} {result.id} was changed or exists already; read it and try again")
+        self._directory.apply(change.account, result, [(gone.kind, gone.id) for gone in change.deletes])
+        return result

@@ -1,0 +1,241 @@
+"""The configuration in memory: accounts, endpoints and keys as the hot path needs them, with routes worked out once.
+
+A cached copy of the store's documents, always complete up to each account's version. Knows the store's data, not the store.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from whatsync.model import endpoint as endpoints
+from whatsync.model.account import Account, ApiKey, Job, OwnType, SealedSecrets
+from whatsync.model.catalogue import covered_by_wildcard
+from whatsync.model.endpoint import Endpoint
+from whatsync.model.request import fixed_head
+from whatsync.model.secret import SecretSet
+from whatsync.model.signature import Signer
+from whatsync.model.url import Target, parse_url
+from whatsync.ports.store import Changed, Document, Opened
+from whatsync.ports.vault import Vault
+
+Record = TypeVar("Record")
+
+ACCOUNT = "account"
+ENDPOINT = "endpoint"
+KEY = "key"
+EVENT_TYPE = "event_type"
+JOB = "job"
+
+
+class RunningEndpoint:
+    """An endpoint ready to be sent to: parsed URL, opened headers and secrets, and the part of each request that never changes."""
+
+    __slots__ = ("account", "document", "endpoint", "head", "headers", "keyring", "row", "target")
+
+    def __init__(self, document: Document, endpoint: Endpoint, account: "RunningAccount", vault: Vault) -> None:
+        self.document = document
+        self.row = document.row
+        self.endpoint = endpoint
+        self.account = account
+        target = parse_url(endpoint.url)
+        if not isinstance(target, Target):
+            raise ValueError(f"endpoint {endpoint.id} is stored with an unusable URL")
+        self.target = target
+        self.headers = {name: vault.unseal(value) for name, value in endpoint.headers.items()}
+        self.head = fixed_head(self.target, self.headers)
+        self.keyring = Keyring(open_secrets(endpoint.secrets, vault)) if endpoint.secrets is not None else None
+
+    @property
+    def version(self) -> int:
+        """Version of the document, recorded with each attempt."""
+        return self.document.version
+
+    def signer(self, now_ms: int) -> Signer:
+        """The secrets to sign with now: the endpoint's own, else the account's."""
+        return (self.keyring or self.account.keyring).signer(now_ms)
+
+
+class Keyring:
+    """A secret set and the signer made of it, remade when a switch or an overlap ends."""
+
+    __slots__ = ("_from_ms", "_signer", "_until_ms", "secrets")
+
+    def __init__(self, secrets: SecretSet) -> None:
+        self.secrets = secrets
+        self._from_ms = 0
+        self._until_ms = -1
+        self._signer: Signer | None = None
+
+    def signer(self, now_ms: int) -> Signer:
+        """The signer valid at ``now_ms``."""
+        if self._signer is None or not self._from_ms <= now_ms < self._until_ms:
+            primary, valid = self.secrets.signing_secrets(now_ms)
+            self._signer = Signer(primary, valid)
+            self._from_ms = now_ms
+            # Boundaries lie whole milliseconds apart; looking again within a second bounds any clock trouble too.
+            self._until_ms = now_ms + 1000
+        return self._signer
+
+
+class RunningAccount:
+    """An account with its endpoints and the routes between its event types and them."""
+
+    __slots__ = ("account", "document", "endpoints", "keyring", "own_types", "routes", "row", "version")
+
+    def __init__(self, document: Document, account: Account, vault: Vault) -> None:
+        self.row = document.row
+        self.version = 0
+        self.endpoints: dict[int, RunningEndpoint] = {}
+        self.own_types: dict[str, OwnType] = {}
+        self.routes: dict[str, tuple[RunningEndpoint, ...]] = {}
+        self.update(document, account, vault)
+
+    def update(self, document: Document, account: Account, vault: Vault) -> None:
+        """Take over a newer version of the account's own document."""
+        self.document = document
+        self.account = account
+        self.keyring = Keyring(open_secrets(account.secrets, vault))
+
+    def route(self, event_type: str) -> tuple[RunningEndpoint, ...]:
+        """Endpoints that are enabled and subscribe to a type; filters are not applied yet."""
+        found = self.routes.get(event_type)
+        if found is None:
+            wildcard = covered_by_wildcard(event_type)
+            found = tuple(
+                running
+                for running in self.endpoints.values()
+                if running.endpoint.enabled and endpoints.subscribes(running.endpoint, event_type, wildcard)
+            )
+            self.routes[event_type] = found
+        return found
+
+
+class Directory:
+    """All accounts, endpoints, keys and jobs, by row and by id."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self.accounts: dict[int, RunningAccount] = {}
+        self.accounts_by_id: dict[str, RunningAccount] = {}
+        self.endpoints: dict[int, RunningEndpoint] = {}
+        self.endpoints_by_id: dict[str, RunningEndpoint] = {}
+        self.keys: dict[str, tuple[Document, ApiKey]] = {}
+        self.jobs: dict[str, tuple[Document, Job]] = {}
+        self._keys_by_hash: dict[str, str] = {}
+        self._others: dict[tuple[str, str], Document] = {}
+        self.generation = 0
+        """Rises with every change; caches of authenticated keys compare it."""
+
+    def load(self, opened: Opened) -> None:
+        """Fill from what the store knew when it opened; accounts come before what belongs to them."""
+        order = {ACCOUNT: 0}
+        for document in sorted(opened.documents, key=lambda document: (order.get(document.kind, 1), document.row)):
+            self._put(document)
+        for row, version in opened.versions.items():
+            if row in self.accounts:
+                self.accounts[row].version = version
+
+    def apply(self, account: int, changed: Changed, deleted: Iterable[tuple[str, str]] = ()) -> None:
+        """Take over a change that is on disk."""
+        for document in changed.documents:
+            self._put(document)
+        for kind, document_id in deleted:
+            self._delete(kind, document_id)
+        running = self.accounts.get(account)
+        if running is not None:
+            running.version = max(running.version, changed.version)
+            running.routes.clear()
+        self.generation += 1
+
+    def key(self, secret: str) -> ApiKey | None:
+        """Find a key by the secret its owner presents. Revoked and expired ones are found too."""
+        key_id = self._keys_by_hash.get(hashlib.sha256(secret.encode()).hexdigest())
+        return None if key_id is None else self.keys[key_id][1]
+
+    def document(self, kind: str, document_id: str) -> Document | None:
+        """A document of a kind this directory keeps no special copy of."""
+        return self._others.get((kind, document_id))
+
+    def documents(self, kind: str) -> list[Document]:
+        """All documents of such a kind."""
+        return [document for (held, _), document in self._others.items() if held == kind]
+
+    def _put(self, document: Document) -> None:
+        if document.kind == ACCOUNT:
+            self._put_account(document)
+        elif document.kind == ENDPOINT:
+            self._put_endpoint(document)
+        elif document.kind == KEY:
+            key = decode(document, ApiKey)
+            self.keys[document.id] = (document, key)
+            self._keys_by_hash[key.hash] = document.id
+        elif document.kind == JOB:
+            self.jobs[document.id] = (document, decode(document, Job))
+        elif document.kind == EVENT_TYPE:
+            own = decode(document, OwnType)
+            self.accounts[document.account].own_types[own.name] = own
+            self._others[document.kind, document.id] = document
+        else:
+            self._others[document.kind, document.id] = document
+
+    def _put_account(self, document: Document) -> None:
+        account = decode(document, Account)
+        running = self.accounts.get(document.row)
+        if running is None:
+            running = RunningAccount(document, account, self._vault)
+            self.accounts[document.row] = self.accounts_by_id[account.id] = running
+        else:
+            running.update(document, account, self._vault)
+
+    def _put_endpoint(self, document: Document) -> None:
+        account = self.accounts[document.account]
+        running = RunningEndpoint(document, decode(document, Endpoint), account, self._vault)
+        account.endpoints[document.row] = running
+        account.routes.clear()
+        self.endpoints[document.row] = self.endpoints_by_id[document.id] = running
+
+    def _delete(self, kind: str, document_id: str) -> None:
+        if kind == ENDPOINT:
+            running = self.endpoints_by_id.pop(document_id)
+            del self.endpoints[running.row]
+            del running.account.endpoints[running.row]
+        elif kind == KEY:
+            _, key = self.keys.pop(document_id)
+            del self._keys_by_hash[key.hash]
+        elif kind == JOB:
+            self.jobs.pop(document_id, None)
+        elif kind == ACCOUNT:
+            running_account = self.accounts_by_id.pop(document_id)
+            del self.accounts[running_account.row]
+        else:
+            document = self._others.pop((kind, document_id))
+            if kind == EVENT_TYPE:
+                self.accounts[document.account].own_types.pop(document_id.partition(":")[2], None)
+
+
+def decode(document: Document, record: type[Record]) -> Record:
+    """Read a document's body as the record it holds."""
+    return msgspec.json.decode(document.body, type=record)
+
+
+def open_secrets(sealed: SealedSecrets, vault: Vault) -> SecretSet:
+    """Unseal a set of signing secrets."""
+    return SecretSet(
+        current=vault.unseal(sealed.current),
+        previous=None if sealed.previous is None else vault.unseal(sealed.previous),
+        switch_at_ms=sealed.switch_at_ms,
+        overlap_until_ms=sealed.overlap_until_ms,
+    )
+
+
+def seal_secrets(secrets: SecretSet, vault: Vault, rotated_ms: int | None) -> SealedSecrets:
+    """Seal a set of signing secrets for its document."""
+    return SealedSecrets(
+        current=vault.seal(secrets.current),
+        previous=None if secrets.previous is None else vault.seal(secrets.previous),
+        switch_at_ms=secrets.switch_at_ms,
+        overlap_until_ms=secrets.overlap_until_ms,
+        rotated_ms=rotated_ms,
+    )

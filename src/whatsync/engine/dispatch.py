@@ -1,0 +1,357 @@
+"""Moves deliveries: from the accepting door or the store into lanes, from lanes to attempts, from attempts to the record.
+
+Sleeps until the next delivery is due or somebody wakes it. Knows model and ports; HTTP and SQL stay behind those.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+
+from whatsync.engine.attempt import Attempter, Outcome
+from whatsync.engine.directory import Directory, RunningEndpoint
+from whatsync.engine.lanes import Budget, Lane
+from whatsync.engine.recorder import Recorder
+from whatsync.engine.watch import Watch
+from whatsync.model import limits
+from whatsync.model.delivery import State
+from whatsync.model.health import Health
+from whatsync.model.outcome import Kind
+from whatsync.ports.clock import Clock
+from whatsync.ports.store import Backlog, Claimed, HealthRow, Store, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+_SLEEP_SECONDS_MAX = 15.0
+"""Bounds how late a forward jump of the wall clock is noticed."""
+_CLAIM_PAUSE_SECONDS = 1.0
+
+
+class Dispatcher:
+    """All lanes, the heap of due times, and the workers that make attempts."""
+
+    def __init__(
+        self, directory: Directory, store: Store, attempter: Attempter, clock: Clock, watch: Watch, observe: Callable[[Outcome, RunningEndpoint], None]
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._attempter = attempter
+        self._clock = clock
+        self._watch = watch
+        self._observe = observe
+        self.recorder = Recorder(store, clock, self.wake, self._reopen)
+        self.budget = Budget()
+        self.lanes: dict[int, Lane] = {}
+        self._health: dict[int, HealthRow] = {}
+        self._due: list[tuple[int, int]] = []
+        self._wakeup = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.in_flight = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    # Start and stop
+
+    def load(self, backlog: Sequence[Backlog], health: Sequence[HealthRow]) -> None:
+        """Take over what waited and how endpoints fared when the store was opened."""
+        self._health = {row.endpoint: row for row in health}
+        for row in health:
+            if row.endpoint in self._directory.endpoints:
+                self.lane(self._directory.endpoints[row.endpoint])
+        for waiting in backlog:
+            running = self._directory.endpoints.get(waiting.endpoint)
+            if running is not None and waiting.waiting:
+                lane = self.lane(running)
+                if waiting.next_due_ms is not None and waiting.next_due_ms <= self._clock.now_ms():
+                    lane.direct = False
+                self._note_due(lane, waiting.next_due_ms)
+
+    async def run(self) -> None:
+        """Claim what is due, for ever. Cancelled at the end; the runner restarts it if it dies of a bug."""
+        while True:
+            self._wakeup.clear()
+            pause = self._start_due()
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wakeup.wait()
+            except TimeoutError:
+                continue
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Start nothing new, let requests under way end within ``drain_seconds``, and give everything else back."""
+        self._stopping = True
+        give_back = [(claimed.id, claimed.claim) for lane in self.lanes.values() for claimed in self._empty(lane)]
+        try:
+            async with asyncio.timeout(drain_seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            logger.warning("stopping with %d requests still under way; they will be repeated", self.in_flight)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if give_back:
+            await self._store.give_back(give_back, self._clock.now_ms())
+        await self.recorder.drained()
+
+    # The accepting door
+
+    def lane(self, endpoint: RunningEndpoint) -> Lane:
+        """The endpoint's lane, made when first needed."""
+        lane = self.lanes.get(endpoint.row)
+        if lane is None:
+            known = self._health.get(endpoint.row)
+            lane = Lane(endpoint) if known is None else Lane(endpoint, known.health)
+            self.lanes[endpoint.row] = lane
+        return lane
+
+    def reserve(self, endpoint: RunningEndpoint) -> bool:
+        """Ask for a place in memory for a new delivery. ``hand_over``, ``left_waiting`` or ``forget`` must follow."""
+        if self._stopping or not self.recorder.gate_open:
+            lane = self.lane(endpoint)
+            lane.direct = False
+            lane.writing += 1
+            return False
+        return self.lane(endpoint).reserve(self.budget)
+
+    def hand_over(self, endpoint: int, claimed: Claimed) -> None:
+        """A reserved delivery is on disk, claimed: send it."""
+        self.budget.bytes_held += len(claimed.event.body)
+        lane = self.lanes[endpoint]
+        if lane.closed or self._stopping:
+            self._let_go(lane, claimed)
+            return
+        lane.queue.append(claimed)
+        self._start_workers(lane)
+
+    def left_waiting(self, endpoint: int, due_ms: int) -> None:
+        """A delivery that found no place is on disk, unclaimed."""
+        lane = self.lanes[endpoint]
+        lane.writing -= 1
+        lane.arrivals += 1
+        self._note_due(lane, due_ms)
+
+    def forget(self, endpoint: int, reserved: bool) -> None:
+        """The delivery was not written after all."""
+        lane = self.lanes[endpoint]
+        if reserved:
+            lane.owned -= 1
+            self.budget.deliveries_held -= 1
+        else:
+            lane.writing -= 1
+            self._note_due(lane, self._clock.now_ms())
+
+    # Wake-ups
+
+    def wake(self, endpoint: int) -> None:
+        """Something of this endpoint may be due now."""
+        running = self._directory.endpoints.get(endpoint)
+        if running is not None:
+            self._note_due(self.lane(running), self._clock.now_ms())
+
+    def changed(self, endpoint: int) -> None:
+        """The endpoint's document changed: use it from the next request on; empty the lane if it is disabled or gone."""
+        running = self._directory.endpoints.get(endpoint)
+        lane = self.lanes.get(endpoint)
+        if lane is None:
+            return
+        if running is not None:
+            lane.endpoint = running
+        lane.closed = running is None or not running.endpoint.enabled
+        if lane.closed:
+            # What was queued stays claimed in the store until the sweep settles it; nothing of it is sent.
+            for claimed in self._empty(lane):
+                self._let_go(lane, claimed)
+        else:
+            self._start_workers(lane)
+        self._drop_if_gone(lane)
+
+    def clear_health(self, endpoint: int) -> None:
+        """Forget failures: the endpoint was enabled again by hand."""
+        running = self._directory.endpoints.get(endpoint)
+        if running is not None:
+            lane = self.lane(running)
+            lane.health = self._watch.forgotten(lane.health)
+
+    def _reopen(self) -> None:
+        for lane in self.lanes.values():
+            self._start_workers(lane)
+            if not lane.direct:
+                self._claim(lane)
+
+    # Finding what is due
+
+    def _note_due(self, lane: Lane, due_ms: int | None) -> None:
+        if due_ms is None or lane.closed or (lane.next_due_ms is not None and lane.next_due_ms <= due_ms):
+            return
+        lane.next_due_ms = due_ms
+        heapq.heappush(self._due, (due_ms, lane.endpoint.row))
+        if self._due[0] == (due_ms, lane.endpoint.row):
+            self._wakeup.set()
+
+    def _start_due(self) -> float:
+        now = self._clock.now_ms()
+        while self._due and self._due[0][0] <= now:
+            due, endpoint = heapq.heappop(self._due)
+            lane = self.lanes.get(endpoint)
+            if lane is None or lane.next_due_ms != due:
+                continue
+            lane.next_due_ms = None
+            self._claim(lane)
+        if not self._due:
+            return _SLEEP_SECONDS_MAX
+        return min(_SLEEP_SECONDS_MAX, max(0.001, (self._due[0][0] - now) / 1000))
+
+    def _claim(self, lane: Lane) -> None:
+        """Start claiming for a lane unless it does already. A lane that is full claims when it has room again."""
+        if lane.claiming or lane.closed or self._stopping:
+            return
+        lane.claiming = True
+        self._spawn(self._claim_lane(lane))
+
+    def _room(self, lane: Lane) -> int:
+        return min(lane.capacity(self.budget), max(2 * lane.limit, limits.CLAIM_DELIVERIES_MAX)) - lane.owned
+
+    async def _claim_lane(self, lane: Lane) -> None:
+        """Claim until the lane is full or nothing more is due; then the lane is direct again."""
+        again_ms: int | None = None
+        try:
+            while not lane.closed and not self._stopping:
+                room = self._room(lane)
+                if room <= 0 or not self.recorder.gate_open:
+                    lane.direct = False
+                    break
+                asked_early, lane.early = lane.early, False
+                arrivals, writing = lane.arrivals, lane.writing
+                claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=asked_early)
+                self._take(lane, claims.items)
+                if len(claims.items) < room and not asked_early:
+                    now = self._clock.now_ms()
+                    if claims.next_due_ms is not None and claims.next_due_ms <= now:
+                        continue
+                    lane.direct = writing == 0 and lane.writing == 0 and lane.arrivals == arrivals
+                    again_ms = claims.next_due_ms
+                    break
+                lane.early = asked_early and len(claims.items) == room
+        except StoreUnavailable:
+            again_ms = self._clock.now_ms() + round(_CLAIM_PAUSE_SECONDS * 1000)
+        finally:
+            lane.claiming = False
+        self._note_due(lane, again_ms)
+
+    def _take(self, lane: Lane, items: Sequence[Claimed]) -> None:
+        for claimed in items:
+            lane.owned += 1
+            self.budget.deliveries_held += 1
+            self.budget.bytes_held += len(claimed.event.body)
+            lane.queue.append(claimed)
+        if lane.closed:
+            for claimed in self._empty(lane):
+                self._let_go(lane, claimed)
+        else:
+            self._start_workers(lane)
+
+    def _empty(self, lane: Lane) -> list[Claimed]:
+        queued = list(lane.queue)
+        lane.queue.clear()
+        return queued
+
+    # Sending
+
+    def _start_workers(self, lane: Lane) -> None:
+        while lane.queue and lane.in_flight < lane.limit and self.recorder.gate_open and not self._stopping and not lane.closed:
+            wait = lane.take_token(self._clock.monotonic())
+            if wait > 0:
+                self._wake_later(lane, wait)
+                return
+            claimed = lane.queue.popleft()
+            lane.in_flight += 1
+            self.in_flight += 1
+            self._quiet.clear()
+            self._spawn(self._work(lane, claimed))
+
+    def _wake_later(self, lane: Lane, seconds: float) -> None:
+        if not lane.waking:
+            lane.waking = True
+            self._spawn(self._rate_pause(lane, seconds))
+
+    async def _rate_pause(self, lane: Lane, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        lane.waking = False
+        self._start_workers(lane)
+
+    async def _work(self, lane: Lane, claimed: Claimed) -> None:
+        """Make attempts one after the other while the lane has work and leave for another one."""
+        try:
+            while True:
+                outcome = await self._attempter.attempt(claimed, lane.endpoint)
+                self._finish(lane, claimed, outcome)
+                if not self._may_go_on(lane):
+                    return
+                claimed = lane.queue.popleft()
+        finally:
+            lane.in_flight -= 1
+            self.in_flight -= 1
+            if self.in_flight == 0:
+                self._quiet.set()
+            self._start_workers(lane)
+
+    def _may_go_on(self, lane: Lane) -> bool:
+        if not lane.queue or lane.in_flight > lane.limit or lane.closed or self._stopping or not self.recorder.gate_open:
+            return False
+        wait = lane.take_token(self._clock.monotonic())
+        if wait > 0:
+            self._wake_later(lane, wait)
+            return False
+        if lane.in_flight < lane.limit and len(lane.queue) > 1:
+            self._start_workers(lane)
+        return bool(lane.queue)
+
+    def _finish(self, lane: Lane, claimed: Claimed, outcome: Outcome) -> None:
+        health = self._judge(lane, claimed, outcome)
+        self._observe(outcome, lane.endpoint)
+
+        def recorded(held: bool) -> None:
+            self._let_go(lane, claimed)
+            if held and outcome.row.due_ms is not None and outcome.row.state is State.RETRYING:
+                self._note_due(lane, outcome.row.due_ms)
+            if not lane.direct and not lane.claiming and self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX:
+                self._claim(lane)
+
+        self.recorder.add(outcome.row, recorded, health)
+
+    def _judge(self, lane: Lane, claimed: Claimed, outcome: Outcome) -> Health | None:
+        before = lane.health
+        if outcome.verdict.kind is Kind.SUCCESS:
+            if before.first_failure_ms is None:
+                lane.succeeded()
+                return None
+            lane.health = self._watch.success(lane.endpoint, before, outcome.row.finished_ms)
+            lane.recovered(before.failures_in_a_row)
+            if lane.early:
+                self._claim(lane)
+        else:
+            lane.health = self._watch.failure(lane.endpoint, before, claimed, outcome)
+            lane.failed()
+        return lane.health
+
+    def _let_go(self, lane: Lane, claimed: Claimed) -> None:
+        lane.owned -= 1
+        self.budget.deliveries_held -= 1
+        self.budget.bytes_held -= len(claimed.event.body)
+        self._drop_if_gone(lane)
+
+    def _drop_if_gone(self, lane: Lane) -> None:
+        row = lane.endpoint.row
+        if lane.closed and lane.owned == 0 and lane.writing == 0 and row not in self._directory.endpoints:
+            self.lanes.pop(row, None)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            logger.error("a dispatch task died", exc_info=problem)

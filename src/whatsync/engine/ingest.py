@@ -1,0 +1,341 @@
+"""Accepts events: decode, route, one durable write, then hand over. The first half of every event's way.
+
+The ordinary case runs without a coroutine of its own; duplicates, stale routing and look-ups take the slow path. Knows no HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from whatsync.engine.directory import Directory, RunningAccount, RunningEndpoint
+from whatsync.engine.dispatch import Dispatcher
+from whatsync.engine.quota import Quota
+from whatsync.engine.watch import Notice
+from whatsync.model import limits
+from whatsync.model.delivery import State
+from whatsync.model.endpoint import Ordering, passes_filters
+from whatsync.model.envelope import Draft, decode_submissions, draft_of, same_content
+from whatsync.model.errors import Conflict, FieldError, Invalid, TooLarge, Unavailable
+from whatsync.model.ids import Sequence
+from whatsync.ports.clock import Clock
+from whatsync.ports.history import History
+from whatsync.ports.store import (
+    Accepted,
+    AcceptResult,
+    Admission,
+    Claimed,
+    DeliveryRow,
+    Duplicates,
+    EventRow,
+    Idempotency,
+    Replayed,
+    Stale,
+    Store,
+    StoreUnavailable,
+)
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """What the caller gets for one event. ``repeated`` where it had been accepted before with the same content."""
+
+    id: str
+    event: str
+    timestamp: str
+    deliveries: int
+    repeated: bool = False
+
+
+class _Plan(msgspec.Struct):
+    """An admission with what has to happen once it is on disk."""
+
+    account: RunningAccount
+    drafts: list[Draft]
+    admission: Admission
+    reserved: list[bool]
+    answer: "asyncio.Future[list[Receipt]]"
+    known: list[Receipt | None]
+    """Receipts of drafts that turned out to be accepted before, by position."""
+    idempotency: Idempotency | None
+    not_to: int | None = None
+
+
+class Ingest:
+    """The accepting door's engine."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        store: Store,
+        history: History,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        sequence: Sequence,
+        new_id: Callable[[str], str],
+        quota: Quota,
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._history = history
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._sequence = sequence
+        self._new_id = new_id
+        self._quota = quota
+        self.accepted = 0
+        self.listeners: dict[int, asyncio.Event] = {}
+        """Feed readers waiting for an account's next event."""
+        self._slow: set[asyncio.Task[None]] = set()
+
+    def accept(
+        self, account: RunningAccount, raw: bytes, idempotency: Idempotency | None = None
+    ) -> "asyncio.Future[list[Receipt]]":
+        """Accept the body of ``POST /v1/events``. The future ends after the commit.
+
+        Raises a Problem at once where the input is wrong or a limit is reached; the future may raise Conflict or Unavailable.
+        """
+        now_ms = self._clock.now_ms()
+        drafts = decode_submissions(raw, now_ms, account.own_types, self._new_id)
+        self._quota.take(account, len(drafts), len(raw))
+        answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
+        plan = _Plan(account, drafts, _NOTHING, [], answer, [None] * len(drafts), idempotency)
+        self._start(plan)
+        return answer
+
+    def emit(self, notice: Notice) -> "asyncio.Future[list[Receipt]]":
+        """Accept an operational event of our own. Telling the same notice twice is one event."""
+        account = self._directory.accounts[notice.account]
+        draft = draft_of(notice.type, notice.id, self._clock.now_ms(), msgspec.json.encode(notice.data))
+        answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_seen)
+        self._start(_Plan(account, [draft], _NOTHING, [], answer, [None], None, notice.not_to))
+        return answer
+
+    # The ordinary case
+
+    def _start(self, plan: _Plan) -> None:
+        if any(draft.contact is None and draft.message_id is not None for draft in plan.drafts) and _orders(plan.account):
+            self._run_slow(self._find_contacts(plan))
+        else:
+            self._write(plan)
+
+    def _write(self, plan: _Plan) -> None:
+        self._plan(plan)
+        try:
+            written = self._store.accept(plan.admission)
+        except StoreUnavailable as problem:
+            self._undo(plan)
+            plan.answer.set_exception(Unavailable("store_unavailable", problem.reason))
+            return
+        written.add_done_callback(partial(self._written, plan))
+
+    def _plan(self, plan: _Plan) -> None:
+        now_ms = self._clock.now_ms()
+        events: list[EventRow] = []
+        rows: list[DeliveryRow] = []
+        reserved: list[bool] = []
+        for draft, known in zip(plan.drafts, plan.known, strict=True):
+            if known is not None:
+                continue
+            seq = self._sequence.next(now_ms)
+            events.append(event_row(draft, seq, plan.account.row))
+            for endpoint in plan.account.route(draft.event_type):
+                if endpoint.row == plan.not_to or not wants(endpoint, draft):
+                    continue
+                row, place = self._delivery(draft, seq, endpoint, now_ms)
+                rows.append(row)
+                reserved.append(place)
+        plan.admission = Admission(plan.account.row, plan.account.version, tuple(events), tuple(rows), plan.idempotency)
+        plan.reserved = reserved
+        if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
+            self._undo(plan)
+            raise TooLarge(
+                "too_many_deliveries",
+                f"the request would make {len(rows)} deliveries; at most {limits.DELIVERIES_PER_REQUEST_MAX} are allowed: send fewer events at a time",
+            )
+
+    def _delivery(self, draft: Draft, seq: int, endpoint: RunningEndpoint, now_ms: int) -> tuple[DeliveryRow, bool]:
+        policy = endpoint.endpoint
+        place = self._dispatcher.reserve(endpoint)
+        ordered = policy.ordering is Ordering.CONTACT
+        row = DeliveryRow(
+            id=self._sequence.next(now_ms),
+            event=seq,
+            account=endpoint.account.row,
+            endpoint=endpoint.row,
+            type=draft.event_type,
+            claimed=place,
+            due_ms=now_ms,
+            number=draft.number,
+            contact=draft.contact if ordered else None,
+            contact_wait_ms=policy.ordering_max_wait_seconds * 1000 if ordered else 0,
+        )
+        return row, place
+
+    def _written(self, plan: _Plan, written: "asyncio.Future[AcceptResult]") -> None:
+        problem = written.exception()
+        if problem is not None:
+            self._undo(plan)
+            if isinstance(problem, StoreUnavailable):
+                problem = Unavailable("store_unavailable", problem.reason)
+            if not plan.answer.done():
+                plan.answer.set_exception(problem)
+            return
+        result = written.result()
+        if type(result) is Accepted:
+            self._hand_over(plan)
+            if not plan.answer.done():
+                plan.answer.set_result(_receipts(plan))
+        else:
+            self._undo(plan)
+            self._run_slow(self._settle(plan, result))
+
+    def _hand_over(self, plan: _Plan) -> None:
+        admission = plan.admission
+        self.accepted += len(admission.events)
+        events = admission.events
+        at = 0
+        for row, place in zip(admission.deliveries, plan.reserved, strict=True):
+            while events[at].seq != row.event:
+                at += 1
+            if place:
+                self._dispatcher.hand_over(row.endpoint, Claimed(row.id, 1, 0, State.PENDING, events[at], row.contact))
+            else:
+                self._dispatcher.left_waiting(row.endpoint, row.due_ms)
+        listener = self.listeners.pop(plan.account.row, None)
+        if listener is not None:
+            listener.set()
+
+    def _undo(self, plan: _Plan) -> None:
+        for row, place in zip(plan.admission.deliveries, plan.reserved, strict=True):
+            self._dispatcher.forget(row.endpoint, place)
+        plan.reserved = []
+        plan.admission = _NOTHING
+
+    # The slow path
+
+    def _run_slow(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._slow.add(task)
+        task.add_done_callback(self._slow.discard)
+
+    async def _settle(self, plan: _Plan, result: AcceptResult) -> None:
+        try:
+            if isinstance(result, Stale):
+                # The newer version reaches this directory right behind the answer of whoever made the change.
+                while plan.account.version < result.version:
+                    await asyncio.sleep(0)
+                self._write(plan)
+            elif isinstance(result, Replayed):
+                plan.answer.set_result(_replay(plan, result))
+            elif isinstance(result, Duplicates):
+                self._note_duplicates(plan, result)
+                if all(receipt is not None for receipt in plan.known):
+                    plan.answer.set_result(_receipts(plan))
+                else:
+                    self._write(plan)
+        except Exception as problem:
+            if not plan.answer.done():
+                plan.answer.set_exception(problem)
+
+    def _note_duplicates(self, plan: _Plan, result: Duplicates) -> None:
+        """Take the stored receipt where the content is the same; refuse the whole request where it is not."""
+        positions = [at for at, known in enumerate(plan.known) if known is None]
+        for at, existing in zip(positions, result.existing, strict=True):
+            if existing is None:
+                continue
+            draft = plan.drafts[at]
+            if not same_content(existing.type, existing.body, existing.details, draft):
+                raise Conflict(
+                    "id_taken",
+                    f"an event with the id {draft.id} exists already with other content; use a new id for a new event",
+                    [FieldError(f"[{at}].id" if len(plan.drafts) > 1 else "id", "is taken by an event with other content")],
+                )
+            plan.known[at] = _receipt_of(existing)
+
+    async def _find_contacts(self, plan: _Plan) -> None:
+        """Fill in whom statuses and media are about: their message's contact, from this request or from the store."""
+        try:
+            here = {draft.id: draft.contact for draft in plan.drafts}
+            for at, draft in enumerate(plan.drafts):
+                if draft.contact is not None or draft.message_id is None:
+                    continue
+                contact = here.get(draft.message_id)
+                if contact is None:
+                    message = await self._history.event(plan.account.row, draft.message_id)
+                    contact = None if message is None else message.contact
+                plan.drafts[at] = msgspec.structs.replace(draft, contact=contact or draft.message_id)
+            self._write(plan)
+        except Exception as problem:
+            if not plan.answer.done():
+                plan.answer.set_exception(problem)
+
+
+_NOTHING = Admission(0, 0, (), ())
+
+
+def wants(endpoint: RunningEndpoint, draft: Draft) -> bool:
+    """Say whether a subscribed endpoint's numbers and filters let the event through."""
+    policy = endpoint.endpoint
+    if policy.numbers is None and not policy.filters:
+        return True
+    return passes_filters(policy, draft.event_type, draft.number, draft.field)
+
+
+def event_row(draft: Draft, seq: int, account: int, test: bool = False) -> EventRow:
+    """The row of a draft, with the words it can be found by."""
+    keys = draft.keys
+    return EventRow(
+        seq=seq,
+        account=account,
+        id=draft.id,
+        type=draft.event_type,
+        body=draft.body,
+        details=draft.details,
+        number=draft.number,
+        contact=draft.contact,
+        keys=keys,
+        test=test,
+    )
+
+
+def _orders(account: RunningAccount) -> bool:
+    return any(running.endpoint.ordering is Ordering.CONTACT for running in account.endpoints.values())
+
+
+def _receipts(plan: _Plan) -> list[Receipt]:
+    counts: dict[int, int] = {}
+    for row in plan.admission.deliveries:
+        counts[row.event] = counts.get(row.event, 0) + 1
+    written = iter(plan.admission.events)
+    receipts = []
+    for draft, known in zip(plan.drafts, plan.known, strict=True):
+        if known is None:
+            known = Receipt(draft.id, draft.event_type, draft.timestamp, counts.get(next(written).seq, 0))
+        receipts.append(known)
+    return receipts
+
+
+class _Timestamp(msgspec.Struct):
+    timestamp: str
+
+
+def _receipt_of(row: EventRow) -> Receipt:
+    stamp = msgspec.json.decode(row.body, type=_Timestamp).timestamp
+    return Receipt(row.id, row.type, stamp, row.deliveries, repeated=True)
+
+
+def _replay(plan: _Plan, result: Replayed) -> list[Receipt]:
+    if plan.idempotency is None or result.fingerprint != plan.idempotency.fingerprint:
+        raise Invalid(
+            [FieldError("Idempotency-Key", "was used before for another request; use a new key for a new request")],
+            code="idempotency_key_reused",
+        )
+    return [_receipt_of(row) for row in result.events]
+
+
+def _seen(answer: "asyncio.Future[list[Receipt]]") -> None:
+    """Fetch the exception of an answer nobody waits for, so that the loop does not complain."""
+    if not answer.cancelled():
+        answer.exception()

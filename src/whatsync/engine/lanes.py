@@ -1,0 +1,130 @@
+"""One lane per endpoint: what it has in memory, how much of it may be under way, and where its next work comes from.
+
+Pure bookkeeping without awaiting: ``dispatch.py`` moves deliveries through lanes. Knows no store and no sender.
+"""
+
+from collections import deque
+
+from whatsync.engine.directory import RunningEndpoint
+from whatsync.model import limits
+from whatsync.model.endpoint import Ordering
+from whatsync.model.health import HEALTHY, Health
+from whatsync.ports.store import Claimed
+
+
+class Budget:
+    """What all lanes together may hold in memory."""
+
+    __slots__ = ("bytes_held", "deliveries_held")
+
+    def __init__(self) -> None:
+        self.deliveries_held = 0
+        self.bytes_held = 0
+
+    @property
+    def tight(self) -> bool:
+        """More than half of it is used: lanes keep to a small share each."""
+        return self.deliveries_held * 2 > limits.LANES_DELIVERIES_MAX or self.bytes_held * 2 > limits.LANES_BYTES_MAX
+
+    @property
+    def spent(self) -> bool:
+        """Nothing more fits; new deliveries wait in the store."""
+        return self.deliveries_held >= limits.LANES_DELIVERIES_MAX or self.bytes_held >= limits.LANES_BYTES_MAX
+
+
+class Lane:
+    """The deliveries of one endpoint that are in memory.
+
+    *Direct*: new deliveries are handed over in memory. *Draining* (``direct`` is false): some wait in the store, and new
+    ones are written behind them until the backlog has been claimed in order.
+    """
+
+    __slots__ = (
+        "arrivals", "claiming", "closed", "direct", "endpoint", "early", "health", "in_flight", "next_due_ms", "owned", "queue", "ramp",
+        "tokens", "tokens_at", "waking", "writing",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: RunningEndpoint, health: Health = HEALTHY) -> None:
+        self.endpoint = endpoint
+        self.health = health
+        self.queue: deque[Claimed] = deque()
+        self.in_flight = 0
+        self.owned = 0
+        """Reserved, queued, in flight or not yet recorded: everything claimed that the store does not have back yet."""
+        self.writing = 0
+        """Deliveries on their way to the store to wait there; until they arrive an empty claim proves nothing."""
+        self.arrivals = 0
+        """Counts deliveries that came to wait in the store, so that a claim can tell whether one slipped in behind it."""
+        self.direct = True
+        self.claiming = False
+        self.early = False
+        """The endpoint has just recovered: waiting retries come forward whatever their due time."""
+        self.next_due_ms: int | None = None
+        self.ramp = limits.IN_FLIGHT_MAX
+        self.tokens = 1.0
+        self.tokens_at = 0.0
+        self.waking = False
+        self.closed = False
+
+    @property
+    def ordered(self) -> bool:
+        """Ordered endpoints get everything through the store, which alone knows what comes before what."""
+        return self.endpoint.endpoint.ordering is Ordering.CONTACT
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be under way at once."""
+        if self.health.failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_SLOW:
+            return 1
+        return min(self.endpoint.endpoint.max_in_flight or limits.IN_FLIGHT_DEFAULT, self.ramp)
+
+    def capacity(self, budget: Budget) -> int:
+        """Deliveries the lane may own: little for an endpoint that fails, a small share when memory is tight."""
+        if self.health.failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_SLOW:
+            return limits.LANE_DELIVERIES_FAILING
+        if budget.tight:
+            return 2 * (self.endpoint.endpoint.max_in_flight or limits.IN_FLIGHT_DEFAULT)
+        return limits.LANE_DELIVERIES_MAX
+
+    def reserve(self, budget: Budget) -> bool:
+        """Ask for a place for a new delivery; where there is none, it must wait in the store and the lane drains."""
+        if self.direct and not self.closed and not self.ordered and self.owned < self.capacity(budget) and not budget.spent:
+            self.owned += 1
+            budget.deliveries_held += 1
+            return True
+        self.direct = False
+        self.writing += 1
+        return False
+
+    def take_token(self, now: float) -> float:
+        """Take leave to start one request under the rate limit. Returns 0, or the seconds to wait for the next leave."""
+        rate = self.endpoint.endpoint.rate_limit_per_second
+        if rate is None:
+            return 0.0
+        burst = max(1.0, rate / 10)
+        self.tokens = min(burst, self.tokens + (now - self.tokens_at) * rate)
+        self.tokens_at = now
+        if self.tokens >= 1.0:
+            self.tokens -= 1.0
+            return 0.0
+        return (1.0 - self.tokens) / rate
+
+    def succeeded(self) -> None:
+        """A success widens the ramp: 1, 2, 4 … requests at once."""
+        if self.ramp < limits.IN_FLIGHT_MAX:
+            self.ramp = min(limits.IN_FLIGHT_MAX, self.ramp * 2)
+
+    def recovered(self, failures_in_a_row: int) -> None:
+        """A success after failures: begin the ramp, and let waiting retries come forward.
+
+        Only where the endpoint itself was down. One delivery that always fails among others that succeed keeps its schedule.
+        """
+        if failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_RECOVER:
+            self.ramp = 1
+            self.early = True
+
+    def failed(self) -> None:
+        """A failure: what came forward early stops, a ramp begins anew."""
+        self.early = False
+        if self.ramp < limits.IN_FLIGHT_MAX:
+            self.ramp = 1

@@ -1,0 +1,101 @@
+"""Brings outcomes to the store in group commits, never drops one, and closes the gate while they can't be written.
+
+Knows the store, not the lanes: whoever hands in an outcome is called back when it is on disk.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from whatsync.model import limits
+from whatsync.model.health import Health
+from whatsync.ports.clock import Clock
+from whatsync.ports.store import AttemptRow, HealthRow, Recorded, Store, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+Recorded1 = Callable[[bool], None]
+"""Called once per outcome when it is on disk; the argument says whether its claim still held."""
+
+_PAUSE_SECONDS_FIRST = 0.2
+_PAUSE_SECONDS_MAX = 5.0
+
+
+class Recorder:
+    """Collects finished attempts while a commit is under way and writes them as the next one."""
+
+    def __init__(self, store: Store, clock: Clock, on_forwarded: Callable[[int], None], on_gate: Callable[[], None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_forwarded = on_forwarded
+        self._on_gate = on_gate
+        self._rows: list[AttemptRow] = []
+        self._callbacks: list[Recorded1] = []
+        self._health: dict[int, Health] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._writing = 0
+        self._failing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def unrecorded(self) -> int:
+        """Finished attempts that are not on disk yet."""
+        return len(self._rows) + self._writing
+
+    @property
+    def gate_open(self) -> bool:
+        """Whether a new attempt may start: not while outcomes can't be written, so that a broken disk repeats nothing."""
+        return not self._failing and self.unrecorded < limits.OUTCOMES_UNRECORDED_MAX
+
+    def add(self, row: AttemptRow, recorded: Recorded1, health: Health | None = None) -> None:
+        """Take one outcome; ``health`` where the endpoint's health changed with it."""
+        self._rows.append(row)
+        self._callbacks.append(recorded)
+        if health is not None:
+            self._health[row.endpoint] = health
+        if self._task is None:
+            self._idle.clear()
+            self._task = asyncio.get_running_loop().create_task(self._write())
+
+    async def drained(self) -> None:
+        """Return when everything handed in is on disk."""
+        await self._idle.wait()
+
+    async def _write(self) -> None:
+        pause = _PAUSE_SECONDS_FIRST
+        try:
+            while self._rows:
+                rows, callbacks, health = self._rows, self._callbacks, self._health
+                self._rows, self._callbacks, self._health = [], [], {}
+                self._writing = len(rows)
+                while True:
+                    try:
+                        result = await self._store.record(rows, [HealthRow(row, value) for row, value in health.items()])
+                        break
+                    except StoreUnavailable as problem:
+                        self._close_gate(problem)
+                        await self._clock.sleep(pause)
+                        pause = min(pause * 2, _PAUSE_SECONDS_MAX)
+                pause = _PAUSE_SECONDS_FIRST
+                self._written(rows, callbacks, result)
+        finally:
+            self._task = None
+            self._idle.set()
+
+    def _close_gate(self, problem: StoreUnavailable) -> None:
+        if not self._failing:
+            logger.error("outcomes can't be written, no new attempt starts: %s", problem.reason)
+        self._failing = True
+
+    def _written(self, rows: list[AttemptRow], callbacks: list[Recorded1], result: Recorded) -> None:
+        was_closed = not self.gate_open
+        self._writing = 0
+        self._failing = False
+        stale = set(result.stale)
+        for row, recorded in zip(rows, callbacks, strict=True):
+            recorded(row.delivery not in stale)
+        for endpoint in result.forwarded:
+            self._on_forwarded(endpoint)
+        if was_closed:
+            self._on_gate()

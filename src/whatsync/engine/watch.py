@@ -1,0 +1,117 @@
+"""Watches how endpoints fare and tells each change of state once: failing, about to be disabled, disabled, recovered, exhausted.
+
+Decides nothing itself: the rules are in ``model/health.py``. Whoever tells the owner is given to the constructor.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from whatsync.engine.attempt import Outcome
+from whatsync.engine.directory import RunningEndpoint
+from whatsync.model import health as rules
+from whatsync.model.catalogue import is_operational
+from whatsync.model.delivery import Happening
+from whatsync.model.endpoint import DisabledBy
+from whatsync.model.envelope import format_time
+from whatsync.model.health import Change, Health
+from whatsync.model.ids import delivery_id
+from whatsync.model.outcome import explain
+from whatsync.ports.store import Claimed, Origin
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something the owner of an account should hear, once. ``id`` is derived, so that telling it twice is one event."""
+
+    account: int
+    type: str
+    id: str
+    data: dict[str, Any]
+    not_to: int | None = None
+    """The endpoint it is about: it never hears about itself."""
+
+
+class Watch:
+    """Turns outcomes into health, and changes of health into notices."""
+
+    def __init__(self, tell: Callable[[Notice], None], disable: Callable[[RunningEndpoint, DisabledBy], None]) -> None:
+        self._tell = tell
+        self._disable = disable
+
+    def success(self, endpoint: RunningEndpoint, health: Health, now_ms: int) -> Health:
+        """An attempt succeeded after failures."""
+        after, change = rules.after_success(health, now_ms)
+        if change is not None:
+            self._tell(_notice(endpoint, change, health, now_ms))
+        return after
+
+    def failure(self, endpoint: RunningEndpoint, health: Health, claimed: Claimed, outcome: Outcome) -> Health:
+        """An attempt failed. Tests do not count; the end of the schedule and a 410 are told too."""
+        if claimed.origin is Origin.TEST:
+            return health
+        now_ms = outcome.row.finished_ms
+        after = rules.after_failure(health, claimed.id, outcome.row.code or "internal_error", now_ms)
+        if outcome.decision.happening is Happening.EXHAUSTED and not is_operational(claimed.event.type):
+            self._tell(_exhausted(endpoint, claimed, outcome))
+        if outcome.decision.happening is Happening.GONE:
+            self._disable(endpoint, DisabledBy.GONE)
+            return after
+        return self.look(endpoint, after, now_ms)
+
+    def look(self, endpoint: RunningEndpoint, health: Health, now_ms: int) -> Health:
+        """Tell what the rules call for now; also asked from time to time, since a notice can fall due without an attempt."""
+        change = rules.change_due(health, now_ms)
+        if change is None:
+            return health
+        if change is Change.DISABLED:
+            self._disable(endpoint, DisabledBy.FAILING)
+            return health
+        after = rules.announced(health, change, now_ms)
+        self._tell(_notice(endpoint, change, after, now_ms))
+        return after
+
+    def forgotten(self, health: Health) -> Health:
+        """Health of an endpoint that was enabled again by hand: it starts anew."""
+        return Health(last_success_ms=health.last_success_ms)
+
+
+def disabled_notice(endpoint: RunningEndpoint, by: DisabledBy, health: Health, now_ms: int) -> Notice:
+    """The notice that an endpoint was disabled by itself, not by a person."""
+    notice = _notice(endpoint, Change.DISABLED, health, now_ms)
+    return msgspec.structs.replace(notice, data={**notice.data, "reason": by.value})
+
+
+def _notice(endpoint: RunningEndpoint, change: Change, health: Health, now_ms: int) -> Notice:
+    since = health.first_failure_ms or now_ms
+    disable_at = rules.disable_at_ms(health, now_ms)
+    data: dict[str, Any] = {
+        "endpointId": endpoint.endpoint.id,
+        "url": endpoint.endpoint.url,
+        "since": format_time(since),
+        "failedAttempts": health.failed_attempts,
+        "lastCode": health.last_failure_code,
+        "lastError": None if health.last_failure_code is None else explain(health.last_failure_code).sentence,
+        "disableAt": None if disable_at is None else format_time(disable_at),
+    }
+    # The coming disabling is announced as ``endpoint.failing`` with its time set: the documented types have no other word for it.
+    event_type = Change.FAILING.value if change is Change.NOTICE else change.value
+    return Notice(
+        endpoint.account.row, event_type, f"evt_{change.name.lower()}_{endpoint.row}_{since}", data, not_to=endpoint.row
+    )
+
+
+def _exhausted(endpoint: RunningEndpoint, claimed: Claimed, outcome: Outcome) -> Notice:
+    code = outcome.row.code or "internal_error"
+    data: dict[str, Any] = {
+        "deliveryId": delivery_id(claimed.id),
+        "endpointId": endpoint.endpoint.id,
+        "eventId": claimed.event.id,
+        "eventType": claimed.event.type,
+        "attempts": outcome.row.number,
+        "lastCode": code,
+        "lastError": explain(code).sentence,
+    }
+    return Notice(
+        endpoint.account.row, "delivery.exhausted", f"evt_exhausted_{delivery_id(claimed.id)}", data, not_to=endpoint.row
+    )

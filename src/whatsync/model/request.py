@@ -1,0 +1,84 @@
+"""The request a customer receives, as bytes: its head, from the part that never changes to the signatures of one attempt.
+
+Used to send and, later, to show exactly what was sent. Knows no socket.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+
+from whatsync import __version__
+from whatsync.model.url import Target
+
+MASK = "••••••"
+USER_AGENT = f"WhatsSync/{__version__}"
+
+PROTECTED_HEADERS = frozenset(
+    {
+        "host", "content-length", "content-type", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade",
+        "proxy-authorization", "proxy-connection", "expect", "user-agent", "accept-encoding", "cookie2",
+        "webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256",
+    }
+)  # fmt: skip
+"""Headers an endpoint's own can't override; everything that begins with ``x-whatssync-`` or ``x-whatsync-`` is protected too."""
+
+
+def fixed_head(target: Target, headers: Mapping[str, str], version: str = __version__) -> bytes:
+    """Request line and the headers that are the same in every request to an endpoint."""
+    lines = [
+        f"POST {target.request_target} HTTP/1.1",
+        f"Host: {target.host_header}",
+        f"User-Agent: WhatsSync/{version}",
+        "Content-Type: application/json",
+        "Accept: */*",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n").encode("latin-1")
+
+
+def attempt_head(
+    event_type: str,
+    event_id: str,
+    delivery: str,
+    attempt: int,
+    signed_s: int,
+    signatures: bytes,
+    body_bytes: int,
+    number: str | None = None,
+    wamid: str | None = None,
+    test: bool = False,
+) -> bytes:
+    """The headers of one attempt, with the empty line that ends the head.
+
+    ``signatures`` are the 32-byte HMACs: the one of ``X-WhatsSync-Signature`` first, then those of ``webhook-signature``.
+    """
+    standard = " ".join(
+        ["v1," + b64encode(signatures[at : at + 32]).decode() for at in range(32, len(signatures), 32)]
+    )
+    extra = ""
+    if number is not None:
+        extra += f"X-WhatsSync-Number: {number}\r\n"
+    if wamid is not None:
+        extra += f"X-WhatsSync-Wamid: {wamid}\r\n"
+    if test:
+        extra += "X-WhatsSync-Test: true\r\n"
+    signature = signatures[:32].hex()
+    # The public example reads ``x-whatsync-signature``, with one s in the middle; the product's name has two. Both are sent.
+    return (
+        f"X-WhatsSync-Event: {event_type}\r\n"
+        f"X-WhatsSync-Delivery: {delivery}\r\n"
+        f"X-WhatsSync-Attempt: {attempt}\r\n"
+        f"X-WhatsSync-Signature: {signature}\r\n"
+        f"X-WhatSync-Signature: {signature}\r\n"
+        f"webhook-id: {event_id}\r\n"
+        f"webhook-timestamp: {signed_s}\r\n"
+        f"webhook-signature: {standard}\r\n"
+        f"{extra}"
+        f"Content-Length: {body_bytes}\r\n\r\n"
+    ).encode("latin-1")
+
+
+def masked(head: bytes, own_names: Sequence[str]) -> list[tuple[str, str]]:
+    """Read a head back as name and value pairs, with the values of the endpoint's own headers masked."""
+    own = {name.lower() for name in own_names}
+    pairs = [line.partition(": ") for line in head.decode("latin-1").split("\r\n")[1:] if line]
+    return [(name, MASK if name.lower() in own else value) for name, _, value in pairs]
