@@ -47,7 +47,9 @@ _wamid_decoder = msgspec.json.Decoder(_Wamid)
 class Attempter:
     """Makes attempts. One per server; it has no state but its parts."""
 
-    def __init__(self, sender: Sender, clock: Clock, randomness: Randomness, defaults: Defaults, run: int) -> None:
+    def __init__(
+        self, sender: Sender, clock: Clock, randomness: Randomness, defaults: Defaults, run: int
+    ) -> None:
         self._sender = sender
         self._clock = clock
         self._randomness = randomness

@@ -27,7 +27,11 @@ class Configuration:
         Raises Conflict where somebody else changed a document meanwhile, Unavailable where the store can't write.
         """
         async with self._turn:
-            rows = [running.row for kind, id_ in ((d.kind, d.id) for d in change.deletes) if kind == ENDPOINT and (running := self._directory.endpoints_by_id.get(id_))]
+            rows = [
+                running.row
+                for kind, id_ in ((d.kind, d.id) for d in change.deletes)
+                if kind == ENDPOINT and (running := self._directory.endpoints_by_id.get(id_))
+            ]
             # Shielded: a caller that goes away must not leave the copy in memory behind what is on disk.
             changed = await asyncio.shield(asyncio.ensure_future(self._carry_out(change)))
             rows += [document.row for document in changed.documents if document.kind == ENDPOINT]
@@ -42,6 +46,9 @@ class Configuration:
         except StoreUnavailable as problem:
             raise Unavailable("store_unavailable", problem.reason) from None
         if isinstance(result, ChangeConflict):
-            raise Conflict("changed_meanwhile", f"the {result.kind} {result.id} was changed or exists already; read it and try again")
+            raise Conflict(
+                "changed_meanwhile",
+                f"the {result.kind} {result.id} was changed or exists already; read it and try again",
+            )
         self._directory.apply(change.account, result, [(gone.kind, gone.id) for gone in change.deletes])
         return result

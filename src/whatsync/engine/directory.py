@@ -34,7 +34,9 @@ class RunningEndpoint:
 
     __slots__ = ("account", "document", "endpoint", "head", "headers", "keyring", "row", "target")
 
-    def __init__(self, document: Document, endpoint: Endpoint, account: "RunningAccount", vault: Vault) -> None:
+    def __init__(
+        self, document: Document, endpoint: Endpoint, account: "RunningAccount", vault: Vault
+    ) -> None:
         self.document = document
         self.row = document.row
         self.endpoint = endpoint
@@ -45,7 +47,9 @@ class RunningEndpoint:
         self.target = target
         self.headers = {name: vault.unseal(value) for name, value in endpoint.headers.items()}
         self.head = fixed_head(self.target, self.headers)
-        self.keyring = Keyring(open_secrets(endpoint.secrets, vault)) if endpoint.secrets is not None else None
+        self.keyring = (
+            Keyring(open_secrets(endpoint.secrets, vault)) if endpoint.secrets is not None else None
+        )
 
     @property
     def version(self) -> int:
@@ -131,7 +135,9 @@ class Directory:
     def load(self, opened: Opened) -> None:
         """Fill from what the store knew when it opened; accounts come before what belongs to them."""
         order = {ACCOUNT: 0}
-        for document in sorted(opened.documents, key=lambda document: (order.get(document.kind, 1), document.row)):
+        for document in sorted(
+            opened.documents, key=lambda document: (order.get(document.kind, 1), document.row)
+        ):
             self._put(document)
         for row, version in opened.versions.items():
             if row in self.accounts:

@@ -31,7 +31,13 @@ class Dispatcher:
     """All lanes, the heap of due times, and the workers that make attempts."""
 
     def __init__(
-        self, directory: Directory, store: Store, attempter: Attempter, clock: Clock, watch: Watch, observe: Callable[[Outcome, RunningEndpoint], None]
+        self,
+        directory: Directory,
+        store: Store,
+        attempter: Attempter,
+        clock: Clock,
+        watch: Watch,
+        observe: Callable[[Outcome, RunningEndpoint], None],
     ) -> None:
         self._directory = directory
         self._store = store
@@ -81,7 +87,9 @@ class Dispatcher:
     async def stop(self, drain_seconds: float) -> None:
         """Start nothing new, let requests under way end within ``drain_seconds``, and give everything else back."""
         self._stopping = True
-        give_back = [(claimed.id, claimed.claim) for lane in self.lanes.values() for claimed in self._empty(lane)]
+        give_back = [
+            (claimed.id, claimed.claim) for lane in self.lanes.values() for claimed in self._empty(lane)
+        ]
         try:
             async with asyncio.timeout(drain_seconds):
                 await self._quiet.wait()
@@ -223,7 +231,9 @@ class Dispatcher:
                     break
                 asked_early, lane.early = lane.early, False
                 arrivals, writing = lane.arrivals, lane.writing
-                claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=asked_early)
+                claims = await self._store.claim(
+                    lane.endpoint.row, self._clock.now_ms(), room, early=asked_early
+                )
                 self._take(lane, claims.items)
                 if len(claims.items) < room and not asked_early:
                     now = self._clock.now_ms()
@@ -259,7 +269,13 @@ class Dispatcher:
     # Sending
 
     def _start_workers(self, lane: Lane) -> None:
-        while lane.queue and lane.in_flight < lane.limit and self.recorder.gate_open and not self._stopping and not lane.closed:
+        while (
+            lane.queue
+            and lane.in_flight < lane.limit
+            and self.recorder.gate_open
+            and not self._stopping
+            and not lane.closed
+        ):
             wait = lane.take_token(self._clock.monotonic())
             if wait > 0:
                 self._wake_later(lane, wait)
@@ -297,7 +313,13 @@ class Dispatcher:
             self._start_workers(lane)
 
     def _may_go_on(self, lane: Lane) -> bool:
-        if not lane.queue or lane.in_flight > lane.limit or lane.closed or self._stopping or not self.recorder.gate_open:
+        if (
+            not lane.queue
+            or lane.in_flight > lane.limit
+            or lane.closed
+            or self._stopping
+            or not self.recorder.gate_open
+        ):
             return False
         wait = lane.take_token(self._clock.monotonic())
         if wait > 0:

@@ -115,7 +115,9 @@ class Ingest:
     # The ordinary case
 
     def _start(self, plan: _Plan) -> None:
-        if any(draft.contact is None and draft.message_id is not None for draft in plan.drafts) and _orders(plan.account):
+        if any(draft.contact is None and draft.message_id is not None for draft in plan.drafts) and _orders(
+            plan.account
+        ):
             self._run_slow(self._find_contacts(plan))
         else:
             self._write(plan)
@@ -146,7 +148,9 @@ class Ingest:
                 row, place = self._delivery(draft, seq, endpoint, now_ms)
                 rows.append(row)
                 reserved.append(place)
-        plan.admission = Admission(plan.account.row, plan.account.version, tuple(events), tuple(rows), plan.idempotency)
+        plan.admission = Admission(
+            plan.account.row, plan.account.version, tuple(events), tuple(rows), plan.idempotency
+        )
         plan.reserved = reserved
         if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
             self._undo(plan)
@@ -155,7 +159,9 @@ class Ingest:
                 f"the request would make {len(rows)} deliveries; at most {limits.DELIVERIES_PER_REQUEST_MAX} are allowed: send fewer events at a time",
             )
 
-    def _delivery(self, draft: Draft, seq: int, endpoint: RunningEndpoint, now_ms: int) -> tuple[DeliveryRow, bool]:
+    def _delivery(
+        self, draft: Draft, seq: int, endpoint: RunningEndpoint, now_ms: int
+    ) -> tuple[DeliveryRow, bool]:
         policy = endpoint.endpoint
         place = self._dispatcher.reserve(endpoint)
         ordered = policy.ordering is Ordering.CONTACT
@@ -200,7 +206,9 @@ class Ingest:
             while events[at].seq != row.event:
                 at += 1
             if place:
-                self._dispatcher.hand_over(row.endpoint, Claimed(row.id, 1, 0, State.PENDING, events[at], row.contact))
+                self._dispatcher.hand_over(
+                    row.endpoint, Claimed(row.id, 1, 0, State.PENDING, events[at], row.contact)
+                )
             else:
                 self._dispatcher.left_waiting(row.endpoint, row.due_ms)
         listener = self.listeners.pop(plan.account.row, None)
@@ -250,7 +258,12 @@ class Ingest:
                 raise Conflict(
                     "id_taken",
                     f"an event with the id {draft.id} exists already with other content; use a new id for a new event",
-                    [FieldError(f"[{at}].id" if len(plan.drafts) > 1 else "id", "is taken by an event with other content")],
+                    [
+                        FieldError(
+                            f"[{at}].id" if len(plan.drafts) > 1 else "id",
+                            "is taken by an event with other content",
+                        )
+                    ],
                 )
             plan.known[at] = _receipt_of(existing)
 
@@ -329,7 +342,11 @@ def _receipt_of(row: EventRow) -> Receipt:
 def _replay(plan: _Plan, result: Replayed) -> list[Receipt]:
     if plan.idempotency is None or result.fingerprint != plan.idempotency.fingerprint:
         raise Invalid(
-            [FieldError("Idempotency-Key", "was used before for another request; use a new key for a new request")],
+            [
+                FieldError(
+                    "Idempotency-Key", "was used before for another request; use a new key for a new request"
+                )
+            ],
             code="idempotency_key_reused",
         )
     return [_receipt_of(row) for row in result.events]

@@ -24,12 +24,17 @@ class Budget:
     @property
     def tight(self) -> bool:
         """More than half of it is used: lanes keep to a small share each."""
-        return self.deliveries_held * 2 > limits.LANES_DELIVERIES_MAX or self.bytes_held * 2 > limits.LANES_BYTES_MAX
+        return (
+            self.deliveries_held * 2 > limits.LANES_DELIVERIES_MAX
+            or self.bytes_held * 2 > limits.LANES_BYTES_MAX
+        )
 
     @property
     def spent(self) -> bool:
         """Nothing more fits; new deliveries wait in the store."""
-        return self.deliveries_held >= limits.LANES_DELIVERIES_MAX or self.bytes_held >= limits.LANES_BYTES_MAX
+        return (
+            self.deliveries_held >= limits.LANES_DELIVERIES_MAX or self.bytes_held >= limits.LANES_BYTES_MAX
+        )
 
 
 class Lane:
@@ -88,7 +93,13 @@ class Lane:
 
     def reserve(self, budget: Budget) -> bool:
         """Ask for a place for a new delivery; where there is none, it must wait in the store and the lane drains."""
-        if self.direct and not self.closed and not self.ordered and self.owned < self.capacity(budget) and not budget.spent:
+        if (
+            self.direct
+            and not self.closed
+            and not self.ordered
+            and self.owned < self.capacity(budget)
+            and not budget.spent
+        ):
             self.owned += 1
             budget.deliveries_held += 1
             return True

@@ -34,7 +34,9 @@ class Quota:
         now = self._clock.monotonic()
         bucket = self._buckets.get(account.row)
         if bucket is None:
-            bucket = self._buckets[account.row] = _Bucket(events_rate * _BURST_SECONDS, bytes_rate * _BURST_SECONDS, now)
+            bucket = self._buckets[account.row] = _Bucket(
+                events_rate * _BURST_SECONDS, bytes_rate * _BURST_SECONDS, now
+            )
         elapsed = now - bucket.at
         bucket.at = now
         bucket.events = min(events_rate * _BURST_SECONDS, bucket.events + elapsed * events_rate)
@@ -55,4 +57,6 @@ class Quota:
 def _check(code: str, words: str, held: float, wanted: float, rate: float) -> None:
     if held < min(wanted, rate * _BURST_SECONDS):
         seconds = max(1, round((min(wanted, rate * _BURST_SECONDS) - held) / rate + 0.5))
-        raise LimitExceeded(code, f"the account's limit of {words} is reached; try again in {seconds} s", seconds)
+        raise LimitExceeded(
+            code, f"the account's limit of {words} is reached; try again in {seconds} s", seconds
+        )

@@ -24,7 +24,9 @@ _PAUSE_SECONDS_MAX = 5.0
 class Recorder:
     """Collects finished attempts while a commit is under way and writes them as the next one."""
 
-    def __init__(self, store: Store, clock: Clock, on_forwarded: Callable[[int], None], on_gate: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, on_forwarded: Callable[[int], None], on_gate: Callable[[], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._on_forwarded = on_forwarded
@@ -71,7 +73,9 @@ class Recorder:
                 self._writing = len(rows)
                 while True:
                     try:
-                        result = await self._store.record(rows, [HealthRow(row, value) for row, value in health.items()])
+                        result = await self._store.record(
+                            rows, [HealthRow(row, value) for row, value in health.items()]
+                        )
                         break
                     except StoreUnavailable as problem:
                         self._close_gate(problem)

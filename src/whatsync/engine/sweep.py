@@ -26,7 +26,14 @@ _PAUSE_SECONDS = 1.0
 class Sweep:
     """A queue of endpoint rows to look at, worked off by one task."""
 
-    def __init__(self, directory: Directory, store: Store, configuration: Configuration, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        store: Store,
+        configuration: Configuration,
+        dispatcher: Dispatcher,
+        clock: Clock,
+    ) -> None:
         self._directory = directory
         self._store = store
         self._configuration = configuration
@@ -88,8 +95,12 @@ class Sweep:
             return await self._release(running)
         return True
 
-    async def _settle(self, account: int, endpoint: int, happening: Happening, reason: str | None, until: int | None = None) -> bool:
-        settlement = Settlement(account, happening, self._clock.now_ms(), endpoint=endpoint, until=until, reason=reason)
+    async def _settle(
+        self, account: int, endpoint: int, happening: Happening, reason: str | None, until: int | None = None
+    ) -> bool:
+        settlement = Settlement(
+            account, happening, self._clock.now_ms(), endpoint=endpoint, until=until, reason=reason
+        )
         return len(await self._store.settle(settlement)) < settlement.limit
 
     async def _release(self, running: RunningEndpoint) -> bool:

@@ -35,7 +35,9 @@ class Notice(msgspec.Struct, frozen=True):
 class Watch:
     """Turns outcomes into health, and changes of health into notices."""
 
-    def __init__(self, tell: Callable[[Notice], None], disable: Callable[[RunningEndpoint, DisabledBy], None]) -> None:
+    def __init__(
+        self, tell: Callable[[Notice], None], disable: Callable[[RunningEndpoint, DisabledBy], None]
+    ) -> None:
         self._tell = tell
         self._disable = disable
 
@@ -46,7 +48,9 @@ class Watch:
             self._tell(_notice(endpoint, change, health, now_ms))
         return after
 
-    def failure(self, endpoint: RunningEndpoint, health: Health, claimed: Claimed, outcome: Outcome) -> Health:
+    def failure(
+        self, endpoint: RunningEndpoint, health: Health, claimed: Claimed, outcome: Outcome
+    ) -> Health:
         """An attempt failed. Tests do not count; the end of the schedule and a 410 are told too."""
         if claimed.origin is Origin.TEST:
             return health
@@ -97,7 +101,11 @@ def _notice(endpoint: RunningEndpoint, change: Change, health: Health, now_ms: i
     # The coming disabling is announced as ``endpoint.failing`` with its time set: the documented types have no other word for it.
     event_type = Change.FAILING.value if change is Change.NOTICE else change.value
     return Notice(
-        endpoint.account.row, event_type, f"evt_{change.name.lower()}_{endpoint.row}_{since}", data, not_to=endpoint.row
+        endpoint.account.row,
+        event_type,
+        f"evt_{change.name.lower()}_{endpoint.row}_{since}",
+        data,
+        not_to=endpoint.row,
     )
 
 
@@ -113,5 +121,9 @@ def _exhausted(endpoint: RunningEndpoint, claimed: Claimed, outcome: Outcome) ->
         "lastError": explain(code).sentence,
     }
     return Notice(
-        endpoint.account.row, "delivery.exhausted", f"evt_exhausted_{delivery_id(claimed.id)}", data, not_to=endpoint.row
+        endpoint.account.row,
+        "delivery.exhausted",
+        f"evt_exhausted_{delivery_id(claimed.id)}",
+        data,
+        not_to=endpoint.row,
     )

@@ -97,7 +97,12 @@ _GONE = Decision(Happening.GONE, State.HELD)
 
 
 def decide(
-    verdict: Verdict, attempt: int, schedule_seconds: Sequence[float], now_ms: int, jitter: float, single_try: bool = False
+    verdict: Verdict,
+    attempt: int,
+    schedule_seconds: Sequence[float],
+    now_ms: int,
+    jitter: float,
+    single_try: bool = False,
 ) -> Decision:
     """Say what attempt number ``attempt`` (1, 2, …) with this verdict leads to.
 

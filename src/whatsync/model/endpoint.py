@@ -87,7 +87,9 @@ def subscribes(endpoint: Endpoint, event_type: str, covered_by_wildcard: bool) -
     return event_type in endpoint.events or (covered_by_wildcard and WILDCARD in endpoint.events)
 
 
-def passes_filters(endpoint: Endpoint, event_type: str, number: str | None, field: Callable[[str], Scalar]) -> bool:
+def passes_filters(
+    endpoint: Endpoint, event_type: str, number: str | None, field: Callable[[str], Scalar]
+) -> bool:
     """Say whether numbers and field filters let the event through. ``field`` reads a scalar of the event's data by name."""
     if endpoint.numbers is not None and number is not None and number not in endpoint.numbers:
         return False

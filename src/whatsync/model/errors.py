@@ -1,14 +1,14 @@
 """What can be wrong with a request, as values the web and the command line turn into answers. Knows no HTTP library.
 
-    Problem
-    ├── Invalid         a field of the input is wrong (422)
-    ├── NotFound        no such thing in this account (404)
-    ├── Conflict        it contradicts what is there (409)
-    ├── Gone            it was there and is no longer (410)
-    ├── TooLarge        over a byte or row limit (413)
-    ├── LimitExceeded   over an account's rate or quota; try later (429)
-    ├── Forbidden       the key may not do this (403)
-    └── Unavailable     the store or the disk can't take it now; try later (503)
+Problem
+├── Invalid         a field of the input is wrong (422)
+├── NotFound        no such thing in this account (404)
+├── Conflict        it contradicts what is there (409)
+├── Gone            it was there and is no longer (410)
+├── TooLarge        over a byte or row limit (413)
+├── LimitExceeded   over an account's rate or quota; try later (429)
+├── Forbidden       the key may not do this (403)
+└── Unavailable     the store or the disk can't take it now; try later (503)
 """
 
 from collections.abc import Sequence

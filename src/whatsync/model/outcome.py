@@ -38,7 +38,8 @@ SUCCESS = Verdict(Kind.SUCCESS)
 
 NETWORK: dict[str, Explanation] = {
     "dns_error": Explanation(
-        "The host name of the URL could not be looked up.", "Check the spelling of the host name and its DNS records."
+        "The host name of the URL could not be looked up.",
+        "Check the spelling of the host name and its DNS records.",
     ),
     "blocked_address": Explanation(
         "The URL leads to an address that deliveries may not reach.",
@@ -49,39 +50,48 @@ NETWORK: dict[str, Explanation] = {
         "Start the receiver, and check port and firewall.",
     ),
     "connection_timeout": Explanation(
-        "No connection could be made in time.", "Check that the machine is up and its firewall lets the connection in."
+        "No connection could be made in time.",
+        "Check that the machine is up and its firewall lets the connection in.",
     ),
     "connection_failed": Explanation(
-        "No connection could be made: the network said no.", "Check routing and firewall between here and the receiver."
+        "No connection could be made: the network said no.",
+        "Check routing and firewall between here and the receiver.",
     ),
     "tls_error": Explanation(
         "The encrypted connection could not be set up.",
         "Check the certificate: its name, its dates and that the chain is complete. The attempt's detail names the fault.",
     ),
     "timeout": Explanation(
-        "The receiver did not answer in time.", "Answer 200 first and do the work afterwards; or raise the endpoint's timeout."
+        "The receiver did not answer in time.",
+        "Answer 200 first and do the work afterwards; or raise the endpoint's timeout.",
     ),
     "connection_reset": Explanation(
-        "The receiver closed the connection before it answered.", "Look for a crash, a restart or a proxy limit at the receiver."
+        "The receiver closed the connection before it answered.",
+        "Look for a crash, a restart or a proxy limit at the receiver.",
     ),
     "bad_response": Explanation(
-        "What came back is not a valid HTTP answer.", "Check that the URL's port speaks HTTP (or HTTPS, if it begins so)."
+        "What came back is not a valid HTTP answer.",
+        "Check that the URL's port speaks HTTP (or HTTPS, if it begins so).",
     ),
     "headers_too_large": Explanation(
-        "The answer's headers are larger than 32 KiB.", "Make the receiver send fewer or shorter headers and cookies."
+        "The answer's headers are larger than 32 KiB.",
+        "Make the receiver send fewer or shorter headers and cookies.",
     ),
     "no_sockets": Explanation(
-        "This server had no free connection for the request.", "The operator should raise the limit of open files; it is tried again."
+        "This server had no free connection for the request.",
+        "The operator should raise the limit of open files; it is tried again.",
     ),
     "internal_error": Explanation(
-        "WhatsSync itself could not make the request.", "It is tried again; if it stays, report it with the delivery's id."
+        "WhatsSync itself could not make the request.",
+        "It is tried again; if it stays, report it with the delivery's id.",
     ),
 }
 NETWORK_CODES: tuple[str, ...] = tuple(NETWORK)
 
 _STATUS: dict[int, Explanation] = {
     400: Explanation(
-        "The receiver answered 400: it did not understand the request.", "Look at the answer's text; often the body is parsed twice."
+        "The receiver answered 400: it did not understand the request.",
+        "Look at the answer's text; often the body is parsed twice.",
     ),
     401: Explanation(
         "The receiver answered 401: usually the signature check failed.",
@@ -91,25 +101,40 @@ _STATUS: dict[int, Explanation] = {
         "The receiver answered 403: something in front of it forbids the request.",
         "Check firewall rules, CSRF protection and bot filters.",
     ),
-    404: Explanation("The receiver answered 404: there is nothing at this path.", "Correct the path of the endpoint's URL."),
-    405: Explanation("The receiver answered 405: it does not take POST at this path.", "Let the receiver's route accept POST."),
+    404: Explanation(
+        "The receiver answered 404: there is nothing at this path.", "Correct the path of the endpoint's URL."
+    ),
+    405: Explanation(
+        "The receiver answered 405: it does not take POST at this path.",
+        "Let the receiver's route accept POST.",
+    ),
     410: Explanation(
         "The receiver answered 410 Gone, so the endpoint was disabled.",
         "Enable the endpoint again when the receiver is back; held deliveries can be sent then.",
     ),
-    413: Explanation("The receiver answered 413: it takes no body of this size.", "Raise the receiver's limit to at least 100 kB."),
+    413: Explanation(
+        "The receiver answered 413: it takes no body of this size.",
+        "Raise the receiver's limit to at least 100 kB.",
+    ),
     415: Explanation(
-        "The receiver answered 415: it does not take this content type.", "Let the receiver accept Content-Type application/json."
+        "The receiver answered 415: it does not take this content type.",
+        "Let the receiver accept Content-Type application/json.",
     ),
     429: Explanation(
-        "The receiver answered 429: too many requests.", "It is tried again later; set a rate limit on the endpoint if this stays."
+        "The receiver answered 429: too many requests.",
+        "It is tried again later; set a rate limit on the endpoint if this stays.",
     ),
     502: Explanation(
-        "A proxy in front of the receiver answered 502: the receiver itself is down.", "Start the receiver behind the proxy."
+        "A proxy in front of the receiver answered 502: the receiver itself is down.",
+        "Start the receiver behind the proxy.",
     ),
-    503: Explanation("The receiver answered 503: it is not available for now.", "It is tried again; look at the receiver's health."),
+    503: Explanation(
+        "The receiver answered 503: it is not available for now.",
+        "It is tried again; look at the receiver's health.",
+    ),
     504: Explanation(
-        "A proxy in front of the receiver answered 504: the receiver is too slow.", "Answer 200 first and do the work afterwards."
+        "A proxy in front of the receiver answered 504: the receiver is too slow.",
+        "Answer 200 first and do the work afterwards.",
     ),
 }
 
@@ -140,12 +165,15 @@ def explain(code: str) -> Explanation:
         return _STATUS[status]
     if 300 <= status < 400:
         return Explanation(
-            f"The receiver answered {status}, a redirect; redirects are never followed.", "Put the final address into the endpoint's URL."
+            f"The receiver answered {status}, a redirect; redirects are never followed.",
+            "Put the final address into the endpoint's URL.",
         )
     if 400 <= status < 500:
         return Explanation(
-            f"The receiver answered {status}: it refused the request.", "Look at the answer's text for the receiver's reason."
+            f"The receiver answered {status}: it refused the request.",
+            "Look at the answer's text for the receiver's reason.",
         )
     return Explanation(
-        f"The receiver answered {status}: it failed on its own side.", "Look at the receiver's log for the time of the attempt."
+        f"The receiver answered {status}: it failed on its own side.",
+        "Look at the receiver's log for the time of the attempt.",
     )

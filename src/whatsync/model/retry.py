@@ -25,7 +25,9 @@ def parse_schedule(text: str) -> tuple[float, ...]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         match = _WAIT.fullmatch(part)
         if match is None:
-            raise ValueError(f"{part!r} is not a wait; write a number and a unit, for example 5s, 2m, 1h or 1d")
+            raise ValueError(
+                f"{part!r} is not a wait; write a number and a unit, for example 5s, 2m, 1h or 1d"
+            )
         waits.append(float(int(match[1]) * _UNITS[match[2]]))
     return check_schedule(waits)
 
@@ -36,7 +38,9 @@ def check_schedule(waits: Sequence[float]) -> tuple[float, ...]:
         raise ValueError(f"at most {limits.RETRIES_MAX} waits are allowed, got {len(waits)}")
     for wait in waits:
         if not 1 <= wait <= limits.RETRY_WAIT_SECONDS_MAX:
-            raise ValueError(f"a wait must be 1 s to {limits.RETRY_WAIT_SECONDS_MAX} s (7 days), got {wait:g} s")
+            raise ValueError(
+                f"a wait must be 1 s to {limits.RETRY_WAIT_SECONDS_MAX} s (7 days), got {wait:g} s"
+            )
     return tuple(waits)
 
 

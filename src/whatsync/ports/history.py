@@ -160,19 +160,32 @@ class History(Protocol):
     async def find(self, account: int, keys: Sequence[str], limit: int) -> tuple[EventRow, ...]:
         """Find events by any of the words they can be found by (``id:…`` included), newest first."""
 
-    async def feed(self, account: int, after: int, types: tuple[str, ...], limit: int) -> tuple[tuple[EventRow, ...], int]:
+    async def feed(
+        self, account: int, after: int, types: tuple[str, ...], limit: int
+    ) -> tuple[tuple[EventRow, ...], int]:
         """Events after a cursor in an order that never skips one, tests left out, and the cursor to go on from."""
 
     async def feed_bounds(self, account: int) -> tuple[int, int]:
         """The oldest cursor that still skips nothing, and the newest."""
 
-    async def missing(self, account: int, endpoint: int, types: tuple[str, ...], since_ms: int, until_ms: int, after: int, limit: int) -> tuple[tuple[EventRow, ...], int | None]:
+    async def missing(
+        self,
+        account: int,
+        endpoint: int,
+        types: tuple[str, ...],
+        since_ms: int,
+        until_ms: int,
+        after: int,
+        limit: int,
+    ) -> tuple[tuple[EventRow, ...], int | None]:
         """Events of these types, oldest first, that have no delivery to this endpoint; and where to go on, ``None`` at the end."""
 
     async def counts(self, endpoint: int) -> Counts:
         """Count what waits for an endpoint, up to a ceiling."""
 
-    async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
+    async def rollups(
+        self, account: int, endpoint: int | None, since_ms: int, until_ms: int
+    ) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
 
     async def document_version(self, kind: str, row: int, version: int) -> Document | None:

@@ -1,0 +1,50 @@
+"""The schedule as text, and Retry-After in all its spellings."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whatsync.model.retry import DEFAULT_SCHEDULE_SECONDS, format_schedule, parse_retry_after, parse_schedule
+
+
+@given(st.lists(st.integers(1, 7 * 86_400), max_size=50))
+def test_what_is_written_reads_back(waits: list[int]) -> None:
+    assert parse_schedule(format_schedule(waits)) == tuple(waits)
+
+
+def test_the_default_in_words() -> None:
+    assert format_schedule(DEFAULT_SCHEDULE_SECONDS) == "5s,30s,2m,10m,30m,1h,3h,6h,12h,1d,1d"
+    assert parse_schedule("") == ()
+    assert parse_schedule(" 5s , 2m ") == (5, 120)
+
+
+@pytest.mark.parametrize("text", ["5", "5x", "-5s", "0s", "8d", "5s;6s", "1e3s", "s", ",".join(["1s"] * 51)])
+def test_bad_schedules_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="wait"):
+        parse_schedule(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("0", 0.0),
+        ("Thu, 01 Jan 1970 00:02:00 GMT", 60.0),
+        ("Wed, 31 Dec 1969 23:59:00 GMT", 0.0),
+        ("-5", None),
+        ("soon", None),
+        ("1.5", None),
+        ("", None),
+        ("٣", None),
+        ("99999999999999999999", 999999999.0),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    assert parse_retry_after(value, 60_000) == seconds
+
+
+@given(st.text())
+def test_retry_after_never_raises(value: str) -> None:
+    result = parse_retry_after(value, 0)
+    assert result is None or result >= 0
