@@ -1,0 +1,60 @@
+"""Everything the doors (API, dashboard) may call, in one frozen bundle that ``compose.py`` fills. Holds no rule of its own.
+
+A new service gets a field here and a line in ``compose.py``; there is no second way to write data.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whatsync.engine.configuration import Configuration
+from whatsync.engine.directory import Directory
+from whatsync.engine.dispatch import Dispatcher
+from whatsync.engine.ingest import Ingest
+from whatsync.engine.quota import Quota
+from whatsync.engine.sweep import Sweep
+from whatsync.ports.clock import Clock
+from whatsync.ports.history import History
+from whatsync.ports.randomness import Randomness
+from whatsync.ports.store import Store
+from whatsync.ports.vault import Vault
+
+if TYPE_CHECKING:
+    from whatsync.engine.accounts import Accounts
+    from whatsync.engine.deliveries import Deliveries
+    from whatsync.engine.endpoints import Endpoints
+    from whatsync.engine.erasure import Erasure
+    from whatsync.engine.event_types import EventTypes
+    from whatsync.engine.feed import Feed
+    from whatsync.engine.inspection import Inspection
+    from whatsync.engine.jobs import Jobs
+    from whatsync.engine.keys import Keys
+    from whatsync.engine.messages import Messages
+    from whatsync.engine.test_sends import TestSends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The composed services of one running server."""
+
+    clock: Clock
+    randomness: Randomness
+    vault: Vault
+    store: Store
+    history: History
+    directory: Directory
+    configuration: Configuration
+    dispatcher: Dispatcher
+    sweep: Sweep
+    quota: Quota
+    ingest: Ingest
+    accounts: "Accounts"
+    keys: "Keys"
+    endpoints: "Endpoints"
+    event_types: "EventTypes"
+    test_sends: "TestSends"
+    deliveries: "Deliveries"
+    jobs: "Jobs"
+    messages: "Messages"
+    feed: "Feed"
+    inspection: "Inspection"
+    erasure: "Erasure"

@@ -1,0 +1,1 @@
+"""The API's routes, one file per resource; each declares a ``ROUTES`` tuple that ``routes.py`` joins."""
