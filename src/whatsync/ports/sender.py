@@ -3,25 +3,19 @@
 Expected failures of the network are values, never exceptions: ``send`` raises only on a bug or when it is cancelled.
 """
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
+from whatsync.model.url import Target
 
-class Target(msgspec.Struct, frozen=True, gc=False):
-    """Where a request goes: the parsed parts of an endpoint's URL. ``host`` is the lower-case ASCII (IDNA) name or IP literal without brackets."""
-
-    scheme: Literal["http", "https"]
-    host: str
-    port: int
-    request_target: str
-    """Path and query exactly as they stand in the request line, beginning with ``/``."""
-    host_header: str
-    """Value of ``Host``: the name, bracketed if IPv6, with the port where it is not the scheme's default."""
+__all__ = ["Answer", "Failure", "Request", "Sender", "Target", "Timing"]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One POST, ready to be written: ``head`` is the request line and all header lines including the empty line at the end."""
+    """One POST, ready to be written: ``head`` is the request line and all header lines including the empty line at the
+    end.
+    """
 
     target: Target
     head: bytes
@@ -32,7 +26,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class Timing(msgspec.Struct, frozen=True, gc=False):
-    """Microseconds each phase took; ``None`` where the phase did not happen (a reused connection has no DNS, connect or TLS)."""
+    """Microseconds each phase took; ``None`` where the phase did not happen (a reused connection has no DNS, connect or
+    TLS).
+    """
 
     dns_us: int | None = None
     connect_us: int | None = None
@@ -60,7 +56,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):
-    """No usable answer. ``code`` is one of ``model.outcome.NETWORK_CODES``; ``detail`` is a short technical phrase for the history page."""
+    """No usable answer. ``code`` is one of ``model.outcome.NETWORK_CODES``; ``detail`` is a short technical phrase for
+    the history page.
+    """
 
     code: str
     detail: str
