@@ -1,6 +1,6 @@
 """An endpoint's URL, taken apart once into what a request needs; every spelling of an address ends in one form.
 
-Pure: it looks nothing up and knows no list of forbidden addresses. The form it returns is exactly what gets connected to.
+Pure: it looks nothing up and knows no list of forbidden addresses. What it returns is what gets connected to.
 """
 
 import ipaddress
