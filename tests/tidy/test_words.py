@@ -22,7 +22,7 @@ EVERYWHERE = {
     "the repository speaks of the product alone": "|".join(
         (
             r"\bsub-?agents?\b", r"\bAI[ -](agent|assistant|session)s?\b", r"\bthis (coding )?session's\b",
-            r"\b(issues?|fixes|closes|see|PR) #?\d+\b",
+            r"\bissues? #?\d+\b", r"\b(fixes|closes|see|PR) #\d+\b",
             r"\bBR" + r"IEF\b", r"\bshared" + r"/(design|spec|data)\b",
             r"\bClau" + r"de\b", r"\bAnthro" + r"pic\b", r"\bChat" + r"GPT\b",
         )
