@@ -1,4 +1,6 @@
-"""What the API and the pages ask of a store's reading side. Every question examines a bounded number of rows and never counts a table."""
+"""What the API and the pages ask of a store's reading side. Every question examines a bounded number of rows and never
+counts a table.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +12,9 @@ from whatsync.ports.store import AttemptRow, Document, EventRow, Origin
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True):
-    """Filters of the delivery history, all joined by *and*. ``before`` is the keyset cursor: rows below it, newest first."""
+    """Filters of the delivery history, all joined by *and*. ``before`` is the keyset cursor: rows below it, newest
+    first. ``since_ms <= made < until_ms``, by the delivery's own row. ``test``: made by a test send.
+    """
 
     account: int
     endpoint: int | None = None
@@ -23,7 +27,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True):
     events: tuple[int, ...] | None = None
     """Only deliveries of these events (what a search by key found)."""
     text: str | None = None
-    """Words that must stand in the event's body, compared without case (ASCII)."""
+    """Words (parted by spaces) that must all stand in the event's body, compared without case (ASCII)."""
     since_ms: int | None = None
     until_ms: int | None = None
     before: int | None = None
@@ -58,7 +62,9 @@ class DeliveryView(msgspec.Struct, frozen=True):
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
-    """One page. ``next`` is the next page's ``before``; ``searched_to_ms`` how far back the search has looked when it stopped for its bound."""
+    """One page. ``next`` is the next page's ``before``; ``searched_to_ms`` how far back the search has looked when it
+    stopped for its bound.
+    """
 
     items: tuple[DeliveryView, ...]
     next: int | None
@@ -102,7 +108,9 @@ class Exchange(msgspec.Struct, frozen=True):
 class RollupRow(msgspec.Struct, frozen=True):
     """How many attempts of one endpoint ended one way within one minute (or, folded, one hour), in one latency bucket.
 
-    ``endpoint`` 0 and outcome ``accepted`` count events. Bucket ``b`` holds attempts of less than ``2**b`` milliseconds (and not in ``b-1``).
+    ``outcome`` is the attempt's code, or ``succeeded``; the minute is that of ``finished_ms``. Tests are not counted,
+    late attempts are. ``endpoint`` 0 and outcome ``accepted`` count events, in bucket 0, by the minute of their row. Bucket ``b`` holds attempts of less than ``2**b`` milliseconds
+    (and not in ``b-1``).
     """
 
     start_ms: int
@@ -134,7 +142,9 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class History(Protocol):
-    """The reading side. Reads see everything acknowledged before the call; none holds a read transaction over a second."""
+    """The reading side. Reads see everything acknowledged before the call; none holds a read transaction over a
+    second.
+    """
 
     async def deliveries(self, query: DeliveryQuery) -> DeliveryPage:
         """List deliveries."""
@@ -146,7 +156,9 @@ class History(Protocol):
         """Read the attempts of one delivery, first to last."""
 
     async def waiting_for(self, account: int, delivery: int) -> int | None:
-        """For an ordered delivery that waits: the earlier open delivery about the same contact."""
+        """For an ordered delivery that waits unclaimed and untried: the nearest earlier open delivery to its endpoint
+        about the same contact.
+        """
 
     async def events(self, query: EventQuery) -> EventPage:
         """List events."""
@@ -168,7 +180,7 @@ class History(Protocol):
     async def feed_bounds(self, account: int) -> tuple[int, int]:
         """The oldest cursor that still skips nothing, and the newest."""
 
-    async def missing(
+    async def missing(  # noqa: PLR0917 - a window of one endpoint's events
         self,
         account: int,
         endpoint: int,
@@ -178,14 +190,14 @@ class History(Protocol):
         after: int,
         limit: int,
     ) -> tuple[tuple[EventRow, ...], int | None]:
-        """Events of these types, oldest first, that have no delivery to this endpoint; and where to go on, ``None`` at the end."""
+        """Events of these types, oldest first, that have no delivery to this endpoint (tests left out); and where to go on,
+        ``None`` at the end.
+        """
 
     async def counts(self, endpoint: int) -> Counts:
-        """Count what waits for an endpoint, up to a ceiling."""
+        """Count what waits for an endpoint (claimed ones included), up to a ceiling."""
 
-    async def rollups(
-        self, account: int, endpoint: int | None, since_ms: int, until_ms: int
-    ) -> tuple[RollupRow, ...]:
+    async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
 
     async def document_version(self, kind: str, row: int, version: int) -> Document | None:

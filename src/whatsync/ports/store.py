@@ -1,7 +1,9 @@
-"""What the engine asks of a store that keeps events, deliveries and configuration. Every verb is one durable transaction.
+"""What the engine asks of a store that keeps events, deliveries and configuration. Every verb is one durable
+transaction.
 
 An adapter may join many calls into one commit, but answers none of them before that commit is safe on disk.
-A call that raises ``StoreUnavailable`` has written nothing; a commit whose fate is unknown is replayed by the adapter before anyone is answered.
+A call that raises ``StoreUnavailable`` has written nothing; a commit whose fate is unknown is replayed by the adapter
+before anyone is answered.
 """
 
 from asyncio import Future
@@ -16,7 +18,9 @@ from whatsync.model.health import Health
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - a state, not a mistake
-    """The store can't take writes now (disk full or failing, shutting down). ``reason`` is a plain sentence for operators."""
+    """The store can't take writes now (disk full or failing, shutting down). ``reason`` is a plain sentence for
+    operators.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -24,7 +28,9 @@ class StoreUnavailable(Exception):  # noqa: N818 - a state, not a mistake
 
 
 class StoreRefused(Exception):  # noqa: N818
-    """The store can't be opened as it is: locked by another server, corrupt, from a newer version. ``reason`` says what to do."""
+    """The store can't be opened as it is: locked by another server, corrupt, from a newer version. ``reason`` says what
+    to do.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -41,7 +47,9 @@ class Origin(IntEnum):
 
 
 class EventRow(msgspec.Struct, frozen=True, gc=False):
-    """One event as stored. ``seq`` is its 63-bit row sequence, whose upper bits are the accepting time in milliseconds."""
+    """One event as stored. ``seq`` is its 63-bit row sequence, whose upper bits are the accepting time in
+    milliseconds.
+    """
 
     seq: int
     account: int
@@ -55,14 +63,18 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     contact: str | None = None
     """Whom it is about: the ordering key."""
     keys: tuple[str, ...] = ()
-    """Further words it can be found by, each ``kind:value`` (``message:msg_…``, ``phone:+…``, ``contact:…``, ``wamid:…``)."""
+    """Further words it can be found by, each ``kind:value`` (``message:msg_…``, ``phone:+…``, ``contact:…``,
+    ``wamid:…``).
+    """
     test: bool = False
     deliveries: int = 0
     """How many deliveries were made when it was accepted; filled in by the store on reading."""
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
-    """A new delivery. Handed over in memory (``claimed``, with claim number 1) or left waiting in the store until ``due_ms``."""
+    """A new delivery. Handed over in memory (``claimed``, with claim number 1) or left waiting in the store until
+    ``due_ms``.
+    """
 
     id: int
     event: int
@@ -75,7 +87,9 @@ class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
     contact: str | None = None
     """Set for endpoints with ordering only. Then the store itself decides when it is due: at once where no earlier
     delivery to this endpoint about this contact is open, else when the one before has waited ``contact_wait_ms`` since
-    it was made; the end of the one before brings it forward."""
+    it was made (``claimed`` counts for nothing). When a delivery ends in whatever way, the next one about that contact,
+    if nothing has been tried for it, is brought forward: to at once, or to when the next earlier open one will have
+    waited."""
     contact_wait_ms: int = 0
     origin: Origin = Origin.EVENT
 
@@ -103,7 +117,11 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class Duplicates(msgspec.Struct, frozen=True):
-    """Nothing was written: some ids exist already. ``existing`` has the stored row at each position, or ``None``."""
+    """Nothing was written: some ids exist already. ``existing`` has the stored row at each position, or ``None``.
+
+    An id that stands twice in one admission exists from its second place on. Of an event that retention has removed
+    while its id is still remembered, the row has an empty ``body``.
+    """
 
     existing: tuple[EventRow | None, ...]
 
@@ -138,14 +156,18 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """What ``claim`` found. ``next_due_ms`` is when the endpoint's next unclaimed delivery is due, ``None`` where none waits."""
+    """What ``claim`` found. ``next_due_ms`` is when the endpoint's next unclaimed delivery is due, ``None`` where none
+    waits.
+    """
 
     items: tuple[Claimed, ...]
     next_due_ms: int | None
 
 
 class AttemptRow(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP request that was made (or could not be made), and what it led to. Times in microseconds where they end in ``_us``."""
+    """One HTTP request that was made (or could not be made), and what it led to. Times in microseconds where they end
+    in ``_us``.
+    """
 
     delivery: int
     claim: int
@@ -171,7 +193,9 @@ class AttemptRow(msgspec.Struct, frozen=True, gc=False):
     """Version of the endpoint's document that was used: URL and headers as sent are read back from it."""
     signed_s: int = 0
     signatures: bytes = b""
-    """The 32-byte HMACs as sent, one after the other: first the one of ``X-WhatsSync-Signature``, then those of ``webhook-signature``."""
+    """The 32-byte HMACs as sent, one after the other: first the one of ``X-WhatsSync-Signature``, then those of
+    ``webhook-signature``.
+    """
     run: int = 0
     answer_headers: bytes = b""
     answer_body: bytes = b""
@@ -189,17 +213,24 @@ class HealthRow(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What ``record`` did. ``stale`` has the deliveries whose claim no longer held; ``forwarded`` endpoints have an ordered delivery newly due."""
+    """What ``record`` did. ``stale`` has the deliveries whose claim no longer held; ``forwarded`` endpoints have an
+    ordered delivery newly due.
+    """
 
     stale: tuple[int, ...] = ()
     forwarded: tuple[int, ...] = ()
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """Changes of state without an attempt: for named deliveries of one account, or for up to ``limit`` deliveries of one endpoint.
+    """Changes of state without an attempt: for named deliveries of one account, or for up to ``limit`` deliveries of
+    one endpoint.
 
     Follows ``model.delivery.TRANSITIONS``; what it refuses is left as it is. A delivery in flight can be ended too:
-    its claim is taken away. ``RETRY`` leaves claimed ones alone. Deliveries that become or stay waiting are due at ``due_ms``.
+    its claim is taken away. ``RETRY`` leaves claimed ones alone. Deliveries that become or stay waiting are due
+    at ``due_ms`` (after a release, an ordered one behind an earlier open one ``contact_wait_ms`` later); those that
+    end, ended at ``due_ms``. ``RELEASED`` and ``RELEASED_TRIED`` are one request: each delivery takes the one that fits
+    the attempts made. With ``endpoint`` only deliveries are looked at that it changes (for ``RETRY``: unclaimed and due
+    later), lowest row first.
     """
 
     account: int
@@ -226,7 +257,8 @@ class Settled(msgspec.Struct, frozen=True):
 class Document(msgspec.Struct, frozen=True):
     """A record of the configuration (account, endpoint, key, event type, job, …) as stored.
 
-    ``row`` is a small number that never changes and is never used again; ``version`` rises with each change of this document.
+    ``row`` is a small number that never changes and is never used again; ``version`` rises with each change of this
+    document.
     """
 
     kind: str
@@ -249,7 +281,9 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Remove a document. History that points to its row keeps the row number; old versions of endpoints stay readable."""
+    """Remove a document. History that points to its row keeps the row number; old versions of endpoints stay
+    readable.
+    """
 
     kind: str
     id: str
@@ -357,14 +391,21 @@ class Store(Protocol):
         """Write events and deliveries. Decided by unique keys, never by read-then-write outside the transaction."""
 
     def record(self, attempts: Sequence[AttemptRow], health: Sequence[HealthRow] = ()) -> "Future[Recorded]":
-        """Write attempts and the states they lead to, guarded by claim; count them in the rollups."""
+        """Write attempts and the states they lead to, guarded by claim; count them in the rollups.
+
+        An attempt whose claim no longer holds is kept, marked late; a success among those still closes an open
+        delivery. Late or not, the delivery's number of attempts is at least the attempt's number. An attempt of a
+        delivery that is gone is dropped.
+        """
 
     async def claim(self, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Claims:
         """Take up to ``limit`` unclaimed waiting deliveries of one endpoint that are due, by due time, then row.
         ``early`` takes those in ``retrying`` whatever their due time, oldest row first."""
 
     async def give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
-        """Give up claims ``(delivery, claim)`` that were not attempted: they wait in the store again, due at ``due_ms``."""
+        """Give up claims ``(delivery, claim)`` that were not attempted: they wait in the store again, due at
+        ``due_ms``.
+        """
 
     async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
         """Change states without an attempt. Fewer than ``limit`` results mean that an endpoint has no more."""
@@ -373,11 +414,16 @@ class Store(Protocol):
         """Change configuration. After it is answered, no admission routed with the older version is accepted."""
 
     async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
-        """Remove up to ``limit`` events made before ``before_ms`` with everything that hangs on them, unless a delivery is
-        pending or retrying; held ones end as cancelled (reason ``retention``) first. Expired keys, rollups and audit go too."""
+        """Remove up to ``limit`` events made before ``before_ms`` with everything that hangs on them, unless a delivery
+        is
+        pending or retrying; held ones end as cancelled (reason ``retention``) first. Expired keys, rollups and audit go
+        too.
+        """
 
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
-        """Replace one event's body by ``body``, drop its details, contact, further keys, and the answers kept with its deliveries' attempts."""
+        """Replace one event's body by ``body``, drop its details, contact, further keys, and the answers kept with its
+        deliveries' attempts.
+        """
 
     async def backup(self, path: str) -> None:
         """Write a consistent copy while running."""
