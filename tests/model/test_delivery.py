@@ -31,7 +31,8 @@ EXPECTED = {
         "endpoint_deleted": "cancelled", "cancel_requested": "cancelled", "retry_requested": "retrying",
     },
     State.HELD: {
-        "late_success": "succeeded", "released": "pending", "released_after_attempts": "retrying", "dropped": "cancelled",
+        "late_success": "succeeded", "released": "pending", "released_after_attempts": "retrying",
+        "dropped": "cancelled",
         "endpoint_deleted": "cancelled", "cancel_requested": "cancelled", "retention_expired": "cancelled",
     },
     State.SUCCEEDED: {}, State.FAILED: {}, State.CANCELLED: {},
@@ -47,7 +48,7 @@ def test_every_pair(state: State, happening: Happening) -> None:
 
 def test_nothing_leads_out_of_a_final_state() -> None:
     assert not [pair for pair in TRANSITIONS if pair[0] in FINAL]
-    assert FINAL | OPEN == set(State)
+    assert set(State) == FINAL | OPEN
     assert WAITING < OPEN
 
 
@@ -75,9 +76,7 @@ def test_a_decision_is_a_legal_move(
 
 
 @given(SCHEDULES, st.floats(0, 1, exclude_max=True))
-def test_a_dead_endpoint_gets_one_try_more_than_the_schedule_has_waits(
-    schedule: list[float], jitter: float
-) -> None:
+def test_a_dead_endpoint_gets_one_try_more_than_the_schedule_has_waits(schedule: list[float], jitter: float) -> None:
     verdict = Verdict(Kind.RETRY, "timeout")
     states = [decide(verdict, attempt, schedule, 0, jitter).state for attempt in range(1, len(schedule) + 2)]
     assert states == [State.RETRYING] * len(schedule) + [State.FAILED]
@@ -93,9 +92,7 @@ def test_gone_holds_even_on_the_last_try() -> None:
 
 
 @given(st.floats(1, 86_400), st.floats(0, 1, exclude_max=True), st.one_of(st.none(), st.floats(0, 1e7)))
-def test_jitter_and_retry_after_stay_in_their_bounds(
-    wait: float, jitter: float, retry_after: float | None
-) -> None:
+def test_jitter_and_retry_after_stay_in_their_bounds(wait: float, jitter: float, retry_after: float | None) -> None:
     due = retry.due_ms(0, wait, jitter, retry_after)
     lowest, highest = wait * 800 - 1, wait * 1200 + 1
     if retry_after is not None:

@@ -47,9 +47,7 @@ _wamid_decoder = msgspec.json.Decoder(_Wamid)
 class Attempter:
     """Makes attempts. One per server; it has no state but its parts."""
 
-    def __init__(
-        self, sender: Sender, clock: Clock, randomness: Randomness, defaults: Defaults, run: int
-    ) -> None:
+    def __init__(self, sender: Sender, clock: Clock, randomness: Randomness, defaults: Defaults, run: int) -> None:
         self._sender = sender
         self._clock = clock
         self._randomness = randomness
@@ -113,7 +111,7 @@ class Attempter:
             logger.exception("the sender raised")
             return Failure("internal_error", "the sender raised; see the server's log", Timing())
 
-    def _row(
+    def _row(  # noqa: PLR0917 - the parts of one attempt, in their order
         self,
         claimed: Claimed,
         endpoint: RunningEndpoint,

@@ -1,8 +1,10 @@
 """The configuration in memory: accounts, endpoints and keys as the hot path needs them, with routes worked out once.
 
-A cached copy of the store's documents, always complete up to each account's version. Knows the store's data, not the store.
+A cached copy of the store's documents, always complete up to each account's version. Knows the store's data, not the
+store.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Iterable
 from typing import TypeVar
@@ -30,13 +32,13 @@ JOB = "job"
 
 
 class RunningEndpoint:
-    """An endpoint ready to be sent to: parsed URL, opened headers and secrets, and the part of each request that never changes."""
+    """An endpoint ready to be sent to: parsed URL, opened headers and secrets, and the part of each request that never
+    changes.
+    """
 
     __slots__ = ("account", "document", "endpoint", "head", "headers", "keyring", "row", "target")
 
-    def __init__(
-        self, document: Document, endpoint: Endpoint, account: "RunningAccount", vault: Vault
-    ) -> None:
+    def __init__(self, document: Document, endpoint: Endpoint, account: "RunningAccount", vault: Vault) -> None:
         self.document = document
         self.row = document.row
         self.endpoint = endpoint
@@ -47,9 +49,7 @@ class RunningEndpoint:
         self.target = target
         self.headers = {name: vault.unseal(value) for name, value in endpoint.headers.items()}
         self.head = fixed_head(self.target, self.headers)
-        self.keyring = (
-            Keyring(open_secrets(endpoint.secrets, vault)) if endpoint.secrets is not None else None
-        )
+        self.keyring = Keyring(open_secrets(endpoint.secrets, vault)) if endpoint.secrets is not None else None
 
     @property
     def version(self) -> int:
@@ -129,15 +129,14 @@ class Directory:
         self.jobs: dict[str, tuple[Document, Job]] = {}
         self._keys_by_hash: dict[str, str] = {}
         self._others: dict[tuple[str, str], Document] = {}
+        self._newer = asyncio.Event()
         self.generation = 0
         """Rises with every change; caches of authenticated keys compare it."""
 
     def load(self, opened: Opened) -> None:
         """Fill from what the store knew when it opened; accounts come before what belongs to them."""
         order = {ACCOUNT: 0}
-        for document in sorted(
-            opened.documents, key=lambda document: (order.get(document.kind, 1), document.row)
-        ):
+        for document in sorted(opened.documents, key=lambda document: (order.get(document.kind, 1), document.row)):
             self._put(document)
         for row, version in opened.versions.items():
             if row in self.accounts:
@@ -154,6 +153,13 @@ class Directory:
             running.version = max(running.version, changed.version)
             running.routes.clear()
         self.generation += 1
+        self._newer.set()
+        self._newer = asyncio.Event()
+
+    async def caught_up(self, account: RunningAccount, version: int) -> None:
+        """Return when this copy of the account's configuration has reached ``version``."""
+        while account.version < version:
+            await self._newer.wait()
 
     def key(self, secret: str) -> ApiKey | None:
         """Find a key by the secret its owner presents. Revoked and expired ones are found too."""

@@ -1,4 +1,5 @@
-"""Moves deliveries: from the accepting door or the store into lanes, from lanes to attempts, from attempts to the record.
+"""Moves deliveries: from the accepting door or the store into lanes, from lanes to attempts, from attempts to the
+record.
 
 Sleeps until the next delivery is due or somebody wakes it. Knows model and ports; HTTP and SQL stay behind those.
 """
@@ -87,9 +88,7 @@ class Dispatcher:
     async def stop(self, drain_seconds: float) -> None:
         """Start nothing new, let requests under way end within ``drain_seconds``, and give everything else back."""
         self._stopping = True
-        give_back = [
-            (claimed.id, claimed.claim) for lane in self.lanes.values() for claimed in self._empty(lane)
-        ]
+        give_back = [(claimed.id, claimed.claim) for lane in self.lanes.values() for claimed in self._empty(lane)]
         try:
             async with asyncio.timeout(drain_seconds):
                 await self._quiet.wait()
@@ -158,7 +157,7 @@ class Dispatcher:
             self._note_due(self.lane(running), self._clock.now_ms())
 
     def changed(self, endpoint: int) -> None:
-        """The endpoint's document changed: use it from the next request on; empty the lane if it is disabled or gone."""
+        """The endpoint's document changed: use it from the next request on; empty the lane if it is off or gone."""
         running = self._directory.endpoints.get(endpoint)
         lane = self.lanes.get(endpoint)
         if lane is None:
@@ -231,9 +230,7 @@ class Dispatcher:
                     break
                 asked_early, lane.early = lane.early, False
                 arrivals, writing = lane.arrivals, lane.writing
-                claims = await self._store.claim(
-                    lane.endpoint.row, self._clock.now_ms(), room, early=asked_early
-                )
+                claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=asked_early)
                 self._take(lane, claims.items)
                 if len(claims.items) < room and not asked_early:
                     now = self._clock.now_ms()

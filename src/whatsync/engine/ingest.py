@@ -1,6 +1,7 @@
 """Accepts events: decode, route, one durable write, then hand over. The first half of every event's way.
 
-The ordinary case runs without a coroutine of its own; duplicates, stale routing and look-ups take the slow path. Knows no HTTP.
+The ordinary case runs without a coroutine of its own; duplicates, stale routing and look-ups take the slow path. Knows
+no HTTP.
 """
 
 import asyncio
@@ -66,6 +67,7 @@ class Ingest:
 
     def __init__(
         self,
+        *,
         directory: Directory,
         store: Store,
         history: History,
@@ -93,7 +95,8 @@ class Ingest:
     ) -> "asyncio.Future[list[Receipt]]":
         """Accept the body of ``POST /v1/events``. The future ends after the commit.
 
-        Raises a Problem at once where the input is wrong or a limit is reached; the future may raise Conflict or Unavailable.
+        Raises a Problem at once where the input is wrong or a limit is reached; the future may raise Conflict or
+        Unavailable.
         """
         now_ms = self._clock.now_ms()
         drafts = decode_submissions(raw, now_ms, account.own_types, self._new_id)
@@ -148,20 +151,17 @@ class Ingest:
                 row, place = self._delivery(draft, seq, endpoint, now_ms)
                 rows.append(row)
                 reserved.append(place)
-        plan.admission = Admission(
-            plan.account.row, plan.account.version, tuple(events), tuple(rows), plan.idempotency
-        )
+        plan.admission = Admission(plan.account.row, plan.account.version, tuple(events), tuple(rows), plan.idempotency)
         plan.reserved = reserved
         if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
             self._undo(plan)
             raise TooLarge(
                 "too_many_deliveries",
-                f"the request would make {len(rows)} deliveries; at most {limits.DELIVERIES_PER_REQUEST_MAX} are allowed: send fewer events at a time",
+                f"the request would make {len(rows)} deliveries, more than {limits.DELIVERIES_PER_REQUEST_MAX}: "
+                "send fewer events at a time",
             )
 
-    def _delivery(
-        self, draft: Draft, seq: int, endpoint: RunningEndpoint, now_ms: int
-    ) -> tuple[DeliveryRow, bool]:
+    def _delivery(self, draft: Draft, seq: int, endpoint: RunningEndpoint, now_ms: int) -> tuple[DeliveryRow, bool]:
         policy = endpoint.endpoint
         place = self._dispatcher.reserve(endpoint)
         ordered = policy.ordering is Ordering.CONTACT
@@ -206,9 +206,7 @@ class Ingest:
             while events[at].seq != row.event:
                 at += 1
             if place:
-                self._dispatcher.hand_over(
-                    row.endpoint, Claimed(row.id, 1, 0, State.PENDING, events[at], row.contact)
-                )
+                self._dispatcher.hand_over(row.endpoint, Claimed(row.id, 1, 0, State.PENDING, events[at], row.contact))
             else:
                 self._dispatcher.left_waiting(row.endpoint, row.due_ms)
         listener = self.listeners.pop(plan.account.row, None)
@@ -231,9 +229,7 @@ class Ingest:
     async def _settle(self, plan: _Plan, result: AcceptResult) -> None:
         try:
             if isinstance(result, Stale):
-                # The newer version reaches this directory right behind the answer of whoever made the change.
-                while plan.account.version < result.version:
-                    await asyncio.sleep(0)
+                await self._directory.caught_up(plan.account, result.version)
                 self._write(plan)
             elif isinstance(result, Replayed):
                 plan.answer.set_result(_replay(plan, result))
@@ -243,7 +239,7 @@ class Ingest:
                     plan.answer.set_result(_receipts(plan))
                 else:
                     self._write(plan)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - whoever waits for the answer gets it
             if not plan.answer.done():
                 plan.answer.set_exception(problem)
 
@@ -280,7 +276,7 @@ class Ingest:
                     contact = None if message is None else message.contact
                 plan.drafts[at] = msgspec.structs.replace(draft, contact=contact or draft.message_id)
             self._write(plan)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - whoever waits for the answer gets it
             if not plan.answer.done():
                 plan.answer.set_exception(problem)
 
@@ -324,9 +320,10 @@ def _receipts(plan: _Plan) -> list[Receipt]:
     written = iter(plan.admission.events)
     receipts = []
     for draft, known in zip(plan.drafts, plan.known, strict=True):
-        if known is None:
-            known = Receipt(draft.id, draft.event_type, draft.timestamp, counts.get(next(written).seq, 0))
-        receipts.append(known)
+        if known is not None:
+            receipts.append(known)
+        else:
+            receipts.append(Receipt(draft.id, draft.event_type, draft.timestamp, counts.get(next(written).seq, 0)))
     return receipts
 
 
@@ -342,11 +339,7 @@ def _receipt_of(row: EventRow) -> Receipt:
 def _replay(plan: _Plan, result: Replayed) -> list[Receipt]:
     if plan.idempotency is None or result.fingerprint != plan.idempotency.fingerprint:
         raise Invalid(
-            [
-                FieldError(
-                    "Idempotency-Key", "was used before for another request; use a new key for a new request"
-                )
-            ],
+            [FieldError("Idempotency-Key", "was used before for another request; use a new key for a new request")],
             code="idempotency_key_reused",
         )
     return [_receipt_of(row) for row in result.events]

@@ -24,29 +24,25 @@ class Budget:
     @property
     def tight(self) -> bool:
         """More than half of it is used: lanes keep to a small share each."""
-        return (
-            self.deliveries_held * 2 > limits.LANES_DELIVERIES_MAX
-            or self.bytes_held * 2 > limits.LANES_BYTES_MAX
-        )
+        return self.deliveries_held * 2 > limits.LANES_DELIVERIES_MAX or self.bytes_held * 2 > limits.LANES_BYTES_MAX
 
     @property
     def spent(self) -> bool:
         """Nothing more fits; new deliveries wait in the store."""
-        return (
-            self.deliveries_held >= limits.LANES_DELIVERIES_MAX or self.bytes_held >= limits.LANES_BYTES_MAX
-        )
+        return self.deliveries_held >= limits.LANES_DELIVERIES_MAX or self.bytes_held >= limits.LANES_BYTES_MAX
 
 
 class Lane:
     """The deliveries of one endpoint that are in memory.
 
-    *Direct*: new deliveries are handed over in memory. *Draining* (``direct`` is false): some wait in the store, and new
+    *Direct*: new deliveries are handed over in memory. *Draining* (``direct`` is false): some wait in the store, and
+    new
     ones are written behind them until the backlog has been claimed in order.
     """
 
     __slots__ = (
-        "arrivals", "claiming", "closed", "direct", "endpoint", "early", "health", "in_flight", "next_due_ms", "owned", "queue", "ramp",
-        "tokens", "tokens_at", "waking", "writing",
+        "arrivals", "claiming", "closed", "direct", "early", "endpoint", "health", "in_flight", "next_due_ms",
+        "owned", "queue", "ramp", "tokens", "tokens_at", "waking", "writing",
     )  # fmt: skip
 
     def __init__(self, endpoint: RunningEndpoint, health: Health = HEALTHY) -> None:
@@ -59,7 +55,8 @@ class Lane:
         self.writing = 0
         """Deliveries on their way to the store to wait there; until they arrive an empty claim proves nothing."""
         self.arrivals = 0
-        """Counts deliveries that came to wait in the store, so that a claim can tell whether one slipped in behind it."""
+        """Counts deliveries that came to wait in the store, so that a claim can tell whether one slipped in behind it.
+        """
         self.direct = True
         self.claiming = False
         self.early = False
@@ -108,7 +105,7 @@ class Lane:
         return False
 
     def take_token(self, now: float) -> float:
-        """Take leave to start one request under the rate limit. Returns 0, or the seconds to wait for the next leave."""
+        """Take leave to start one request under the rate limit. Returns 0, or the seconds to wait for leave."""
         rate = self.endpoint.endpoint.rate_limit_per_second
         if rate is None:
             return 0.0
@@ -128,7 +125,8 @@ class Lane:
     def recovered(self, failures_in_a_row: int) -> None:
         """A success after failures: begin the ramp, and let waiting retries come forward.
 
-        Only where the endpoint itself was down. One delivery that always fails among others that succeed keeps its schedule.
+        Only where the endpoint itself was down. One delivery that always fails among others that succeed keeps its
+        schedule.
         """
         if failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_RECOVER:
             self.ramp = 1

@@ -47,7 +47,8 @@ class Quota:
         if self.open_deliveries.get(account.row, 0) >= ceiling:
             raise LimitExceeded(
                 "open_deliveries",
-                f"the account has {ceiling} or more deliveries that wait or are held; repair, release or delete endpoints first",
+                f"the account has {ceiling} or more deliveries that wait or are held; "
+                "repair, release or delete endpoints first",
                 60,
             )
         bucket.events -= events
@@ -57,6 +58,4 @@ class Quota:
 def _check(code: str, words: str, held: float, wanted: float, rate: float) -> None:
     if held < min(wanted, rate * _BURST_SECONDS):
         seconds = max(1, round((min(wanted, rate * _BURST_SECONDS) - held) / rate + 0.5))
-        raise LimitExceeded(
-            code, f"the account's limit of {words} is reached; try again in {seconds} s", seconds
-        )
+        raise LimitExceeded(code, f"the account's limit of {words} is reached; try again in {seconds} s", seconds)

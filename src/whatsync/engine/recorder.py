@@ -47,7 +47,9 @@ class Recorder:
 
     @property
     def gate_open(self) -> bool:
-        """Whether a new attempt may start: not while outcomes can't be written, so that a broken disk repeats nothing."""
+        """Whether a new attempt may start: not while outcomes can't be written, so that a broken disk repeats
+        nothing.
+        """
         return not self._failing and self.unrecorded < limits.OUTCOMES_UNRECORDED_MAX
 
     def add(self, row: AttemptRow, recorded: Recorded1, health: Health | None = None) -> None:

@@ -1,4 +1,5 @@
-"""Everything the doors (API, dashboard) may call, in one frozen bundle that ``compose.py`` fills. Holds no rule of its own.
+"""Everything the doors (API, dashboard) may call, in one frozen bundle that ``compose.py`` fills. Holds no rule of its
+own.
 
 A new service gets a field here and a line in ``compose.py``; there is no second way to write data.
 """

@@ -98,9 +98,7 @@ class Sweep:
     async def _settle(
         self, account: int, endpoint: int, happening: Happening, reason: str | None, until: int | None = None
     ) -> bool:
-        settlement = Settlement(
-            account, happening, self._clock.now_ms(), endpoint=endpoint, until=until, reason=reason
-        )
+        settlement = Settlement(account, happening, self._clock.now_ms(), endpoint=endpoint, until=until, reason=reason)
         return len(await self._store.settle(settlement)) < settlement.limit
 
     async def _release(self, running: RunningEndpoint) -> bool:

@@ -1,4 +1,5 @@
-"""Watches how endpoints fare and tells each change of state once: failing, about to be disabled, disabled, recovered, exhausted.
+"""Watches how endpoints fare and tells each change of state once: failing, about to be disabled, disabled, recovered,
+exhausted.
 
 Decides nothing itself: the rules are in ``model/health.py``. Whoever tells the owner is given to the constructor.
 """
@@ -35,9 +36,7 @@ class Notice(msgspec.Struct, frozen=True):
 class Watch:
     """Turns outcomes into health, and changes of health into notices."""
 
-    def __init__(
-        self, tell: Callable[[Notice], None], disable: Callable[[RunningEndpoint, DisabledBy], None]
-    ) -> None:
+    def __init__(self, tell: Callable[[Notice], None], disable: Callable[[RunningEndpoint, DisabledBy], None]) -> None:
         self._tell = tell
         self._disable = disable
 
@@ -48,9 +47,7 @@ class Watch:
             self._tell(_notice(endpoint, change, health, now_ms))
         return after
 
-    def failure(
-        self, endpoint: RunningEndpoint, health: Health, claimed: Claimed, outcome: Outcome
-    ) -> Health:
+    def failure(self, endpoint: RunningEndpoint, health: Health, claimed: Claimed, outcome: Outcome) -> Health:
         """An attempt failed. Tests do not count; the end of the schedule and a 410 are told too."""
         if claimed.origin is Origin.TEST:
             return health
@@ -64,7 +61,9 @@ class Watch:
         return self.look(endpoint, after, now_ms)
 
     def look(self, endpoint: RunningEndpoint, health: Health, now_ms: int) -> Health:
-        """Tell what the rules call for now; also asked from time to time, since a notice can fall due without an attempt."""
+        """Tell what the rules call for now; also asked from time to time, since a notice can fall due without an
+        attempt.
+        """
         change = rules.change_due(health, now_ms)
         if change is None:
             return health
@@ -98,7 +97,7 @@ def _notice(endpoint: RunningEndpoint, change: Change, health: Health, now_ms: i
         "lastError": None if health.last_failure_code is None else explain(health.last_failure_code).sentence,
         "disableAt": None if disable_at is None else format_time(disable_at),
     }
-    # The coming disabling is announced as ``endpoint.failing`` with its time set: the documented types have no other word for it.
+    # The coming disabling is announced as ``endpoint.failing`` with its time set: the catalogue has no other word.
     event_type = Change.FAILING.value if change is Change.NOTICE else change.value
     return Notice(
         endpoint.account.row,

@@ -1,4 +1,5 @@
-"""The installation's own records: accounts, API keys, own event types, jobs. Plain frozen data and the few rules about it.
+"""The installation's own records: accounts, API keys, own event types, jobs. Plain frozen data and the few rules about
+it.
 
 Each record is stored as a document (``ports/store.py``); secrets in it are sealed text, never plain.
 """
@@ -96,7 +97,9 @@ class JobState(StrEnum):
 
 
 class Job(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """Bulk work that survives restarts. Document kind ``job``; its cursor and its effects are one transaction per step."""
+    """Bulk work that survives restarts. Document kind ``job``; its cursor and its effects are one transaction
+    per step.
+    """
 
     id: str
     kind: str

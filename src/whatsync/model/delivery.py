@@ -5,7 +5,8 @@ The rules, in words:
 * ``succeeded``, ``failed`` and ``cancelled`` are final; nothing leads out of them.
 * An absent (state, happening) pair is refused and changes nothing.
 * A delivery of a disabled endpoint is ``held``: not tried, not lost, and released in place.
-* An attempt that ends after its claim was taken away changes nothing, except that a success closes a delivery still open.
+* An attempt that ends after its claim was taken away changes nothing, except that a success closes a delivery still
+open.
 
 The diagram in the docs is drawn from ``TRANSITIONS``. Knows no store, clock or network.
 """
@@ -87,7 +88,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 def next_state(state: State, happening: Happening) -> State | None:
-    """Return the state that ``happening`` leads to from ``state``, or ``None`` where it is refused and changes nothing."""
+    """Return the state that ``happening`` leads to from ``state``, or ``None`` where it is refused and changes
+    nothing.
+    """
     return TRANSITIONS.get((state, happening))
 
 

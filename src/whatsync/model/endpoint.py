@@ -1,4 +1,6 @@
-"""An endpoint: a customer's URL, the events it wants and how they are delivered to it. Pure data and the question ``wants``."""
+"""An endpoint: a customer's URL, the events it wants and how they are delivered to it. Pure data and the question
+``wants``.
+"""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -53,7 +55,9 @@ class Why(StrEnum):
 
 
 class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """Document kind ``endpoint``. ``headers`` and ``secrets`` are sealed; ``None`` in a policy field means the installation's default."""
+    """Document kind ``endpoint``. ``headers`` and ``secrets`` are sealed; ``None`` in a policy field means the
+    installation's default.
+    """
 
     id: str
     url: str
@@ -87,10 +91,10 @@ def subscribes(endpoint: Endpoint, event_type: str, covered_by_wildcard: bool) -
     return event_type in endpoint.events or (covered_by_wildcard and WILDCARD in endpoint.events)
 
 
-def passes_filters(
-    endpoint: Endpoint, event_type: str, number: str | None, field: Callable[[str], Scalar]
-) -> bool:
-    """Say whether numbers and field filters let the event through. ``field`` reads a scalar of the event's data by name."""
+def passes_filters(endpoint: Endpoint, event_type: str, number: str | None, field: Callable[[str], Scalar]) -> bool:
+    """Say whether numbers and field filters let the event through. ``field`` reads a scalar of the event's data by
+    name.
+    """
     if endpoint.numbers is not None and number is not None and number not in endpoint.numbers:
         return False
     wanted: Mapping[str, tuple[Scalar, ...]] = endpoint.filters.get(event_type, {})

@@ -1,4 +1,6 @@
-"""How an endpoint is doing: when it counts as failing, when it is disabled, and when that is announced. Pure rules over counted facts."""
+"""How an endpoint is doing: when it counts as failing, when it is disabled, and when that is announced. Pure rules over
+counted facts.
+"""
 
 from enum import StrEnum
 
@@ -89,15 +91,10 @@ def disable_at_ms(health: Health, now_ms: int) -> int | None:
     """When the endpoint will be disabled if nothing succeeds; ``None`` while the rule does not apply."""
     if health.first_failure_ms is None or health.last_failure_ms is None:
         return None
-    if (
-        health.failed_attempts < limits.DISABLE_ATTEMPTS_MIN
-        or health.failed_deliveries < limits.DISABLE_DELIVERIES_MIN
-    ):
+    if health.failed_attempts < limits.DISABLE_ATTEMPTS_MIN or health.failed_deliveries < limits.DISABLE_DELIVERIES_MIN:
         return None
     if now_ms - health.last_failure_ms > limits.DISABLE_RECENT_SECONDS * 1000:
         return None
     due = health.first_failure_ms + limits.DISABLE_AFTER_SECONDS * 1000
     # A notice given late moves the disabling, so that a day always lies between the two.
-    return (
-        due if health.notice_ms is None else max(due, health.notice_ms + limits.DISABLE_NOTICE_SECONDS * 1000)
-    )
+    return due if health.notice_ms is None else max(due, health.notice_ms + limits.DISABLE_NOTICE_SECONDS * 1000)

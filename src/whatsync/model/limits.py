@@ -86,3 +86,28 @@ RETENTION_DAYS_MAX = 3_650
 SECRET_OVERLAP_SECONDS = 86_400
 SECRET_OVERLAP_SECONDS_MAX = 30 * 86_400
 FREE_DISK_BYTES_MIN = 512 * 1024 * 1024
+
+# Event data
+JSON_INTEGER_MAX = 2**53 - 1
+"""The largest integer that JavaScript, and so the public example, hands on unchanged."""
+EVENT_TYPE_CHARS_MAX = 100
+CONTACT_KEY_CHARS_MAX = 256
+ADDRESS_CHARS_MAX = 256
+"""Of a phone number or the id WhatsApp gives a person in its place."""
+REFERENCE_CHARS_MAX = 512
+"""Of an id inside event data: a message, contact, button, wamid."""
+TEXT_CHARS_MAX = 65_536
+"""Of a message's text or caption; the limit in bytes of the whole body stands beside it."""
+NAME_CHARS_MAX = 1_024
+WORD_CHARS_MAX = 255
+"""Of a short word such as a status, a media type or a MIME type."""
+MEDIA_URL_CHARS_MAX = 8_192
+TIME_CHARS_MAX = 64
+FIELD_ERRORS_MAX = 50
+"""Mistakes named in one answer."""
+
+# Signatures
+SECRET_BYTES_MIN = 24
+SECRET_BYTES_MAX = 64
+SIGNATURE_AGE_SECONDS_MAX = 300
+"""How far ``webhook-timestamp`` may lie from the receiver's clock; the official libraries use the same."""

@@ -1,4 +1,5 @@
-"""What an answer or a network failure means: success, try again, or gone; with a stable code, a plain sentence and what to do.
+"""What an answer or a network failure means: success, try again, or gone; with a stable code, a plain sentence and what
+to do.
 
 Knows nothing of sockets or HTTP libraries; it judges a status number or one of ``NETWORK_CODES``.
 """
@@ -59,7 +60,7 @@ NETWORK: dict[str, Explanation] = {
     ),
     "tls_error": Explanation(
         "The encrypted connection could not be set up.",
-        "Check the certificate: its name, its dates and that the chain is complete. The attempt's detail names the fault.",
+        "Check the certificate: its name, its dates and that the chain is complete; the detail names the fault.",
     ),
     "timeout": Explanation(
         "The receiver did not answer in time.",

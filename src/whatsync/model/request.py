@@ -1,4 +1,5 @@
-"""The request a customer receives, as bytes: its head, from the part that never changes to the signatures of one attempt.
+"""The request a customer receives, as bytes: its head, from the part that never changes to the signatures of one
+attempt.
 
 Used to send and, later, to show exactly what was sent. Knows no socket.
 """
@@ -14,12 +15,15 @@ USER_AGENT = f"WhatsSync/{__version__}"
 
 PROTECTED_HEADERS = frozenset(
     {
-        "host", "content-length", "content-type", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade",
+        "host", "content-length", "content-type", "transfer-encoding", "connection",
+        "keep-alive", "te", "trailer", "upgrade",
         "proxy-authorization", "proxy-connection", "expect", "user-agent", "accept-encoding", "cookie2",
         "webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256",
     }
 )  # fmt: skip
-"""Headers an endpoint's own can't override; everything that begins with ``x-whatssync-`` or ``x-whatsync-`` is protected too."""
+"""Headers an endpoint's own can't override; everything that begins with ``x-whatssync-`` or ``x-whatsync-`` is
+protected too.
+"""
 
 
 def fixed_head(target: Target, headers: Mapping[str, str], version: str = __version__) -> bytes:
@@ -35,7 +39,7 @@ def fixed_head(target: Target, headers: Mapping[str, str], version: str = __vers
     return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
 
-def attempt_head(
+def attempt_head(  # noqa: PLR0917 - the parts of one request, in their order
     event_type: str,
     event_id: str,
     delivery: str,
@@ -49,11 +53,10 @@ def attempt_head(
 ) -> bytes:
     """The headers of one attempt, with the empty line that ends the head.
 
-    ``signatures`` are the 32-byte HMACs: the one of ``X-WhatsSync-Signature`` first, then those of ``webhook-signature``.
+    ``signatures`` are the 32-byte HMACs: the one of ``X-WhatsSync-Signature`` first, then those of
+    ``webhook-signature``.
     """
-    standard = " ".join(
-        ["v1," + b64encode(signatures[at : at + 32]).decode() for at in range(32, len(signatures), 32)]
-    )
+    standard = " ".join(["v1," + b64encode(signatures[at : at + 32]).decode() for at in range(32, len(signatures), 32)])
     extra = ""
     if number is not None:
         extra += f"X-WhatsSync-Number: {number}\r\n"

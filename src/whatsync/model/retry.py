@@ -1,4 +1,6 @@
-"""When a failed delivery is tried again: the schedule, its jitter, and what ``Retry-After`` may change. Pure arithmetic on milliseconds."""
+"""When a failed delivery is tried again: the schedule, its jitter, and what ``Retry-After`` may change. Pure arithmetic
+on milliseconds.
+"""
 
 import re
 from collections.abc import Sequence
@@ -25,9 +27,7 @@ def parse_schedule(text: str) -> tuple[float, ...]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         match = _WAIT.fullmatch(part)
         if match is None:
-            raise ValueError(
-                f"{part!r} is not a wait; write a number and a unit, for example 5s, 2m, 1h or 1d"
-            )
+            raise ValueError(f"{part!r} is not a wait; write a number and a unit, for example 5s, 2m, 1h or 1d")
         waits.append(float(int(match[1]) * _UNITS[match[2]]))
     return check_schedule(waits)
 
@@ -38,9 +38,7 @@ def check_schedule(waits: Sequence[float]) -> tuple[float, ...]:
         raise ValueError(f"at most {limits.RETRIES_MAX} waits are allowed, got {len(waits)}")
     for wait in waits:
         if not 1 <= wait <= limits.RETRY_WAIT_SECONDS_MAX:
-            raise ValueError(
-                f"a wait must be 1 s to {limits.RETRY_WAIT_SECONDS_MAX} s (7 days), got {wait:g} s"
-            )
+            raise ValueError(f"a wait must be 1 s to {limits.RETRY_WAIT_SECONDS_MAX} s (7 days), got {wait:g} s")
     return tuple(waits)
 
 
@@ -68,7 +66,9 @@ def due_ms(now_ms: int, wait_seconds: float, jitter: float, retry_after_seconds:
 
 
 def parse_retry_after(value: str, now_ms: int) -> float | None:
-    """Read a ``Retry-After`` header (RFC 9110, section 10.2.3): seconds or an HTTP date. ``None`` where it makes no sense."""
+    """Read a ``Retry-After`` header (RFC 9110, section 10.2.3): seconds or an HTTP date. ``None`` where it makes no
+    sense.
+    """
     text = value.strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

@@ -1,4 +1,6 @@
-"""Time as the engine sees it. Only ``net/system.py`` and the simulator implement it; nothing else reads a real clock."""
+"""Time as the engine sees it. Only ``net/system.py`` and the simulator implement it; nothing else reads a real
+clock.
+"""
 
 from typing import Protocol
 
