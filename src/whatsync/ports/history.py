@@ -109,8 +109,8 @@ class RollupRow(msgspec.Struct, frozen=True):
     """How many attempts of one endpoint ended one way within one minute (or, folded, one hour), in one latency bucket.
 
     ``outcome`` is the attempt's code, or ``succeeded``; the minute is that of ``finished_ms``. Tests are not counted,
-    late attempts are. ``endpoint`` 0 and outcome ``accepted`` count events, in bucket 0, by the minute of their row. Bucket ``b`` holds attempts of less than ``2**b`` milliseconds
-    (and not in ``b-1``).
+    late attempts are. ``endpoint`` 0 and outcome ``accepted`` count events, in bucket 0, by the minute of their row.
+    Bucket ``b`` holds attempts of less than ``2**b`` milliseconds (and not in ``b-1``).
     """
 
     start_ms: int
@@ -190,8 +190,8 @@ class History(Protocol):
         after: int,
         limit: int,
     ) -> tuple[tuple[EventRow, ...], int | None]:
-        """Events of these types, oldest first, that have no delivery to this endpoint (tests left out); and where to go on,
-        ``None`` at the end.
+        """Events of these types, oldest first, that have no delivery to this endpoint (tests left out); and where
+        to go on, ``None`` at the end.
         """
 
     async def counts(self, endpoint: int) -> Counts:
