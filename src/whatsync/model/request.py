@@ -65,13 +65,14 @@ def attempt_head(  # noqa: PLR0917 - the parts of one request, in their order
     if test:
         extra += "X-WhatsSync-Test: true\r\n"
     signature = signatures[:32].hex()
-    # The public example reads ``x-whatsync-signature``, with one s in the middle; the product's name has two. Both are sent.
+    # The public example reads ``x-whatsync-signature``, one s in the middle, where the product's name has two:
+    # both are sent, see docs/decisions.
     return (
         f"X-WhatsSync-Event: {event_type}\r\n"
         f"X-WhatsSync-Delivery: {delivery}\r\n"
         f"X-WhatsSync-Attempt: {attempt}\r\n"
         f"X-WhatsSync-Signature: {signature}\r\n"
-        f"X-WhatSync-Signature: {signature}\r\n"
+        f"X-Whatsync-Signature: {signature}\r\n"
         f"webhook-id: {event_id}\r\n"
         f"webhook-timestamp: {signed_s}\r\n"
         f"webhook-signature: {standard}\r\n"
