@@ -9,9 +9,7 @@ INTENTS = {"run", "setup", "test", "check", "bench", "sim", "lock", "format", "c
 
 
 def test_every_intent_has_a_command_with_one_line_of_help() -> None:
-    shown = subprocess.run(
-        ["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
-    )
+    shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
     explained = dict(re.findall(r"^  make (\S+) +(\S.*)$", shown.stdout, re.MULTILINE))
     assert set(explained) >= INTENTS
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

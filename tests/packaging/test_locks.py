@@ -71,9 +71,7 @@ def test_tests_run_with_the_versions_that_are_shipped() -> None:
 def test_the_node_packages_are_pinned_with_integrity_and_without_addresses() -> None:
     folder = ROOT / "tests" / "receivers"
     asked = json.loads((folder / "package.json").read_text())
-    assert all(
-        re.fullmatch(r"(npm:\w+@)?\d+\.\d+\.\d+", version) for version in asked["dependencies"].values()
-    )
+    assert all(re.fullmatch(r"(npm:\w+@)?\d+\.\d+\.\d+", version) for version in asked["dependencies"].values())
     packages = json.loads((folder / "package-lock.json").read_text())["packages"]
     assert packages[""]["dependencies"] == asked["dependencies"]
     for path, package in packages.items():

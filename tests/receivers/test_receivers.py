@@ -55,9 +55,7 @@ async def test_documented_example_verifies_and_refuses(node: str, express_packag
         wrong = await client.post(receiver.url, content=tampered, headers=public_headers(BODY))
         assert (wrong.status_code, wrong.text) == (401, "Invalid signature")
 
-        other_secret = await client.post(
-            receiver.url, content=BODY, headers=public_headers(BODY, "whsec_other")
-        )
+        other_secret = await client.post(receiver.url, content=BODY, headers=public_headers(BODY, "whsec_other"))
         assert other_secret.status_code == 401
 
         unstable = BODY.replace(b'"media":null', b'"media": null')

@@ -6,9 +6,7 @@ from pathlib import PurePosixPath
 
 from tests.tidy.tree import ROOT, Module, files, modules, report
 
-NAMES_THAT_SAY_NOTHING = frozenset(
-    {"utils", "util", "common", "helpers", "helper", "base", "misc", "shared", "stuff"}
-)
+NAMES_THAT_SAY_NOTHING = frozenset({"utils", "util", "common", "helpers", "helper", "base", "misc", "shared", "stuff"})
 INTRODUCTION_CHARACTERS_MIN = 40
 
 

@@ -60,11 +60,7 @@ def trespasses(tree: Iterable[Module]) -> Iterator[str]:
             yield f"{module.path}: no room is called {home}; add it to the plan or move the file"
             continue
         allowed = MAY_KNOW[home] | {home, "__init__"}
-        if (
-            home == "cli"
-            and module.name.split(".")[2:3]
-            and module.name.split(".")[2] in COMMANDS_WITH_A_STORE
-        ):
+        if home == "cli" and module.name.split(".")[2:3] and module.name.split(".")[2] in COMMANDS_WITH_A_STORE:
             allowed |= {"store"}
         for line, imported in module.imports():
             room = room_of(imported)

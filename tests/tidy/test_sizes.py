@@ -50,8 +50,6 @@ def test_what_is_too_long_is_found() -> None:
     body = "    pass\n" * FUNCTION_LINES_MAX
     assert list(oversized([Module("src/a.py", "def f():\n" + body)]))
     assert not list(oversized([Module("src/a.py", "def f():\n" + body[9:])]))
-    assert not list(
-        oversized([Module("src/a.py", 'def f():\n    """\n' + "word\n" * 80 + '    """\n    pass\n')])
-    )
+    assert not list(oversized([Module("src/a.py", 'def f():\n    """\n' + "word\n" * 80 + '    """\n    pass\n')]))
     assert list(oversized([Module("src/a.py", "x = 1\n" * (FILE_LINES_MAX + 1))]))
     assert p90([Module("src/a.py", "def f():\n" + body)]) > FUNCTION_LINES_P90
