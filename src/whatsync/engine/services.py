@@ -1,7 +1,8 @@
 """Everything the doors (API, dashboard) may call, in one frozen bundle that ``compose.py`` fills. Holds no rule of its
 own.
 
-A new service gets a field here and a line in ``compose.py``; there is no second way to write data.
+Holds no rule of its own. A new service gets a field here and a line in ``compose.py``; there is no second way
+to write data.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""HTTP: the API, its reference page, health and metrics. Knows the engine's services, never a store or a socket of its own."""
+"""HTTP: the API, its reference page, health and metrics. Knows the engine's services, never a store."""

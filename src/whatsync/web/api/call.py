@@ -50,7 +50,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a route, authenticated and decoded. ``body`` and ``query`` are the structs the route takes."""
+    """One request to a route, authenticated and decoded; ``body`` and ``query`` are the structs the route takes."""
 
     services: Services
     principal: Principal
@@ -70,7 +70,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives back. ``body`` is a struct (encoded as JSON), bytes (sent as they are) or ``None`` for no body."""
+    """What a handler gives back: ``body`` is a struct (sent as JSON), bytes (sent as they are) or ``None``."""
 
     status: int = 200
     body: Any = None
@@ -83,10 +83,10 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of the API's table. The first path parameter's owner is always the caller's account.
+    """One row of the API's table.
 
-    ``summary`` is a line for the reference; the handler's docstring is its longer description. ``problems`` are the
-    statuses it can answer besides 401, 403, 422, 429, 500 and 503, which every route may.
+    ``summary`` is a line for the reference; the handler's docstring is its longer description. ``problems`` are
+    the statuses it can answer besides 401, 403, 422, 429, 500 and 503, which every route may.
     """
 
     method: str
@@ -125,11 +125,9 @@ class Page(msgspec.Struct, Generic[Item], frozen=True, rename="camel"):
     """One page of a list, newest first."""
 
     items: list[Item]
-    next_cursor: (
-        Annotated[str, Meta(description="Goes into `cursor` for the next page; null at the end")] | None
-    )
+    next_cursor: Annotated[str, Meta(description="Goes into `cursor` for the next page; null at the end")] | None
     searched_to: Time | UnsetType = UNSET
-    """How far back the search has looked when it stopped for its bound; more may lie beyond ``next_cursor``."""
+    """How far back the search has looked when it stopped for its bound: more may lie beyond."""
 
 
 def cursor_of(position: int | None) -> str | None:
