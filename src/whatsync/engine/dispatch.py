@@ -16,7 +16,7 @@ from whatsync.engine.recorder import Recorder
 from whatsync.engine.watch import Watch
 from whatsync.model import limits
 from whatsync.model.delivery import State
-from whatsync.model.health import Health
+from whatsync.model.health import HEALTHY, Health
 from whatsync.model.outcome import Kind
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import Backlog, Claimed, HealthRow, Store, StoreUnavailable
@@ -125,10 +125,10 @@ class Dispatcher:
         """A reserved delivery is on disk, claimed: send it."""
         self.budget.bytes_held += len(claimed.event.body)
         lane = self.lanes[endpoint]
-        if lane.closed or self._stopping:
-            self._let_go(lane, claimed)
-            return
         lane.queue.append(claimed)
+        if lane.closed or self._stopping:
+            self._give_up(lane)
+            return
         self._start_workers(lane)
 
     def left_waiting(self, endpoint: int, due_ms: int) -> None:
@@ -164,21 +164,33 @@ class Dispatcher:
             return
         if running is not None:
             lane.endpoint = running
+        was_closed = lane.closed
         lane.closed = running is None or not running.endpoint.enabled
         if lane.closed:
-            # What was queued stays claimed in the store until the sweep settles it; nothing of it is sent.
-            for claimed in self._empty(lane):
-                self._let_go(lane, claimed)
-        else:
-            self._start_workers(lane)
+            self._give_up(lane)
+        elif was_closed:
+            # What the sweep had no time to hold waits in the store, and nobody has looked there meanwhile.
+            lane.direct = False
+            self._note_due(lane, self._clock.now_ms())
+        self._start_workers(lane)
         self._drop_if_gone(lane)
 
     def clear_health(self, endpoint: int) -> None:
-        """Forget failures: the endpoint was enabled again by hand."""
+        """Forget failures, on disk too: the endpoint was enabled again by hand. What was held comes gently."""
         running = self._directory.endpoints.get(endpoint)
         if running is not None:
             lane = self.lane(running)
             lane.health = self._watch.forgotten(lane.health)
+            lane.ramp = 1
+            self.recorder.keep_health(endpoint, lane.health)
+
+    def health(self, endpoint: int) -> Health:
+        """How an endpoint fares."""
+        lane = self.lanes.get(endpoint)
+        if lane is not None:
+            return lane.health
+        known = self._health.get(endpoint)
+        return HEALTHY if known is None else known.health
 
     def _reopen(self) -> None:
         for lane in self.lanes.values():
@@ -252,11 +264,31 @@ class Dispatcher:
             self.budget.deliveries_held += 1
             self.budget.bytes_held += len(claimed.event.body)
             lane.queue.append(claimed)
-        if lane.closed:
-            for claimed in self._empty(lane):
-                self._let_go(lane, claimed)
+        if lane.closed or self._stopping:
+            self._give_up(lane)
         else:
             self._start_workers(lane)
+
+    def _give_up(self, lane: Lane) -> None:
+        """Leave to the store what is queued: the sweep settles it there, or it is claimed anew when the lane opens."""
+        queued = self._empty(lane)
+        if queued:
+            self._spawn(self._give_back(lane, queued))
+
+    async def _give_back(self, lane: Lane, queued: list[Claimed]) -> None:
+        while True:
+            try:
+                claims = [(claimed.id, claimed.claim) for claimed in queued]
+                await self._store.give_back(claims, self._clock.now_ms())
+                break
+            except StoreUnavailable:
+                if self._stopping:
+                    break
+                await self._clock.sleep(_CLAIM_PAUSE_SECONDS)
+        for claimed in queued:
+            self._let_go(lane, claimed)
+        lane.direct = False
+        self._note_due(lane, self._clock.now_ms())
 
     def _empty(self, lane: Lane) -> list[Claimed]:
         queued = list(lane.queue)

@@ -62,6 +62,13 @@ class Recorder:
             self._idle.clear()
             self._task = asyncio.get_running_loop().create_task(self._write())
 
+    def keep_health(self, endpoint: int, health: Health) -> None:
+        """Write an endpoint's health that no attempt brings along, behind everything handed in before."""
+        self._health[endpoint] = health
+        if self._task is None:
+            self._idle.clear()
+            self._task = asyncio.get_running_loop().create_task(self._write())
+
     async def drained(self) -> None:
         """Return when everything handed in is on disk."""
         await self._idle.wait()
@@ -69,7 +76,7 @@ class Recorder:
     async def _write(self) -> None:
         pause = _PAUSE_SECONDS_FIRST
         try:
-            while self._rows:
+            while self._rows or self._health:
                 rows, callbacks, health = self._rows, self._callbacks, self._health
                 self._rows, self._callbacks, self._health = [], [], {}
                 self._writing = len(rows)
