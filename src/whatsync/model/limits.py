@@ -23,6 +23,32 @@ RETRIES_MAX = 50
 RETRY_WAIT_SECONDS_MAX = 7 * 86_400
 RETRY_AFTER_SECONDS_MAX = 86_400
 
+# The sender's connections
+CONNECTION_IDLE_SECONDS = 30.0
+CONNECTIONS_IDLE_PER_ORIGIN = 256
+ANSWER_BODY_SECONDS = 1.0
+"""How long an answer's body may take after its headers; the status is known by then."""
+ANSWER_DRAIN_BYTES_MAX = 64 * 1024
+"""Read beyond what is kept, to keep the connection; a longer answer costs it."""
+SOCKET_WAIT_SECONDS = 1.0
+SLOW_ANSWER_SECONDS = 2.0
+"""An origin that takes longer counts as slow; the slow ones share at most half of all sockets."""
+QUICK_ANSWERS_TO_TRUST = 3
+"""Quick answers in a row after which a slow origin counts as quick again."""
+ADDRESS_STAGGER_SECONDS = 0.25
+"""Head start of each address of a name before the next one is tried beside it."""
+HANDSHAKE_TURN_SECONDS = 0.002
+"""TLS handshakes may take this much of one turn of the event loop; those left wait for the next."""
+TLS_SESSIONS_MAX = 5_000
+ORIGINS_MAX = 50_000
+"""Scheme, host and port triples remembered while no connection is open to them."""
+DNS_TIMEOUT_SECONDS = 5.0
+DNS_TTL_SECONDS_MIN = 5.0
+DNS_TTL_SECONDS_MAX = 300.0
+DNS_FAILURE_SECONDS = 5.0
+"""How long a failed lookup is believed."""
+DNS_NAMES_MAX = 20_000
+
 # Endpoints
 IN_FLIGHT_DEFAULT = 20
 IN_FLIGHT_MAX = 500
