@@ -17,10 +17,12 @@ MAY_KNOW: dict[str, frozenset[str]] = {
     "net": CORE,
     "media": CORE,
     "config": frozenset({"model"}),
+    "logs": frozenset({"model"}),
+    "tracing": CORE,
     "sources": CORE | {"engine"},
     "web": CORE | {"engine", "sources", "config"},
-    "compose": CORE | {"engine", "store", "net", "media", "config", "sources", "web"},
-    "cli": CORE | {"engine", "net", "web", "config", "compose"},
+    "compose": CORE | {"engine", "store", "net", "media", "config", "logs", "tracing", "sources", "web"},
+    "cli": CORE | {"engine", "net", "web", "config", "logs", "compose"},
     "__main__": frozenset({"cli"}),
 }
 COMMANDS_WITH_A_STORE = frozenset({"serve", "migrate", "backup", "restore", "doctor", "users"})
