@@ -112,6 +112,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     examined: int = 0
     done: int = 0
     skipped: int = 0
+    skipped_because: dict[str, int] = {}
+    """How many were skipped for which reason; the words are documented with each kind of job."""
     updated_ms: int | None = None
     finished_ms: int | None = None
     error: str | None = None

@@ -107,12 +107,32 @@ COUNT_CEILING = 10_000
 """Deliveries of one endpoint that are counted; beyond it the answer is "at least this many"."""
 FEED_WAIT_SECONDS_MAX = 30
 EXPORT_PAGE_ITEMS = 500
+SEARCH_CHARS_MAX = 512
+SEARCH_EVENTS_MAX = 1_000
+"""Events that one exact identifier may lead to, newest first; older ones are found by narrowing the time."""
+MESSAGE_EVENTS_MAX = 200
+"""Statuses and media of one message that its story tells."""
+MESSAGE_ITEMS_MAX = 50
+
+# Bulk work
+JOB_STEP_ITEMS = 200
+"""Deliveries or events that one step, which is one transaction, looks at."""
+JOB_PREVIEW_ITEMS_MAX = 10_000
+"""Deliveries or events that a dry run looks at before it says that there is more."""
+JOB_PAUSE_SECONDS = 0.02
+"""Between two steps: bulk work stands back behind what arrives now."""
+ACCOUNT_JOBS_RUNNING = 20
 
 # Keeping
 RETENTION_DAYS = 30
 RETENTION_DAYS_MAX = 3_650
 SECRET_OVERLAP_SECONDS = 86_400
 SECRET_OVERLAP_SECONDS_MAX = 30 * 86_400
+PRUNE_STEP_EVENTS = 500
+PRUNE_PAUSE_SECONDS = 0.05
+PRUNE_EVERY_SECONDS = 3_600
+HELD_NOTICE_SECONDS = 86_400
+"""Held deliveries are removed by retention no sooner than this after it was announced."""
 FREE_DISK_BYTES_MIN = 512 * 1024 * 1024
 
 # Event data
@@ -139,3 +159,13 @@ SECRET_BYTES_MIN = 24
 SECRET_BYTES_MAX = 64
 SIGNATURE_AGE_SECONDS_MAX = 300
 """How far ``webhook-timestamp`` may lie from the receiver's clock; the official libraries use the same."""
+
+# Alerts
+ALERTS_WAITING_MAX = 10_000
+ALERT_LINES_MAX = 20
+"""Changes of state told in one mail or chat line; above it only their number is."""
+ALERT_TRIES_MAX = 4
+ALERT_RETRY_SECONDS = 5.0
+TROUBLE_LOOK_SECONDS = 15.0
+OLDEST_DUE_SECONDS_MAX = 300
+"""A healthy endpoint whose next delivery waits longer than this is an operator's business."""
