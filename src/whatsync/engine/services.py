@@ -12,8 +12,10 @@ from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory
 from whatsync.engine.dispatch import Dispatcher
 from whatsync.engine.ingest import Ingest
+from whatsync.engine.journal import Journal
 from whatsync.engine.quota import Quota
 from whatsync.engine.sweep import Sweep
+from whatsync.engine.tally import Tally
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
@@ -49,6 +51,8 @@ class Services:
     sweep: Sweep
     quota: Quota
     ingest: Ingest
+    tally: Tally
+    journal: Journal
     accounts: "Accounts"
     keys: "Keys"
     endpoints: "Endpoints"

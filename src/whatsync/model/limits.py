@@ -4,6 +4,18 @@
 BODY_BYTES_MAX = 100_000
 """Of a body sent to a customer: the public example's ``express.json()`` answers 413 above 100 kB."""
 REQUEST_BYTES_MAX = 8 * 1024 * 1024
+REQUEST_HEAD_BYTES_MAX = 64 * 1024
+REQUEST_HEADERS_MAX = 100
+REQUEST_ARRIVAL_SECONDS_MAX = 60
+"""From a request's first byte to the end of its head or, on the way that accepts events, of its body."""
+UPLOAD_ARRIVAL_SECONDS_MAX = 900
+"""The same for every other request's body."""
+KEEP_ALIVE_SECONDS = 75
+"""How long a client's connection may rest between two requests."""
+PIPELINED_REQUESTS_MAX = 64
+"""Requests of one connection that may wait for their commit; beyond, no more is read from it."""
+ACCEPTING_BYTES_MAX = 256 * 1024 * 1024
+"""Bodies of all requests together whose commit is under way; beyond, requests are refused for a second."""
 EVENTS_PER_REQUEST_MAX = 1_000
 DELIVERIES_PER_REQUEST_MAX = 10_000
 JSON_DEPTH_MAX = 64
@@ -169,3 +181,7 @@ ALERT_RETRY_SECONDS = 5.0
 TROUBLE_LOOK_SECONDS = 15.0
 OLDEST_DUE_SECONDS_MAX = 300
 """A healthy endpoint whose next delivery waits longer than this is an operator's business."""
+
+# Telling operators
+LOG_LINES_PER_SECOND = 500
+"""Lines about accepted events and successful attempts; beyond, they are left out and counted. Failures always show."""

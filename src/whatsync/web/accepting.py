@@ -1,4 +1,4 @@
-"""``POST /v1/events`` without HTTP: from headers and body to status, headers and body.
+"""``POST /v1/events`` without HTTP: from headers and body to an answer.
 
 The ordinary route and the protocol's short cut both call this file, so that they can't answer differently.
 """
@@ -10,13 +10,16 @@ from collections.abc import Mapping
 import msgspec
 
 from whatsync.engine.directory import RunningAccount
-from whatsync.engine.ingest import Ingest, Receipt
+from whatsync.engine.ingest import Receipt
+from whatsync.engine.services import Services
 from whatsync.model import limits
-from whatsync.model.errors import FieldError, Invalid, Unavailable
+from whatsync.model.errors import FieldError, Invalid, Problem, Unavailable
 from whatsync.ports.store import Idempotency
+from whatsync.web.api.call import Answer
 
-IN_PROGRESS_BYTES_MAX = 256 * 1024 * 1024
-"""Bodies whose commit is under way, all connections together; above it requests are refused for a second."""
+_ACCEPTED = 202
+_KNOWN = 200
+_encoder = msgspec.json.Encoder()
 
 
 class EventReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -34,40 +37,63 @@ class EventReceipts(msgspec.Struct, frozen=True, gc=False):
     items: list[EventReceipt]
 
 
-Receipts = asyncio.Future[list[Receipt]]
+class Submission:
+    """One request to accept events, from its last byte to its answer."""
 
+    __slots__ = ("_account", "_body", "_keyed", "_services", "_started")
 
-class EventsDoor:
-    """Accepts event requests and writes their answers. Counts what is under way, to refuse what would not fit."""
+    def __init__(self, services: Services, account: RunningAccount, body: bytes) -> None:
+        self._services = services
+        self._account = account
+        self._body = body
+        self._keyed = False
+        self._started = services.clock.monotonic()
 
-    def __init__(self, ingest: Ingest) -> None:
-        self._ingest = ingest
-        self._encoder = msgspec.json.Encoder()
-        self.in_progress_bytes = 0
-
-    def accept(self, account: RunningAccount, headers: Mapping[bytes, bytes], body: bytes) -> Receipts:
-        """Begin to accept; the future ends after the commit. Raises a Problem at once, or through the future."""
-        if self.in_progress_bytes > IN_PROGRESS_BYTES_MAX:
-            raise Unavailable("overloaded", "too many requests are under way; try again", retry_after_seconds=1)
-        key = headers.get(b"idempotency-key")
-        receipts = self._ingest.accept(account, body, None if key is None else idempotency_of(key, body))
-        size = len(body)
-        self.in_progress_bytes += size
-        receipts.add_done_callback(lambda _: self._done(size))
+    def begin(self, headers: Mapping[bytes, bytes]) -> "asyncio.Future[list[Receipt]]":
+        """Hand the events to the engine; the future ends after the commit. Raises a Problem where that is clear at once."""
+        tally = self._services.tally
+        try:
+            if tally.accepting_bytes > limits.ACCEPTING_BYTES_MAX:
+                raise Unavailable("overloaded", "too many requests are under way; try again", retry_after_seconds=1)
+            key = headers.get(b"idempotency-key")
+            self._keyed = key is not None
+            idempotency = None if key is None else idempotency_of(key, self._body)
+            receipts = self._services.ingest.accept(self._account, self._body, idempotency)
+        except Problem as problem:
+            self._refused(problem)
+            raise
+        tally.accepting_bytes += len(self._body)
         return receipts
 
-    def _done(self, size: int) -> None:
-        self.in_progress_bytes -= size
-
-    def answer(self, receipts: list[Receipt], headers: Mapping[bytes, bytes], body: bytes) -> tuple[int, bool, bytes]:
-        """Status, whether it is a replay of an ``Idempotency-Key``, and the body of the answer."""
-        repeated = all(receipt.repeated for receipt in receipts)
-        status = 200 if repeated else 202
-        if len(receipts) == 1 and body.lstrip()[:1] != b"[":
-            encoded = self._encoder.encode(_shown(receipts[0]))
+    def answer(self, future: "asyncio.Future[list[Receipt]]") -> Answer:
+        """The answer, once the future has ended. Raises what the future raised."""
+        services = self._services
+        services.tally.accepting_bytes -= len(self._body)
+        try:
+            receipts = future.result()
+        except Problem as problem:
+            self._refused(problem)
+            raise
+        seconds = services.clock.monotonic() - self._started
+        services.tally.accept.add(seconds)
+        services.journal.accepted(self._account, receipts, len(self._body), seconds)
+        repeated = False
+        if len(receipts) == 1 and self._body.lstrip()[:1] != b"[":
+            repeated = receipts[0].repeated
+            body = _encoder.encode(_shown(receipts[0]))
         else:
-            encoded = self._encoder.encode(EventReceipts([_shown(receipt) for receipt in receipts]))
-        return status, repeated and b"idempotency-key" in headers, encoded
+            repeated = all(receipt.repeated for receipt in receipts)
+            body = _encoder.encode(EventReceipts([_shown(receipt) for receipt in receipts]))
+        if repeated:
+            return Answer(_KNOWN, body, _REPLAYED if self._keyed else _PLAIN)
+        return Answer(_ACCEPTED, body, _PLAIN)
+
+    def _refused(self, problem: Problem) -> None:
+        self._services.tally.count_refused(problem.status)
+
+
+_PLAIN: Mapping[str, str] = {}
+_REPLAYED: Mapping[str, str] = {"idempotent-replayed": "true"}
 
 
 def _shown(receipt: Receipt) -> EventReceipt:
@@ -76,11 +102,7 @@ def _shown(receipt: Receipt) -> EventReceipt:
 
 def idempotency_of(key: bytes, body: bytes) -> Idempotency:
     """The key with a fingerprint of its request. Raises Invalid where the key can't be one."""
-    if (
-        not 1 <= len(key) <= limits.IDEMPOTENCY_KEY_CHARS_MAX
-        or not key.isascii()
-        or not key.decode("ascii").isprintable()
-    ):
-        most = limits.IDEMPOTENCY_KEY_CHARS_MAX
+    most = limits.IDEMPOTENCY_KEY_CHARS_MAX
+    if not 1 <= len(key) <= most or not key.isascii() or not key.decode("ascii").isprintable():
         raise Invalid([FieldError("Idempotency-Key", f"must be 1 to {most} printable ASCII characters")])
     return Idempotency(key.decode("ascii"), hashlib.blake2b(b"POST" + body, digest_size=16).digest())

@@ -1,4 +1,7 @@
-"""Problems as RFC 9457 documents: what every error of the API looks like on the wire. Knows statuses, no HTTP library."""
+"""Problems as RFC 9457 documents: what every error of the API looks like on the wire.
+
+Knows statuses, no HTTP library.
+"""
 
 from http import HTTPStatus
 

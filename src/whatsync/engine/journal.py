@@ -1,0 +1,93 @@
+"""One wide log line per accepted event and per attempt: fixed field names, no personal data, cheap.
+
+Above a rate lines about successes are left out and counted; lines about failures never are. Knows no log format.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from whatsync.engine.attempt import Outcome
+from whatsync.engine.directory import RunningAccount, RunningEndpoint
+from whatsync.engine.ingest import Receipt
+from whatsync.model import limits
+from whatsync.model.ids import delivery_id
+from whatsync.ports.clock import Clock
+
+Write = Callable[[str, str, dict[str, Any]], None]
+"""Takes level, event name and fields."""
+
+
+class Journal:
+    """Decides which lines are written and what stands in them."""
+
+    def __init__(self, write: Write | None, clock: Clock) -> None:
+        self._write = write
+        self._clock = clock
+        self._second = 0
+        self._in_second = 0
+        self.left_out = 0
+        """Lines left out since the last one that told of it."""
+        self.left_out_in_all = 0
+
+    def accepted(self, account: RunningAccount, receipts: Sequence[Receipt], size_bytes: int, seconds: float) -> None:
+        """A request's events are on disk."""
+        if self._write is None:
+            return
+        for receipt in receipts:
+            if not self._room():
+                continue
+            fields: dict[str, Any] = {
+                "account": account.account.id,
+                "type": receipt.event,
+                "deliveries": receipt.deliveries,
+                "repeated": receipt.repeated,
+                "events": len(receipts),
+                "requestBytes": size_bytes,
+                "milliseconds": round(seconds * 1000, 2),
+            }
+            self._line("info", "event accepted", fields)
+
+    def attempted(self, endpoint: RunningEndpoint, outcome: Outcome) -> None:
+        """An attempt has ended."""
+        row = outcome.row
+        failed = row.code is not None
+        if self._write is None or not (failed or self._room()):
+            return
+        fields: dict[str, Any] = {
+            "account": endpoint.account.account.id,
+            "endpoint": endpoint.endpoint.id,
+            "delivery": delivery_id(row.delivery),
+            "attempt": row.number,
+            "state": row.state.value,
+            "status": row.status,
+            "code": row.code,
+            "host": endpoint.target.host,
+            "address": row.address,
+            "reused": row.reused,
+            "dnsMicroseconds": row.dns_us,
+            "connectMicroseconds": row.connect_us,
+            "tlsMicroseconds": row.tls_us,
+            "firstByteMicroseconds": row.first_byte_us,
+            "totalMicroseconds": row.total_us,
+            "dueMs": row.due_ms,
+            "test": row.test,
+        }
+        self._line("warning" if failed else "info", "attempt", fields)
+
+    def _room(self) -> bool:
+        second = int(self._clock.monotonic())
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        if self._in_second <= limits.LOG_LINES_PER_SECOND:
+            return True
+        self.left_out += 1
+        self.left_out_in_all += 1
+        return False
+
+    def _line(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        assert self._write is not None
+        if self.left_out:
+            fields["leftOut"] = self.left_out
+            self.left_out = 0
+        self._write(level, event, fields)

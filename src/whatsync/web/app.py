@@ -1,0 +1,173 @@
+"""The ASGI application: turns requests into calls of the routes in ``ROUTES``, and answers or problems into bytes.
+
+Knows Starlette's router and requests; the routes know neither.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import BaseRoute, Router
+from starlette.routing import Route as Path
+from starlette.types import Receive, Scope, Send
+
+from whatsync.engine.services import Services
+from whatsync.model import limits
+from whatsync.model.account import ApiKey
+from whatsync.model.errors import NotFound, Problem, TooLarge
+from whatsync.web.api.call import Answer, Call, Principal, Route
+from whatsync.web.auth import Gate
+from whatsync.web.decoding import decode_body, decode_query, refuse_query
+from whatsync.web.problems import MethodNotAllowed
+from whatsync.web.request_ids import RequestIds
+from whatsync.web.wire import answer_headers, problem_answer
+
+logger = logging.getLogger(__name__)
+
+ACCOUNT_PARAMETER = "account"
+ACCOUNT_HEADER = "x-whatssync-account"
+_ANYONE = Principal(ApiKey("anyone", "anyone", "", "", (), 0), frozenset(), None)
+_encoder = msgspec.json.Encoder()
+
+
+class InternalError(Problem):
+    """A bug of ours. The request's name leads to the log."""
+
+    status = 500
+
+
+def internal_error(request_id: str) -> InternalError:
+    """The problem of a request that met a bug of ours."""
+    return InternalError("internal_error", f"something went wrong here; the server's log tells about {request_id}")
+
+
+class Application:
+    """The whole API as one ASGI callable. ``further`` are routes with applications of their own (pages)."""
+
+    def __init__(
+        self,
+        services: Services,
+        gate: Gate,
+        request_ids: RequestIds,
+        routes: Iterable[Route],
+        further: Iterable[BaseRoute] = (),
+    ) -> None:
+        self._request_ids = request_ids
+        paths: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            methods = paths.setdefault(route.path, {})
+            if route.method in methods:
+                raise ValueError(f"{route.method} {route.path} is declared twice")
+            methods[route.method] = route
+        # Literal paths before those with parameters, so that `/feed` is never taken for an id.
+        ordered = sorted(paths.items(), key=lambda item: ("{" in item[0], item[0]))
+        resources: list[BaseRoute] = [Path(path, Resource(services, gate, methods)) for path, methods in ordered]
+        self._router = Router([*resources, *further], redirect_slashes=False, default=_not_found)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every failure becomes a problem document."""
+        if scope["type"] != "http":
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        request_id = self._request_ids.name(given)
+        scope["request_id"] = request_id
+        try:
+            await self._router(scope, receive, send)
+        except Problem as problem:
+            await send_answer(send, problem_answer(problem), request_id)
+        except ClientDisconnect:
+            return
+        except Exception:
+            logger.exception("request %s died of a bug", request_id)
+            problem = InternalError(
+                "internal_error", f"something went wrong here; the server's log tells about {request_id}"
+            )
+            await send_answer(send, problem_answer(problem), request_id)
+
+
+class Resource:
+    """All methods of one path, as an ASGI callable."""
+
+    def __init__(self, services: Services, gate: Gate, methods: Mapping[str, Route]) -> None:
+        self._services = services
+        self._gate = gate
+        self._methods = methods
+        words = {"OPTIONS", *methods} | ({"HEAD"} if "GET" in methods else set())
+        self._allow = ", ".join(sorted(words))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Find the method's route, call it, send what it gives back."""
+        method = scope["method"]
+        route = self._methods.get("GET" if method == "HEAD" else method)
+        if route is not None:
+            answer = await self._call(route, Request(scope, receive))
+        elif method == "OPTIONS":
+            answer = Answer(204, headers={"allow": self._allow})
+        else:
+            raise MethodNotAllowed(method, self._allow)
+        await send_answer(send, answer, scope["request_id"])
+
+    async def _call(self, route: Route, request: Request) -> Answer:
+        pairs = request.query_params.multi_items()
+        principal = _ANYONE
+        if route.scope is not None:
+            choice = request.query_params.get(ACCOUNT_PARAMETER, request.headers.get(ACCOUNT_HEADER))
+            header = request.headers.get("authorization")
+            principal = self._gate.admit(None if header is None else header.encode("latin-1"), route.scope, choice)
+            pairs = [(name, value) for name, value in pairs if name != ACCOUNT_PARAMETER]
+        query = None
+        if route.query is not None:
+            query = decode_query(route.query, pairs)
+        elif route.scope is not None:
+            refuse_query(pairs)
+        body: Any = None
+        if route.takes is not None:
+            raw = await read_body(request)
+            body = raw if route.takes is bytes else _decode(route, raw)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
+        return await route.handler(Call(self._services, principal, request.path_params, body, query, headers))
+
+
+def _decode(route: Route, raw: bytes) -> Any:
+    if not raw and route.takes_optional:
+        raw = b"{}"
+    return decode_body(route.takes, raw)
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the whole body. Raises TooLarge as soon as it is known to be."""
+    declared = request.headers.get("content-length")
+    if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:
+        raise body_too_large()
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limits.REQUEST_BYTES_MAX:
+            raise body_too_large()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def body_too_large() -> TooLarge:
+    """The problem of a request over its limit."""
+    return TooLarge(
+        "request_too_large", f"a request may have at most {limits.REQUEST_BYTES_MAX} bytes; send less at a time"
+    )
+
+
+async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
+    """Send an answer whole."""
+    if answer.body is None:
+        body = b""
+    else:
+        body = answer.body if isinstance(answer.body, bytes) else _encoder.encode(answer.body)
+    headers = answer_headers(answer, body, request_id)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    raise NotFound("no_such_path", "there is nothing at this path; see /docs for what there is")

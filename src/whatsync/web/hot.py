@@ -1,0 +1,378 @@
+"""The short cut for ``POST /v1/events``: answered inside uvicorn's protocol, without ASGI scope, task or second turn.
+
+Everything else, and every odd form of the same request, goes the ordinary way. Also bounds what a client may make us
+keep: head, body, requests waiting on one connection, and the time a request takes to arrive.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from whatsync.engine.ingest import Receipt
+from whatsync.engine.services import Services
+from whatsync.model import limits
+from whatsync.model.account import Scope
+from whatsync.model.errors import Malformed, Problem
+from whatsync.web.accepting import Submission
+from whatsync.web.api.call import Answer, Principal
+from whatsync.web.app import ACCOUNT_HEADER, body_too_large, internal_error
+from whatsync.web.auth import Gate
+from whatsync.web.problems import HeadTooLarge, Timeout
+from whatsync.web.request_ids import RequestIds
+from whatsync.web.wire import answer_headers, problem_answer
+
+logger = logging.getLogger(__name__)
+
+_PATH = b"/v1/events"
+_ACCOUNT_HEADER = ACCOUNT_HEADER.encode()
+_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+_ACCEPTED_REST = b"\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\ncontent-type: application/json\r\ncontent-length: "
+
+
+class Door:
+    """What all connections of a server share."""
+
+    def __init__(self, services: Services, gate: Gate, request_ids: RequestIds) -> None:
+        self.services = services
+        self.gate = gate
+        self.request_ids = request_ids
+        self.dated: Sequence[tuple[bytes, bytes]] = ()
+        self.dated_bytes = b""
+        self.connections: set[HotProtocol] = set()
+
+    def default_headers(self, current: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """uvicorn's own headers (the date) as bytes, made anew when they change."""
+        if current is not self.dated:
+            self.dated = current
+            self.dated_bytes = b"".join(b"%b: %b\r\n" % pair for pair in current)
+        return self.dated_bytes
+
+    def close_idle(self, now: float) -> None:
+        """Close connections that rest too long between requests or take too long for one. Called from time to time."""
+        for connection in list(self.connections):
+            connection.check_age(now)
+
+
+class Slot:
+    """One hot request of a connection and, once it is there, the answer. Answers leave in the order of the requests."""
+
+    __slots__ = (
+        "headers",
+        "keep_alive",
+        "parts",
+        "principal",
+        "protocol",
+        "request_id",
+        "response",
+        "size",
+        "submission",
+    )
+
+    def __init__(self, protocol: "HotProtocol", headers: dict[bytes, bytes], keep_alive: bool, request_id: str) -> None:
+        self.protocol = protocol
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.request_id = request_id
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.response: bytes | None = None
+        self.principal: Principal | None = None
+        self.submission: Submission | None = None
+
+    def begin(self, services: Services) -> None:
+        """The body is complete: hand it over."""
+        assert self.principal is not None
+        assert self.principal.account is not None
+        body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        self.parts = []
+        self.submission = Submission(services, self.principal.account, body)
+        try:
+            self.submission.begin(self.headers).add_done_callback(self.committed)
+        except Problem as problem:
+            self.settle(problem_answer(problem))
+        except Exception as bug:
+            self.settle(self._bug(bug))
+
+    def committed(self, future: "asyncio.Future[list[Receipt]]") -> None:
+        """The events are on disk, or refused."""
+        assert self.submission is not None
+        try:
+            answer = self.submission.answer(future)
+        except Problem as problem:
+            answer = problem_answer(problem)
+        except Exception as bug:
+            answer = self._bug(bug)
+        self.settle(answer)
+
+    def settle(self, answer: Answer) -> None:
+        """The answer is known: write it when its turn has come."""
+        self.response = self.protocol.encode(answer, self)
+        self.protocol.flush()
+
+    def _bug(self, bug: Exception) -> Answer:
+        logger.error("request %s died of a bug", self.request_id, exc_info=bug)
+        return problem_answer(internal_error(self.request_id))
+
+
+class HotProtocol(HttpToolsProtocol):
+    """One client connection. ``door`` is set in the subclass that ``protocol_for`` makes."""
+
+    door: ClassVar[Door]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._slots: deque[Slot] = deque()
+        self._hot: Slot | None = None
+        self._in_head = False
+        self._in_message = False
+        self._received = 0
+        self._since = self.loop.time()
+        self._ending = False
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection into the set that is looked at for its age."""
+        super().connection_made(transport)
+        self.door.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection; events under way are accepted all the same."""
+        self.door.connections.discard(self)
+        self._slots.clear()
+        self._hot = None
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close when what is under way has been answered."""
+        if self._slots or self._hot is not None:
+            self._ending = True
+        else:
+            super().shutdown()
+
+    def check_age(self, now: float) -> None:
+        """Close a connection that rests too long, end a request that takes too long to arrive."""
+        age = now - self._since
+        if self._in_message:
+            hot = self._in_head or self._hot is not None
+            most = limits.REQUEST_ARRIVAL_SECONDS_MAX if hot else limits.UPLOAD_ARRIVAL_SECONDS_MAX
+            if age > most:
+                self._refuse(Timeout("request_timeout", f"the request did not arrive completely within {most} s"))
+        elif age > limits.KEEP_ALIVE_SECONDS and not self._slots and not self._ordinary_busy():
+            self.transport.close()
+
+    def _ordinary_busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    # Reading
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser and look at the limits."""
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        self._received += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return
+        except httptools.HttpParserError:
+            self._refuse(Malformed("malformed_request", "this is not an HTTP/1.1 request"))
+            return
+        if self._received > limits.REQUEST_HEAD_BYTES_MAX:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        if self._in_head:
+            most = limits.REQUEST_HEAD_BYTES_MAX
+            self._refuse(HeadTooLarge("head_too_large", f"the request's headers are over {most} bytes"))
+        elif self._in_message and self._received > 2 * limits.REQUEST_BYTES_MAX:
+            # A body of many tiny chunks, or one that comes on though it was answered long ago.
+            if self._hot is not None and self._hot.response is None:
+                self._refuse(body_too_large())
+            elif not self._ordinary_busy():
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request begins; which way it goes is decided after its head."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._in_head = self._in_message = True
+        self._received = 0
+        self._since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; trailers behind the body are passed over."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Choose the way: the short cut for the plain form of the one hot request."""
+        self._in_head = False
+        parser = self.parser
+        if (
+            self.url == _PATH
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not self._ordinary_busy()
+            and not self.pipeline
+            and not parser.should_upgrade()
+            and len(self.headers) <= limits.REQUEST_HEADERS_MAX
+        ):
+            self._begin_hot()
+            return
+        if len(self.headers) > limits.REQUEST_HEADERS_MAX:
+            most = limits.REQUEST_HEADERS_MAX
+            self._refuse(HeadTooLarge("too_many_headers", f"the request has more than {most} headers"))
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(headers)
+        self.expect_100_continue = expects
+        super().on_headers_complete()
+
+    def _begin_hot(self) -> None:
+        headers = dict(self.headers)
+        request_id = self.door.request_ids.name(headers.get(b"x-request-id"))
+        slot = self._hot = Slot(self, headers, self.parser.should_keep_alive(), request_id)
+        self._slots.append(slot)
+        choice = headers.get(_ACCOUNT_HEADER)
+        try:
+            slot.principal = self.door.gate.admit(
+                headers.get(b"authorization"), Scope.EVENTS_WRITE, None if choice is None else choice.decode("latin-1")
+            )
+            declared = headers.get(b"content-length")
+            if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:
+                raise body_too_large()
+        except Problem as problem:
+            slot.settle(problem_answer(problem))
+            return
+        if self.expect_100_continue and len(self._slots) == 1:
+            self.transport.write(_CONTINUE)
+        if len(self._slots) > limits.PIPELINED_REQUESTS_MAX:
+            self.flow.pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body, unless the request was answered already."""
+        slot = self._hot
+        if slot is None:
+            super().on_body(body)
+        elif slot.response is None:
+            slot.size += len(body)
+            if slot.size > limits.REQUEST_BYTES_MAX:
+                slot.parts = []
+                slot.settle(problem_answer(body_too_large()))
+            else:
+                slot.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        self._in_message = False
+        slot = self._hot
+        if slot is None:
+            super().on_message_complete()
+            return
+        self._hot = None
+        if slot.response is None:
+            slot.begin(self.door.services)
+        elif self._ending:
+            self.transport.close()
+
+    # Writing
+
+    def encode(self, answer: Answer, slot: Slot) -> bytes:
+        """The answer as bytes, exactly as the ordinary way writes it."""
+        dated = self.door.default_headers(self.server_state.default_headers)
+        body: bytes = answer.body
+        close = b"" if slot.keep_alive else _CLOSE
+        if answer.status == HTTPStatus.ACCEPTED:
+            name = slot.request_id.encode("ascii")
+            size = b"%d\r\n" % len(body)
+            return b"".join((_STATUS[202], dated, b"x-request-id: ", name, _ACCEPTED_REST, size, close, b"\r\n", body))
+        headers = b"".join(b"%b: %b\r\n" % pair for pair in answer_headers(answer, body, slot.request_id))
+        return b"".join((_STATUS[answer.status], dated, headers, close, b"\r\n", body))
+
+    def flush(self) -> None:
+        """Write the answers whose turn has come."""
+        slots = self._slots
+        transport = self.transport
+        while slots and (response := slots[0].response) is not None:
+            slot = slots.popleft()
+            if transport.is_closing():
+                continue
+            transport.write(response)
+            self.server_state.total_requests += 1
+            if not slot.keep_alive:
+                transport.close()
+        if transport.is_closing():
+            return
+        self._since = self.loop.time()
+        if slots:
+            return
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            super()._start_asgi_task(cycle, app)
+        elif self._ending and self._hot is None:
+            transport.close()
+        if self.flow.read_paused and not self.flow.write_paused:
+            self.flow.resume_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._slots:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, app))
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: read none of its requests."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        if len(self._slots) <= limits.PIPELINED_REQUESTS_MAX and not self.pipeline:
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """An ordinary answer is out: the connection rests from now on."""
+        self._since = self.loop.time()
+        super().on_response_complete()
+        if self._ending and not self._slots and not self.pipeline and not self.transport.is_closing():
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn itself can't read is told as a problem, too."""
+        self._refuse(Malformed("malformed_request", msg))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Tell a problem with the connection itself, behind what is still to be answered, and close it."""
+        if self.transport.is_closing():
+            return
+        self.flow.pause_reading()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and (cycle.response_started or not cycle.more_body):
+            cycle.keep_alive = False
+            return
+        slot = self._hot
+        if slot is None or slot.response is not None:
+            slot = Slot(self, {}, keep_alive=False, request_id=self.door.request_ids.name(None))
+            self._slots.append(slot)
+        self._hot = None
+        slot.keep_alive = False
+        slot.settle(problem_answer(problem))
+
+
+def protocol_for(door: Door) -> type[HotProtocol]:
+    """The protocol class of one server."""
+    return type("HotProtocol", (HotProtocol,), {"door": door})
