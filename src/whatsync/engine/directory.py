@@ -12,8 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from whatsync.model import endpoint as endpoints
+from whatsync.model import limits
 from whatsync.model.account import Account, ApiKey, Job, OwnType, SealedSecrets
-from whatsync.model.catalogue import covered_by_wildcard
+from whatsync.model.catalogue import covered_by_wildcard, is_operational
 from whatsync.model.endpoint import Endpoint
 from whatsync.model.request import fixed_head
 from whatsync.model.secret import SecretSet
@@ -93,7 +94,7 @@ class RunningAccount:
         self.version = 0
         self.endpoints: dict[int, RunningEndpoint] = {}
         self.own_types: dict[str, OwnType] = {}
-        self.routes: dict[str, tuple[RunningEndpoint, ...]] = {}
+        self.routes: dict[tuple[str, str | None], tuple[RunningEndpoint, ...]] = {}
         self.update(document, account, vault)
 
     def update(self, document: Document, account: Account, vault: Vault) -> None:
@@ -102,17 +103,25 @@ class RunningAccount:
         self.account = account
         self.keyring = Keyring(open_secrets(account.secrets, vault))
 
-    def route(self, event_type: str) -> tuple[RunningEndpoint, ...]:
-        """Endpoints that are enabled and subscribe to a type; filters are not applied yet."""
-        found = self.routes.get(event_type)
+    def route(self, event_type: str, number: str | None) -> tuple[RunningEndpoint, ...]:
+        """Endpoints that are enabled, subscribe to a type and take its events of this number; field filters come after.
+
+        An endpoint that names its numbers gets only events of those, except what WhatsSync tells about itself.
+        """
+        found = self.routes.get((event_type, number))
         if found is None:
+            if len(self.routes) >= limits.ROUTES_KEPT:
+                self.routes.clear()
             wildcard = covered_by_wildcard(event_type)
+            every_number = is_operational(event_type)
             found = tuple(
                 running
                 for running in self.endpoints.values()
-                if running.endpoint.enabled and endpoints.subscribes(running.endpoint, event_type, wildcard)
+                if running.endpoint.enabled
+                and endpoints.subscribes(running.endpoint, event_type, wildcard)
+                and (every_number or endpoints.takes_number(running.endpoint, number))
             )
-            self.routes[event_type] = found
+            self.routes[event_type, number] = found
         return found
 
 
@@ -173,6 +182,13 @@ class Directory:
     def documents(self, kind: str) -> list[Document]:
         """All documents of such a kind."""
         return [document for (held, _), document in self._others.items() if held == kind]
+
+    def belonging(self, account: int) -> list[Document]:
+        """Every document of an account except its own."""
+        documents = [running.document for running in self.accounts[account].endpoints.values()]
+        documents += [document for document, _ in self.keys.values() if document.account == account]
+        documents += [document for document, _ in self.jobs.values() if document.account == account]
+        return documents + [document for document in self._others.values() if document.account == account]
 
     def _put(self, document: Document) -> None:
         if document.kind == ACCOUNT:

@@ -91,11 +91,12 @@ def subscribes(endpoint: Endpoint, event_type: str, covered_by_wildcard: bool) -
     return event_type in endpoint.events or (covered_by_wildcard and WILDCARD in endpoint.events)
 
 
-def passes_filters(endpoint: Endpoint, event_type: str, number: str | None, field: Callable[[str], Scalar]) -> bool:
-    """Say whether numbers and field filters let the event through. ``field`` reads a scalar of the event's data by
-    name.
-    """
-    if endpoint.numbers is not None and number is not None and number not in endpoint.numbers:
-        return False
+def takes_number(endpoint: Endpoint, number: str | None) -> bool:
+    """Say whether the endpoint wants events of this business number; one that names numbers wants no others."""
+    return endpoint.numbers is None or number in endpoint.numbers
+
+
+def passes_filters(endpoint: Endpoint, event_type: str, field: Callable[[str], Scalar]) -> bool:
+    """Say whether the field filters let the event through. ``field`` reads a scalar of the event's data by name."""
     wanted: Mapping[str, tuple[Scalar, ...]] = endpoint.filters.get(event_type, {})
     return all(field(name) in values for name, values in wanted.items())

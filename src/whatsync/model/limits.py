@@ -98,6 +98,8 @@ ACCOUNT_EVENT_TYPES = 1_000
 ACCOUNT_KEYS = 1_000
 
 # Memory
+ROUTES_KEPT = 10_000
+"""Pairs of event type and number whose endpoints an account remembers."""
 LANE_DELIVERIES_MAX = 1_000
 """Deliveries one endpoint may have in memory; what comes beyond waits in the store."""
 LANE_DELIVERIES_FAILING = 20
