@@ -50,7 +50,7 @@ class Submission:
         self._started = services.clock.monotonic()
 
     def begin(self, headers: Mapping[bytes, bytes]) -> "asyncio.Future[list[Receipt]]":
-        """Hand the events to the engine; the future ends after the commit. Raises a Problem where that is clear at once."""
+        """Hand the events to the engine; the future ends after the commit. Raises what is wrong at first sight."""
         tally = self._services.tally
         try:
             if tally.accepting_bytes > limits.ACCEPTING_BYTES_MAX:

@@ -81,10 +81,7 @@ class Application:
             return
         except Exception:
             logger.exception("request %s died of a bug", request_id)
-            problem = InternalError(
-                "internal_error", f"something went wrong here; the server's log tells about {request_id}"
-            )
-            await send_answer(send, problem_answer(problem), request_id)
+            await send_answer(send, problem_answer(internal_error(request_id)), request_id)
 
 
 class Resource:

@@ -1,0 +1,74 @@
+"""Secrets at rest: sealed with AES-256-GCM under the installation's one key. Knows no document and no database."""
+
+import binascii
+import hashlib
+import os
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from whatsync.ports.randomness import Randomness
+from whatsync.ports.store import StoreRefused
+
+KEY_FILE = "encryption.key"
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_PREFIX = "v1:"
+_SALT = b"whatsync secrets at rest"
+
+
+class AesVault:
+    """Implements ``ports.vault.Vault``. Sealed text is ``v1:`` and base64 of nonce and ciphertext."""
+
+    def __init__(self, key: bytes, randomness: Randomness) -> None:
+        self._cipher = AESGCM(key)
+        self._randomness = randomness
+
+    def seal(self, plain: str) -> str:
+        """Seal text under a fresh nonce."""
+        nonce = self._randomness.token(_NONCE_BYTES)
+        return _PREFIX + b64encode(nonce + self._cipher.encrypt(nonce, plain.encode(), None)).decode("ascii")
+
+    def unseal(self, sealed: str) -> str:
+        """Open sealed text. Raises ValueError where it is damaged or was sealed under another key."""
+        try:
+            raw = b64decode(sealed.removeprefix(_PREFIX), validate=True)
+            if not sealed.startswith(_PREFIX):
+                raise ValueError
+            return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None).decode()
+        except (InvalidTag, ValueError, binascii.Error):
+            raise ValueError("this text was not sealed with this installation's key") from None
+
+
+def key_from(secret: str) -> bytes:
+    """The key that belongs to ``WHATSYNC_ENCRYPTION_KEY``, which may be any text with enough randomness in it."""
+    return hashlib.scrypt(secret.encode(), salt=_SALT, n=2**14, r=8, p=1, dklen=_KEY_BYTES)
+
+
+def key_in(folder: Path, randomness: Randomness) -> bytes:
+    """The key kept in the data folder, made on first use. Raises StoreRefused where the file is damaged."""
+    path = folder / KEY_FILE
+    try:
+        key = b64decode(path.read_text("ascii").strip(), validate=True)
+    except FileNotFoundError:
+        return _make(path, randomness)
+    except (OSError, UnicodeDecodeError, binascii.Error) as problem:
+        raise StoreRefused(
+            f"the encryption key in {path} can't be read ({problem}); restore it from a backup"
+        ) from None
+    if len(key) != _KEY_BYTES:
+        raise StoreRefused(f"the encryption key in {path} is damaged; restore it from a backup")
+    return key
+
+
+def _make(path: Path, randomness: Randomness) -> bytes:
+    key = randomness.token(_KEY_BYTES)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, b64encode(key) + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return key
