@@ -1,0 +1,53 @@
+"""Where a store keeps its things in a test: opened, closed, opened again, or dropped as a crash drops it.
+One kind of place for each adapter; nothing else in the suite knows which one it talks to."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from whatsync.ports.history import History
+from whatsync.ports.store import Opened, Store
+from whatsync.store.memory import Disk, MemoryStore
+
+VERSION = "1.2.3"
+
+
+class Place(Protocol):
+    """A store on its disk."""
+
+    store: Store
+    history: History
+    opened: Opened
+
+    async def open(self, now_ms: int) -> None:
+        """Open the store on whatever the disk holds."""
+
+    async def close(self) -> None:
+        """Close it in good order."""
+
+    async def crash(self) -> None:
+        """Drop it: what is not on the disk is gone. ``open`` comes next."""
+
+
+class MemoryPlace:
+    """The store in memory."""
+
+    store: Store
+    history: History
+    opened: Opened
+
+    def __init__(self, _folder: Path) -> None:
+        self._disk = Disk()
+
+    async def open(self, now_ms: int) -> None:
+        self.store = self.history = MemoryStore(self._disk)
+        self.opened = await self.store.open(now_ms, VERSION)
+
+    async def close(self) -> None:
+        await self.store.close()
+
+    async def crash(self) -> None:
+        self._disk.owner = None
+
+
+PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace}
