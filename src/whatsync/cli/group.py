@@ -1,0 +1,76 @@
+"""The group of all commands: each is imported when it is called, so that ``whatsync --help`` stays quick.
+
+Also turns failures into a sentence and an exit status. Knows the commands by name only.
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from whatsync.cli.failure import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: where it lives and what the list of commands says about it.
+
+    The module has either a Typer ``app`` or a function of the command's name.
+    """
+
+    name: str
+    module: str
+    summary: str
+    section: str
+
+    def load(self) -> typer.Typer:
+        """Import the command."""
+        module = importlib.import_module(self.module)
+        app = getattr(module, "app", None)
+        if isinstance(app, typer.Typer):
+            return app
+        app = new_app()
+        app.command()(getattr(module, self.name))
+        return app
+
+
+def new_app(**settings: Any) -> typer.Typer:  # noqa: ANN401 - whatever Typer takes
+    """A Typer of one command or noun, with plain help: Rich's would take twice as long to show."""
+    return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, **settings)
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from a table and imports the one that is asked for."""
+
+    entries: tuple[Entry, ...] = ()
+    """Filled in by the application."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """Name all commands in their order."""
+        return [entry.name for entry in self.entries]
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # noqa: ANN401 - Typer has no public type for it
+        """Import one command, None where there is none of this name."""
+        for entry in self.entries:
+            if entry.name == cmd_name:
+                return typer.main.get_command(entry.load())
+        return None
+
+    def invoke(self, ctx: typer.Context) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Run the command; a failure becomes its sentence on standard error and its exit status."""
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            typer.echo(f"whatsync: {failure.message}", err=True)
+            raise typer.Exit(failure.exit_code) from None
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # noqa: ANN401 - the same
+        """List the commands by what they are for."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for entry in self.entries:
+            sections.setdefault(entry.section, []).append((entry.name, entry.summary))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows)
