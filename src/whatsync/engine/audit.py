@@ -1,4 +1,4 @@
-"""Entries of the audit log: who changed what, with secrets masked and, of a change, only what differs. Writes nothing."""
+"""Entries of the audit log: who changed what, secrets masked, of a change only what differs. Writes nothing."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ from whatsync.model.errors import Conflict, FieldError, Invalid, LimitExceeded, 
 from whatsync.model.ids import TOKEN_BYTES, random_id
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
-from whatsync.ports.store import Change, Delete, Document, Put
+from whatsync.ports.store import AuditEntry, Change, Delete, Document, Put
 
 ACCOUNT_PREFIX = "wsk_"
 OPERATOR_PREFIX = "wso_"
@@ -49,36 +49,54 @@ class Keys:
         name: str,
         scopes: Sequence[Scope],
         actor: str,
-        *,
         expires_ms: int | None = None,
-        secret: str | None = None,
     ) -> MadeKey:
-        """Make a key. ``secret`` is given only when an empty store is set up with a key chosen beforehand.
-
-        Raises Invalid, or LimitExceeded where the account has as many keys as it may.
-        """
+        """Make a key. Raises Invalid, or LimitExceeded where the account has as many keys as it may."""
         now_ms = self._clock.now_ms()
         name, granted = self._check(account, name, scopes, expires_ms, now_ms)
         row = 0 if account is None else account.row
         self._check_room(row, now_ms)
+        made = self._made(account, name, granted, expires_ms)
+        put, entry = _written(row, made.key, actor)
+        await self._configuration.change(Change(row, (put,), self._outdated(row, now_ms), (entry,), routing=False))
+        return made
+
+    async def create_first(
+        self, account: RunningAccount, actor: str, chosen: str | None = None
+    ) -> tuple[MadeKey, MadeKey]:
+        """Make the first operator's key and the first account's in one transaction; ``chosen`` is the latter's text."""
+        operators = self._made(None, "First operator", (Scope.OPERATOR,), None)
+        accounts = self._made(account, "First key", (Scope.ADMIN,), None, chosen)
+        written = [_written(0, operators.key, actor), _written(account.row, accounts.key, actor)]
+        puts = tuple(put for put, _ in written)
+        entries = tuple(entry for _, entry in written)
+        await self._configuration.change(Change(0, puts, audit=entries, routing=False))
+        return operators, accounts
+
+    def _made(
+        self,
+        account: RunningAccount | None,
+        name: str,
+        scopes: tuple[Scope, ...],
+        expires_ms: int | None,
+        secret: str | None = None,
+    ) -> MadeKey:
         if secret is None:
-            secret = self._new_secret(OPERATOR_PREFIX if account is None else ACCOUNT_PREFIX)
+            token = urlsafe_b64encode(self._randomness.token(_SECRET_BYTES)).decode().rstrip("=")
+            secret = (OPERATOR_PREFIX if account is None else ACCOUNT_PREFIX) + token
         key = ApiKey(
             id=random_id("key_", self._randomness.token(TOKEN_BYTES)),
             name=name,
             hash=hashlib.sha256(secret.encode()).hexdigest(),
             hint=secret[-4:],
-            scopes=granted,
-            created_ms=now_ms,
+            scopes=scopes,
+            created_ms=self._clock.now_ms(),
             account=None if account is None else account.account.id,
             expires_ms=expires_ms,
         )
-        put = Put(KEY, key.id, row, msgspec.json.encode(key), 0)
-        entry = audit.entry(row, now_ms, actor, "key.created", subject=key.id, after=key)
-        await self._configuration.change(Change(row, (put,), self._outdated(row, now_ms), (entry,), routing=False))
         return MadeKey(key, secret)
 
-    def list(
+    def page(
         self, account: RunningAccount | None, before: int | None = None, limit: int = limits.PAGE_ITEMS_DEFAULT
     ) -> tuple[list[ApiKey], int | None]:
         """List keys, newest first, revoked ones included; and where the next page begins."""
@@ -112,9 +130,7 @@ class Keys:
             )
         revoked = msgspec.structs.replace(key, revoked_ms=now_ms)
         put = Put(KEY, key_id, document.account, msgspec.json.encode(revoked), document.version)
-        entry = audit.entry(
-            document.account, now_ms, actor, "key.revoked", subject=key_id, before=key, after=revoked
-        )
+        entry = audit.entry(document.account, now_ms, actor, "key.revoked", subject=key_id, before=key, after=revoked)
         await self._configuration.change(Change(document.account, (put,), audit=(entry,), routing=False))
         return revoked
 
@@ -123,9 +139,6 @@ class Keys:
         if found is None or found[0].account != (0 if account is None else account.row):
             raise NotFound("key_not_found", f"there is no key {key_id[:40]!r} here")
         return found
-
-    def _new_secret(self, prefix: str) -> str:
-        return prefix + urlsafe_b64encode(self._randomness.token(_SECRET_BYTES)).decode().rstrip("=")
 
     def _check(
         self, account: RunningAccount | None, name: str, scopes: Sequence[Scope], expires_ms: int | None, now_ms: int
@@ -140,7 +153,9 @@ class Keys:
         if account is None and granted != (Scope.OPERATOR,):
             errors.append(FieldError("scopes", 'an operator\'s key has exactly the scope "operator"'))
         if account is not None and Scope.OPERATOR in granted:
-            errors.append(FieldError("scopes", "an account's key can't be an operator's; use events:write, read, admin"))
+            errors.append(
+                FieldError("scopes", "can't hold operator in an account's key; use events:write, read or admin")
+            )
         if expires_ms is not None and expires_ms <= now_ms:
             errors.append(FieldError("expiresAt", "must lie in the future; leave it out for a key without end"))
         if errors:
@@ -168,10 +183,17 @@ class Keys:
         needed = Scope.OPERATOR if document.account == 0 else Scope.ADMIN
         if not _may(key, needed):
             return False
-        return not any(
-            other.account == document.account and other.id != document.id and _usable(held, now_ms) and _may(held, needed)
+        others = (
+            held
             for other, held in self._directory.keys.values()
+            if other.account == document.account and other.id != document.id
         )
+        return not any(_usable(held, now_ms) and _may(held, needed) for held in others)
+
+
+def _written(row: int, key: ApiKey, actor: str) -> tuple[Put, AuditEntry]:
+    entry = audit.entry(row, key.created_ms, actor, "key.created", subject=key.id, after=key)
+    return Put(KEY, key.id, row, msgspec.json.encode(key), 0), entry
 
 
 def _usable(key: ApiKey, now_ms: int) -> bool:

@@ -47,6 +47,8 @@ class Sweep:
 
     def load(self, backlog: Sequence[Backlog]) -> None:
         """Take up what a crash or stop left half done."""
+        for running in self._directory.endpoints.values():
+            self._accounts[running.row] = running.account.row
         for waiting in backlog:
             self._accounts[waiting.endpoint] = waiting.account
             running = self._directory.endpoints.get(waiting.endpoint)

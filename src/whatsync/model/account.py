@@ -61,6 +61,8 @@ class Account(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Chat webhook that gets one line per change of state; sealed."""
     retention_days: int | None = None
     suspended: bool = False
+    deleted_ms: int | None = None
+    """Set while the account is being removed with all that was stored for it; then the document goes too."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):

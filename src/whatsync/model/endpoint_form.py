@@ -1,26 +1,23 @@
 """What a customer may ask of an endpoint: the form's shape and its rules, field by field, all wrong ones named at once.
 
-Pure: what is known of event types and addresses comes in as ``Facts``. Sealing and storing are other rooms' work.
+Pure: the account's own types and what is known of addresses come in as ``Facts``. Sealing and storing are others' work.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Container, Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from whatsync.model import limits, retry
+from whatsync.model.catalogue import CATALOGUE, filterable, is_whatsapp
 from whatsync.model.endpoint import WILDCARD, Endpoint, Format, Ordering, Release, Scalar
 from whatsync.model.errors import FieldError, Invalid
 from whatsync.model.request import MASK, PROTECTED_HEADERS
-from whatsync.model.secret import parse_secret
+from whatsync.model.secret import secret_problem
 from whatsync.model.url import Target, UrlProblem, parse_url
-
-T = TypeVar("T")
-Given = T | None | UnsetType
-"""A field of a form: absent, ``null`` (back to the default) or a value."""
 
 GENERATE = "generate"
 """As ``secret``: make one for this endpoint alone."""
@@ -28,7 +25,6 @@ GENERATE = "generate"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x20-\x7e\xa0-\xff\t]*")
 _NUMBER_ID = re.compile(r"[A-Za-z0-9_+-]{1,64}")
-_WHATSAPP = re.compile(r"whatsapp\.[a-z0-9_]{1,64}(\.[a-z0-9_]{1,64}){0,3}")
 _OUR_PREFIXES = ("x-whatssync-", "x-whatsync-")
 _RATE_PER_SECOND_MIN = 0.001
 
@@ -38,38 +34,38 @@ class EndpointForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
     url: Annotated[str, Meta(description="Where events are sent: https://… or http://…")] | UnsetType = UNSET
     events: Annotated[list[str], Meta(description="Event types by name, or `*`")] | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     held: Annotated[Release, Meta(description="On enabling: what becomes of held deliveries")] | UnsetType = UNSET
-    numbers: Annotated[list[str], Meta(description="Only events of these `phoneNumberId`s")] | None | UnsetType = UNSET
-    filters: dict[str, dict[str, list[Scalar]]] | None | UnsetType = UNSET
-    headers: dict[str, str] | None | UnsetType = UNSET
+    numbers: Annotated[list[str], Meta(description="Only events of these `phoneNumberId`s")] | UnsetType | None = UNSET
+    filters: dict[str, dict[str, list[Scalar]]] | UnsetType | None = UNSET
+    headers: dict[str, str] | UnsetType | None = UNSET
     retry_schedule: (
-        Annotated[list[float] | str, Meta(description="Waits after the first try: seconds, or text such as `5s,30s,2m`")]
-        | None
+        Annotated[
+            list[float] | str, Meta(description="Waits after the first try: seconds, or text such as `5s,30s,2m`")
+        ]
         | UnsetType
+        | None
     ) = UNSET
-    timeout_seconds: float | None | UnsetType = UNSET
-    max_in_flight: int | None | UnsetType = UNSET
-    rate_limit_per_second: float | None | UnsetType = UNSET
-    ordering: Ordering | None | UnsetType = UNSET
-    ordering_max_wait_seconds: int | None | UnsetType = UNSET
-    include_details: bool | None | UnsetType = UNSET
-    format: Format | None | UnsetType = UNSET
+    timeout_seconds: float | UnsetType | None = UNSET
+    max_in_flight: int | UnsetType | None = UNSET
+    rate_limit_per_second: float | UnsetType | None = UNSET
+    ordering: Ordering | UnsetType | None = UNSET
+    ordering_max_wait_seconds: int | UnsetType | None = UNSET
+    include_details: bool | UnsetType | None = UNSET
+    format: Format | UnsetType | None = UNSET
     secret: (
         Annotated[str, Meta(description="A signing secret of its own (`whsec_…`), or `generate` to have one made")]
-        | None
         | UnsetType
+        | None
     ) = UNSET
 
 
 class Facts(msgspec.Struct, frozen=True):
     """What the rules must know of the world."""
 
-    known: Callable[[str], bool]
-    """Whether an event type of the catalogue or of the account has this name."""
-    fields: Callable[[str], Mapping[str, frozenset[str]]]
-    """The fields of a type that can be filtered by, with their possible values where they are listed, else empty."""
+    own_types: Container[str]
+    """Names of the account's own event types."""
     refusal: Callable[[Target], str | None]
     """Why deliveries could not reach this target, as far as its form tells."""
 
@@ -86,11 +82,9 @@ def read_form(form: EndpointForm, facts: Facts, current: Endpoint | None = None)
     ``headers`` are plain, with the mask where the stored value is kept; ``secret``, ``enabled`` and ``held`` are not
     among them: they are requests, not fields. Raises Invalid with every wrong field.
     """
-    errors: list[FieldError] = []
+    needed = _NEEDED if current is None else {}
+    errors = [FieldError(name, message) for name, message in needed.items() if getattr(form, name) is UNSET]
     read: dict[str, Any] = {}
-    for name in ("url", "events"):
-        if current is None and getattr(form, name) is UNSET:
-            errors.append(FieldError(name, f"is missing; {_MISSING[name]}"))
     for name, reader in _READERS.items():
         value = getattr(form, name)
         if value is UNSET:
@@ -105,9 +99,9 @@ def read_form(form: EndpointForm, facts: Facts, current: Endpoint | None = None)
     return read
 
 
-_MISSING = {
-    "url": "give the URL that events are to be sent to",
-    "events": 'list the event types to send, such as ["message.incoming"], or ["*"]',
+_NEEDED = {
+    "url": "is missing; give the URL that events are to be sent to",
+    "events": 'is missing; list the event types to send, such as ["message.incoming"], or ["*"]',
 }
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default for field in msgspec.structs.fields(Endpoint) if field.default is not msgspec.NODEFAULT
@@ -128,7 +122,7 @@ def _among_fields(form: EndpointForm, read: Mapping[str, Any], current: Endpoint
     field = "filters" if form.filters is not UNSET else "events"
     for event_type in filters:
         if events and event_type not in events and WILDCARD not in events:
-            message = f"there is a filter for {event_type}, which the endpoint does not get; add it to events or drop it"
+            message = f"there is a filter for {event_type}, which the endpoint does not get; add it to events"
             errors.append(FieldError(f"filters.{event_type}" if field == "filters" else field, message))
     kept = {name.lower() for name in ({} if current is None else current.headers)}
     for name, value in read.get("headers", {}).items():
@@ -136,12 +130,18 @@ def _among_fields(form: EndpointForm, read: Mapping[str, Any], current: Endpoint
             errors.append(FieldError(f"headers.{name}", "has the mask as its value, but no value is stored; give one"))
     if form.held is not UNSET and form.enabled is False:
         errors.append(FieldError("held", "says what to do with held deliveries on enabling; leave it out on disabling"))
-    if isinstance(form.secret, str) and form.secret != GENERATE:
-        try:
-            parse_secret(form.secret)
-        except ValueError as problem:
-            errors.append(FieldError("secret", str(problem)))
+    errors += _secret(form.secret, current)
     return errors
+
+
+def _secret(secret: str | UnsetType | None, current: Endpoint | None) -> list[FieldError]:
+    if not isinstance(secret, str):
+        return []
+    if current is not None:
+        message = "is changed by POST …/secret/rotate, calmly; null here goes back to the account's secret at once"
+        return [FieldError("secret", message)]
+    problem = None if secret == GENERATE else secret_problem(secret)
+    return [] if problem is None else [FieldError("secret", f'{problem}; or write "{GENERATE}" to have one made')]
 
 
 # One reader a field
@@ -161,15 +161,19 @@ def _events(names: list[str], facts: Facts) -> tuple[str, ...]:
     if not names:
         raise _Wrong(("", 'must name at least one event type, such as "message.incoming", or "*"'))
     if len(names) > limits.EVENTS_PER_ENDPOINT_MAX:
-        raise _Wrong(("", f"may name at most {limits.EVENTS_PER_ENDPOINT_MAX} event types; use \"*\""))
+        raise _Wrong(("", f'may name at most {limits.EVENTS_PER_ENDPOINT_MAX} event types; use "*"'))
     wrong = [
         (f"[{at}]", _unknown_type(name))
         for at, name in enumerate(names)
-        if name != WILDCARD and not facts.known(name) and not _WHATSAPP.fullmatch(name)
+        if name != WILDCARD and not _is_known(name, facts)
     ]
     if wrong:
         raise _Wrong(*wrong)
     return tuple(dict.fromkeys(names))
+
+
+def _is_known(name: str, facts: Facts) -> bool:
+    return name in CATALOGUE or name in facts.own_types or is_whatsapp(name)
 
 
 def _unknown_type(name: str) -> str:
@@ -203,10 +207,10 @@ def _filters(filters: dict[str, dict[str, list[Scalar]]], facts: Facts) -> dict[
     wrong: list[tuple[str, str]] = []
     read: dict[str, dict[str, tuple[Scalar, ...]]] = {}
     for event_type, wanted in filters.items():
-        if not facts.known(event_type):
+        if not _is_known(event_type, facts):
             wrong.append((f".{event_type}", _unknown_type(event_type)))
             continue
-        fields = facts.fields(event_type)
+        fields = filterable(event_type)
         for field, values in wanted.items():
             problem = _filter_problem(event_type, field, values, fields)
             if problem is not None:
@@ -289,11 +293,11 @@ def _within(least: float, most: float, unit: str) -> Callable[[Any, Facts], Any]
 
 def _format(value: Format, facts: Facts) -> Format:
     if value is Format.META:
-        raise _Wrong(("", 'Meta\'s own format needs a WhatsApp source, which this version does not have; use "whatsync"'))
+        raise _Wrong(("", 'Meta\'s own format needs a WhatsApp source, which this version lacks; use "whatsync"'))
     return value
 
 
-def _as_given(value: Any, facts: Facts) -> Any:  # noqa: ANN401 - whatever the form's type let through
+def _as_given(value: Any, facts: Facts) -> Any:
     return value
 
 
