@@ -289,12 +289,17 @@ SETTINGS: tuple[Setting, ...] = (
         "BOOTSTRAP_PASSWORD", "text", _text, None,
         "Password of the first user on an empty database.", secret=True,
     ),
+)  # fmt: skip
+"""The server's table; the docs, ``doctor`` and the tests are checked against it."""
+
+COMMAND_SETTINGS: tuple[Setting, ...] = (
     Setting("URL", "URL", _web_url, None, "Server that the commands speak to; unset: the one on this machine."),
     Setting("API_KEY", "wsk_… or wso_…", _text, None, "Key the commands use; unset: the data folder's.", secret=True),
 )  # fmt: skip
-"""The table; the docs, ``doctor`` and the tests are checked against it."""
+"""What the commands read to find a running server; the server itself has no use for them."""
 
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_ALL = SETTINGS + COMMAND_SETTINGS
+_BY_NAME = {setting.name: setting for setting in _ALL}
 
 Source = Literal["command line", "environment", "whatsync.toml"]
 
@@ -312,7 +317,7 @@ def read(environ: Mapping[str, str], toml: str | None = None, flags: Mapping[str
         if variable.startswith(PREFIX):
             name = variable.removeprefix(PREFIX)
             if name not in _BY_NAME:
-                problems.append(_unknown(variable, [setting.variable for setting in SETTINGS], "environment"))
+                problems.append(_unknown(variable, [setting.variable for setting in _ALL], "environment"))
             else:
                 given[name] = (value, "environment")
     for name, flag in (flags or {}).items():
@@ -348,7 +353,7 @@ def shown(config: Config) -> list[tuple[str, str, str]]:
 def _parse(given: Mapping[str, tuple[str, str]], problems: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for setting in SETTINGS:
+    for setting in _ALL:
         text, source = given.get(setting.name, (None, ""))
         if text is not None and (text.strip() or setting.empty_counts):
             sources[setting.name] = source
@@ -373,7 +378,7 @@ def _from_file(toml: str | None, problems: list[str]) -> dict[str, str]:
     found = {}
     for key, value in document.items():
         if key.upper() not in _BY_NAME or key != key.lower():
-            problems.append(_unknown(key, [setting.key for setting in SETTINGS], FILE_NAME))
+            problems.append(_unknown(key, [setting.key for setting in _ALL], FILE_NAME))
         elif isinstance(value, list) and all(isinstance(part, str) for part in value):
             found[key.upper()] = ",".join(value)
         elif isinstance(value, bool):

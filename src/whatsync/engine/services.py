@@ -5,6 +5,7 @@ Holds no rule of its own. A new service gets a field here and a line in ``compos
 to write data.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from whatsync.engine.dispatch import Dispatcher
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.journal import Journal
 from whatsync.engine.quota import Quota
+from whatsync.engine.runner import Runner
 from whatsync.engine.sweep import Sweep
 from whatsync.engine.tally import Tally
 from whatsync.ports.clock import Clock
@@ -53,6 +55,9 @@ class Services:
     ingest: Ingest
     tally: Tally
     journal: Journal
+    runner: Runner
+    sender_statistics: Callable[[], Mapping[str, object]]
+    """The sender's counters by name; those that are whole numbers show as metrics."""
     accounts: "Accounts"
     keys: "Keys"
     endpoints: "Endpoints"

@@ -55,15 +55,16 @@ class Application:
         further: Iterable[BaseRoute] = (),
     ) -> None:
         self._request_ids = request_ids
+        table = tuple(routes)
         paths: dict[str, dict[str, Route]] = {}
-        for route in routes:
+        for route in table:
             methods = paths.setdefault(route.path, {})
             if route.method in methods:
                 raise ValueError(f"{route.method} {route.path} is declared twice")
             methods[route.method] = route
         # Literal paths before those with parameters, so that `/feed` is never taken for an id.
         ordered = sorted(paths.items(), key=lambda item: ("{" in item[0], item[0]))
-        resources: list[BaseRoute] = [Path(path, Resource(services, gate, methods)) for path, methods in ordered]
+        resources: list[BaseRoute] = [Path(path, Resource(services, gate, methods, table)) for path, methods in ordered]
         self._router = Router([*resources, *further], redirect_slashes=False, default=_not_found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +88,8 @@ class Application:
 class Resource:
     """All methods of one path, as an ASGI callable."""
 
-    def __init__(self, services: Services, gate: Gate, methods: Mapping[str, Route]) -> None:
+    def __init__(self, services: Services, gate: Gate, methods: Mapping[str, Route], table: tuple[Route, ...]) -> None:
+        self._table = table
         self._services = services
         self._gate = gate
         self._methods = methods
@@ -124,7 +126,8 @@ class Resource:
             raw = await read_body(request)
             body = raw if route.takes is bytes else _decode(route, raw)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
-        return await route.handler(Call(self._services, principal, request.path_params, body, query, headers))
+        call = Call(self._services, principal, request.path_params, body, query, headers, self._table)
+        return await route.handler(call)
 
 
 def _decode(route: Route, raw: bytes) -> Any:

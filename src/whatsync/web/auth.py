@@ -5,7 +5,7 @@ The cost does not depend on which key is presented: keys are looked up by their 
 
 import hmac
 
-from whatsync.engine.directory import Directory, RunningAccount
+from whatsync.engine.directory import Directory
 from whatsync.model.account import GRANTS, ApiKey, Scope
 from whatsync.model.errors import FieldError, Forbidden, Invalid, NotFound
 from whatsync.ports.clock import Clock
@@ -81,17 +81,16 @@ class Gate:
     def _choose(self, principal: Principal, choice: str | None) -> Principal:
         """The account an operator means: the one he names, or the only one there is."""
         accounts = self._directory.accounts_by_id
-        account: RunningAccount | None
         if choice is not None:
             account = accounts.get(choice)
-            if account is None:
+            if account is None or account.account.deleted_ms is not None:
                 raise _no_account()
-        elif len(accounts) == 1:
-            account = next(iter(accounts.values()))
-        else:
+            return Principal(principal.key, principal.scopes, account)
+        present = [account for account in accounts.values() if account.account.deleted_ms is None]
+        if len(present) != 1:
             message = "is needed with an operator key; add ?account=acc_… or the header X-WhatsSync-Account"
             raise Invalid([FieldError("account", message)], code="account_required")
-        return Principal(principal.key, principal.scopes, account)
+        return Principal(principal.key, principal.scopes, present[0])
 
 
 def _no_account() -> NotFound:

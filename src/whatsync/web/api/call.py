@@ -59,6 +59,8 @@ class Call:
     query: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
+    routes: "tuple[Route, ...]" = ()
+    """The whole table, for the documents made from it."""
 
     @property
     def account(self) -> RunningAccount:
@@ -81,7 +83,7 @@ class Answer:
 Handler = Callable[[Call], Awaitable[Answer]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """One row of the API's table.
 
