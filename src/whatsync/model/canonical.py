@@ -123,12 +123,16 @@ def _settled_double(number: float) -> int | float | msgspec.Raw:
 # Strict, in words
 
 
-def explain(raw: bytes, field: str) -> list[FieldError]:
-    """Name everything in a JSON value that can't survive JavaScript, up to ``FIELD_ERRORS_MAX`` places. Slow."""
+def explain(raw: bytes, field: str, levels_around: int = 0) -> list[FieldError]:
+    """Name everything in a JSON value that can't survive JavaScript, up to ``FIELD_ERRORS_MAX`` places. Slow.
+
+    ``levels_around`` are levels of ``raw`` that do not count as the data's own.
+    """
+    depth_max = limits.JSON_DEPTH_MAX + levels_around
     try:
         text = text_of(raw)
-        if is_deeper(text, limits.JSON_DEPTH_MAX):
-            return [_depth_problem(text, field)]
+        if is_deeper(text, depth_max):
+            return [_depth_problem(text, field, depth_max)]
         value = parse_literals(text)
     except NotJson as problem:
         return [FieldError(field, f"{problem}; send UTF-8 JSON")]
@@ -137,9 +141,9 @@ def explain(raw: bytes, field: str) -> list[FieldError]:
     return errors[: limits.FIELD_ERRORS_MAX]
 
 
-def _depth_problem(text: str, field: str) -> FieldError:
+def _depth_problem(text: str, field: str, depth_max: int) -> FieldError:
     path = field
-    for step in path_too_deep(text, limits.JSON_DEPTH_MAX):
+    for step in path_too_deep(text, depth_max):
         path = f"{path}[{step}]" if isinstance(step, int) else member(path, step)
     return FieldError(path, f"lies deeper than {limits.JSON_DEPTH_MAX} levels; send it flatter or as text")
 

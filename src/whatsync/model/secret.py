@@ -48,11 +48,11 @@ def secret_problem(text: str) -> str | None:
     return None
 
 
-def check_secret(text: str, field: str = "secret") -> str:
-    """Return a secret of the user's own as it is. Raises Invalid with what is wrong."""
+def parse_secret(text: str) -> str:
+    """Return a secret of the user's own as it is. Raises ValueError whose text is what ``secret_problem`` says."""
     problem = secret_problem(text)
     if problem is not None:
-        raise Invalid([FieldError(field, problem)])
+        raise ValueError(problem)
     return text
 
 

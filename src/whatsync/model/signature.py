@@ -38,7 +38,7 @@ class Hmac:
 
 
 class Signer:
-    """Signs with the secrets valid now: ``primary`` makes ``X-WhatsSync-Signature``, ``valid`` ``webhook-signature``."""
+    """Signs with the secrets of now: ``primary`` makes ``X-WhatsSync-Signature``, ``valid`` ``webhook-signature``."""
 
     __slots__ = ("_primary", "_standard")
 
