@@ -156,6 +156,16 @@ class Dispatcher:
         if running is not None:
             self._note_due(self.lane(running), self._clock.now_ms())
 
+    def withdraw(self, endpoint: int, delivery: int) -> bool:
+        """Take a delivery that was ended in the store out of the lane; true where it was queued and is not sent now."""
+        lane = self.lanes.get(endpoint)
+        for claimed in () if lane is None else lane.queue:
+            if lane is not None and claimed.id == delivery:
+                lane.queue.remove(claimed)
+                self._let_go(lane, claimed)
+                return True
+        return False
+
     def changed(self, endpoint: int) -> None:
         """The endpoint's document changed: use it from the next request on; empty the lane if it is off or gone."""
         running = self._directory.endpoints.get(endpoint)

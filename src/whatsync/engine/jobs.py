@@ -5,7 +5,7 @@ A crash repeats nothing and skips nothing. What a kind of job does stands in its
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
 import msgspec
@@ -111,19 +111,20 @@ class Jobs:
     async def preview(self, account: RunningAccount, kind: str, parameters: msgspec.Struct) -> Preview:
         """Say what a job with these parameters would do, looking at a bounded number of rows and writing nothing."""
         job = Job("", kind, self._clock.now_ms(), msgspec.Raw(msgspec.json.encode(parameters)))
-        while job.state is JobState.RUNNING and job.examined < limits.JOB_PREVIEW_ITEMS_MAX:
-            step = await self._works[kind].step(account, job)
-            job = step.job
+        for _ in range(limits.JOB_PREVIEW_ITEMS_MAX // limits.JOB_STEP_ITEMS):
+            job = (await self._works[kind].step(account, job)).job
+            if job.state is not JobState.RUNNING:
+                break
         return Preview(job.done, job.skipped, job.skipped_because, job.examined, job.state is not JobState.RUNNING)
 
     def list(
         self, account: RunningAccount, before: int | None = None, limit: int = limits.PAGE_ITEMS_DEFAULT
-    ) -> tuple[list[Job], int | None]:
+    ) -> tuple[tuple[Job, ...], int | None]:
         """List jobs, newest first; and where the next page begins."""
         found = [(document.row, job) for document, job in self._of(account) if before is None or document.row < before]
         found.sort(key=lambda pair: pair[0], reverse=True)
         page = found[:limit]
-        return [job for _, job in page], page[-1][0] if len(found) > limit else None
+        return tuple(job for _, job in page), page[-1][0] if len(found) > limit else None
 
     def read(self, account: RunningAccount, job_id: str) -> Job:
         """Read one. Raises NotFound."""
@@ -147,8 +148,8 @@ class Jobs:
                 continue  # A step of the job came first: look again.
             return ended
 
-    def _of(self, account: RunningAccount) -> list[tuple[Document, Job]]:
-        return [known for known in self._directory.jobs.values() if known[0].account == account.row]
+    def _of(self, account: RunningAccount) -> Iterator[tuple[Document, Job]]:
+        return (known for known in self._directory.jobs.values() if known[0].account == account.row)
 
     def _find(self, account: RunningAccount, job_id: str) -> tuple[Document, Job]:
         known = self._directory.jobs.get(job_id)
@@ -173,12 +174,12 @@ class Jobs:
         """Return when no job is running."""
         await self._idle.wait()
 
-    def _running(self) -> "list[str]":
-        return [
+    def _running(self) -> tuple[str, ...]:
+        return tuple(
             job.id
             for document, job in self._directory.jobs.values()
-            if job.state is JobState.RUNNING and document.account in self._directory.accounts
-        ]
+            if job.state is JobState.RUNNING and _lives(self._directory.accounts.get(document.account))
+        )
 
     async def _turn(self, job_id: str) -> None:
         known = self._directory.jobs.get(job_id)
@@ -187,20 +188,28 @@ class Jobs:
         document, job = known
         account = self._directory.accounts[document.account]
         try:
-            step = await self._works[job.kind].step(account, job)
-            if step.effect is not None:
-                await step.effect()
+            step = await self._plan(account, job)
             await self._write(account, document, step)
         except Conflict:
             return  # Somebody cancelled it meanwhile: the directory has the newer document.
         except (StoreUnavailable, Unavailable) as problem:
             logger.warning("a job's step will be tried again: %s", problem)
             await self._clock.sleep(_PAUSE_SECONDS)
+
+    async def _plan(self, account: RunningAccount, job: Job) -> Step:
+        """The next step; what goes wrong with the plan itself ends the job."""
+        try:
+            step = await self._works[job.kind].step(account, job)
+            if step.effect is not None:
+                await step.effect()
+        except (StoreUnavailable, Unavailable):
+            raise
         except Problem as problem:
-            await self._fail(account, document, job, problem.detail)
+            return _failed(job, problem.detail)
         except Exception:
             logger.exception("a job died of a bug", extra={"job": job.id})
-            await self._fail(account, document, job, "WhatsSync itself failed; the server's log has the reason")
+            return _failed(job, "WhatsSync itself failed; the server's log has the reason")
+        return step
 
     async def _write(self, account: RunningAccount, document: Document, step: Step) -> None:
         now_ms = self._clock.now_ms()
@@ -218,13 +227,14 @@ class Jobs:
             if running is None or not running.endpoint.enabled:
                 self._sweep.look(endpoint)  # It went away while the step was planned: its deliveries go its way.
 
-    async def _fail(self, account: RunningAccount, document: Document, job: Job, error: str) -> None:
-        failed = msgspec.structs.replace(job, state=JobState.FAILED, error=error)
-        try:
-            await self._write(account, document, Step(failed))
-        except (Conflict, Unavailable):
-            return  # Cancelled meanwhile, or the store is away: the next turn comes to the same end.
-
     def _kept(self, job: Job) -> msgspec.Raw:
         """The parameters an ended job keeps: whom an erasure was about is forgotten with it."""
         return msgspec.Raw(b"{}") if job.kind == "erase" else job.parameters
+
+
+def _lives(account: RunningAccount | None) -> bool:
+    return account is not None and account.account.deleted_ms is None
+
+
+def _failed(job: Job, error: str) -> Step:
+    return Step(msgspec.structs.replace(job, state=JobState.FAILED, error=error))

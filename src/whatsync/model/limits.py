@@ -127,6 +127,8 @@ SEARCH_EVENTS_MAX = 1_000
 MESSAGE_EVENTS_MAX = 200
 """Statuses and media of one message that its story tells."""
 MESSAGE_ITEMS_MAX = 50
+MESSAGE_ENDPOINTS_MAX = 200
+"""Endpoints without a delivery that a message's story lists with the reason."""
 
 # Bulk work
 JOB_STEP_ITEMS = 200

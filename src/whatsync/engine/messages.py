@@ -1,0 +1,267 @@
+"""A message's whole story: what came in, every status, its media, and for each endpoint what was delivered or why not.
+
+Ends in one verdict with what to do next. Reads only, within one account; knows no HTTP.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, RunningEndpoint, decode
+from whatsync.engine.inspection import DeliveryStory, Inspection, search_keys
+from whatsync.engine.matching import why_not_then
+from whatsync.engine.verdicts import Verdict, judge
+from whatsync.model import limits
+from whatsync.model.details import DetailsError, details_of
+from whatsync.model.endpoint import Endpoint, Why
+from whatsync.model.ids import ms_of
+from whatsync.ports.history import DeliveryQuery, EventQuery, History
+from whatsync.ports.store import EventRow
+
+INCOMING = "message.incoming"
+STATUS = "message.status"
+MEDIA = "media.upload"
+
+_OLD_VERSIONS_MAX = 20
+"""How far back an endpoint's versions are read to find the one of the event's time."""
+
+
+class StatusEntry(msgspec.Struct, frozen=True):
+    """One status WhatsApp reported."""
+
+    event_id: str
+    status: str
+    timestamp: str | None
+    received_ms: int
+    recipient: str | None = None
+    error: DetailsError | None = None
+
+
+class MediaEntry(msgspec.Struct, frozen=True):
+    """One file that came with the message."""
+
+    event_id: str
+    media_type: str | None
+    media_url: str | None
+    mime_type: str | None
+    caption: str | None
+
+
+class EndpointEntry(msgspec.Struct, frozen=True):
+    """How one endpoint stands to the message: its deliveries, or why there is none for the event that counts."""
+
+    id: str | None
+    url: str | None
+    deleted: bool
+    deliveries: tuple[DeliveryStory, ...]
+    why: Why | None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """The story. ``direction`` is ``incoming``, ``outgoing``, or ``None`` where nothing is known of it."""
+
+    id: str
+    wamid: str | None
+    direction: str | None
+    number: str | None
+    contact: str | None
+    text: str | None
+    received_ms: int | None
+    timestamp: str | None
+    statuses: tuple[StatusEntry, ...]
+    media: tuple[MediaEntry, ...]
+    endpoints: tuple[EndpointEntry, ...]
+    verdict: Verdict
+
+
+class MessageList(msgspec.Struct, frozen=True):
+    """Messages, newest first."""
+
+    items: tuple[Message, ...]
+    next: int | None
+    searched_to_ms: int | None = None
+
+
+class _Data(msgspec.Struct, rename="camel"):
+    """What the story tells out of an event's data, whatever its type."""
+
+    text: str | None = None
+    from_: str | None = msgspec.field(default=None, name="from")
+    status: str | None = None
+    timestamp: str | None = None
+    message_id: str | None = None
+    media_type: str | None = None
+    media_url: str | None = None
+    mime_type: str | None = None
+    caption: str | None = None
+    media: "_Data | None" = None
+
+
+class _Body(msgspec.Struct):
+    data: _Data
+
+
+_body = msgspec.json.Decoder(_Body).decode
+
+
+class Messages:
+    """The messages of all accounts; each method looks inside one account only."""
+
+    def __init__(self, *, directory: Directory, history: History, inspection: Inspection) -> None:
+        self._directory = directory
+        self._history = history
+        self._inspection = inspection
+
+    async def list(
+        self, account: RunningAccount, q: str | None = None, before: int | None = None, limit: int = 20
+    ) -> MessageList:
+        """List messages by ``msg_…``, wamid, phone number or contact; without ``q`` the newest incoming ones."""
+        limit = min(limit, limits.MESSAGE_ITEMS_MAX)
+        words = (q or "").strip()
+        if words:
+            newest, following, searched = await self._found(account, words, before, limit)
+        else:
+            page = await self._history.events(EventQuery(account.row, type=INCOMING, before=before, limit=limit))
+            newest = tuple(event.id for event in page.items)
+            following, searched = page.next, page.searched_to_ms
+        return MessageList(tuple([await self._tell(account, one) for one in newest]), following, searched)
+
+    async def _found(
+        self, account: RunningAccount, words: str, before: int | None, limit: int
+    ) -> tuple[tuple[str, ...], int | None, int | None]:
+        """Messages by an exact word, by their newest event; how far back the search reached where it has a bound."""
+        found = await self._history.find(account.row, search_keys(words), limits.SEARCH_EVENTS_MAX)
+        newest: dict[str, int] = {}
+        for event in found:
+            message_id = _message_of(event)
+            if message_id is not None:
+                newest.setdefault(message_id, event.seq)
+        below = [pair for pair in newest.items() if before is None or pair[1] < before]
+        following = below[limit - 1][1] if len(below) > limit else None
+        searched = ms_of(found[-1].seq) if following is None and len(found) == limits.SEARCH_EVENTS_MAX else None
+        return tuple(message_id for message_id, _ in below[:limit]), following, searched
+
+    async def read(self, account: RunningAccount, name: str) -> Message:
+        """Tell the story of one message by its id or wamid. What is unknown has a story too: ``not_received``."""
+        if await self._history.event(account.row, name) is None:
+            for event in await self._history.find(account.row, [f"wamid:{name}"], limits.MESSAGE_EVENTS_MAX):
+                message_id = _message_of(event)
+                if message_id is not None:
+                    return await self._tell(account, message_id)
+        return await self._tell(account, name)
+
+    async def _tell(self, account: RunningAccount, message_id: str) -> Message:
+        message = await self._history.event(account.row, message_id)
+        if message is not None and message.type != INCOMING:
+            message = None
+        related = await self._history.find(account.row, [f"message:{message_id}"], limits.MESSAGE_EVENTS_MAX)
+        statuses = tuple(_status(event) for event in reversed(related) if event.type == STATUS)
+        media = tuple(_media(event.id, _body(event.body).data) for event in reversed(related) if event.type == MEDIA)
+        main = message or next((event for event in related if event.type == STATUS), None) or next(iter(related), None)
+        events = [event for event in (message, *related) if event is not None]
+        endpoints = await self._endpoints(account, main, events)
+        verdict = judge(main, endpoints_of(main, endpoints), statuses[-1] if statuses else None)
+        data = _Data() if message is None else _body(message.body).data
+        if data.media is not None:
+            media = (_media(message_id, data.media), *media)
+        return Message(
+            id=message_id,
+            wamid=next((wamid for wamid in map(_wamid, events) if wamid), None),
+            direction="incoming" if message is not None else ("outgoing" if statuses else None),
+            number=next((event.number for event in events if event.number), None),
+            contact=data.from_ or next((entry.recipient for entry in statuses if entry.recipient), None),
+            text=data.text,
+            received_ms=None if main is None else ms_of(min(event.seq for event in events)),
+            timestamp=data.timestamp,
+            statuses=statuses,
+            media=media,
+            endpoints=endpoints,
+            verdict=verdict,
+        )
+
+    async def _endpoints(
+        self, account: RunningAccount, main: EventRow | None, events: Sequence[EventRow]
+    ) -> tuple[EndpointEntry, ...]:
+        if main is None:
+            return ()
+        stories: dict[int, list[DeliveryStory]] = {}
+        query = DeliveryQuery(account.row, events=tuple(event.seq for event in events), limit=limits.PAGE_ITEMS_MAX)
+        while True:
+            page = await self._history.deliveries(query)
+            for view in page.items:
+                stories.setdefault(view.endpoint, []).append(await self._inspection.story(view))
+            if page.next is None:
+                break
+            query = msgspec.structs.replace(query, before=page.next)
+        without = [row for row in account.endpoints if row not in stories][: limits.MESSAGE_ENDPOINTS_MAX]
+        entries = [
+            await self._entry(account.endpoints[row], main, stories.get(row, []))
+            for row in (*(row for row in stories if row in account.endpoints), *without)
+        ]
+        for row, told in stories.items():
+            if row not in account.endpoints:
+                place = told[0].place
+                entries.append(EndpointEntry(place.id, place.url, True, tuple(told), None))
+        return tuple(entries)
+
+    async def _entry(self, running: RunningEndpoint, main: EventRow, told: Sequence[DeliveryStory]) -> EndpointEntry:
+        why = None
+        if not any(story.view.event == main.seq for story in told):
+            then = await self._as_of(running, ms_of(main.seq))
+            # What it says now is the best guess where the version of then is no longer known.
+            why = why_not_then(then, main) or Why.NOT_SUBSCRIBED
+        policy = running.endpoint
+        return EndpointEntry(policy.id, policy.url, False, tuple(told), why)
+
+    async def _as_of(self, running: RunningEndpoint, at_ms: int) -> Endpoint:
+        """The endpoint as it was configured at a time, as far as its versions are kept."""
+        policy, version = running.endpoint, running.version
+        for _ in range(_OLD_VERSIONS_MAX):
+            if policy.updated_ms <= at_ms or version <= 1:
+                break
+            version -= 1
+            document = await self._history.document_version(ENDPOINT, running.row, version)
+            if document is None:
+                break
+            policy = decode(document, Endpoint)
+        return policy
+
+
+def endpoints_of(main: EventRow | None, endpoints: Sequence[EndpointEntry]) -> tuple[EndpointEntry, ...]:
+    """The same endpoints with only the deliveries of the event that the verdict is about."""
+    if main is None:
+        return ()
+    return tuple(
+        msgspec.structs.replace(
+            entry, deliveries=tuple(story for story in entry.deliveries if story.view.event == main.seq)
+        )
+        for entry in endpoints
+    )
+
+
+def _message_of(event: EventRow) -> str | None:
+    """The message an event is, or is about."""
+    if event.type == INCOMING:
+        return event.id
+    return next((key.partition(":")[2] for key in event.keys if key.startswith("message:")), None)
+
+
+def _wamid(event: EventRow) -> str | None:
+    return None if event.details is None else details_of(event.details).wamid
+
+
+def _status(event: EventRow) -> StatusEntry:
+    data = _body(event.body).data
+    details = None if event.details is None else details_of(event.details)
+    return StatusEntry(
+        event.id,
+        data.status or "",
+        data.timestamp,
+        ms_of(event.seq),
+        None if details is None else details.recipient,
+        None if details is None else details.error,
+    )
+
+
+def _media(event_id: str, data: _Data) -> MediaEntry:
+    return MediaEntry(event_id, data.media_type, data.media_url, data.mime_type, data.caption)

@@ -1,0 +1,196 @@
+"""One verdict about a message: where it stands, in words for someone who has to answer a customer, and what to do next.
+
+Pure judgement over what the story found. Knows no store.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from whatsync.engine.inspection import DeliveryStory
+from whatsync.model.delivery import WAITING, State
+from whatsync.model.details import DetailsError
+from whatsync.model.endpoint import Why
+from whatsync.ports.store import EventRow
+
+RETENTION = "retention"
+"""The reason the store gives a held delivery that ended with its event."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """``code`` is stable; the other two are plain sentences."""
+
+    code: str
+    sentence: str
+    next_step: str
+
+
+class Reached(Protocol):
+    """An endpoint with its deliveries of the event in question, newest first."""
+
+    @property
+    def url(self) -> str | None:
+        """Where it is."""
+
+    @property
+    def deliveries(self) -> tuple[DeliveryStory, ...]:
+        """Newest first."""
+
+    @property
+    def why(self) -> Why | None:
+        """Why there is no delivery."""
+
+
+class Reported(Protocol):
+    """The last status WhatsApp reported."""
+
+    @property
+    def status(self) -> str:
+        """WhatsApp's word."""
+
+    @property
+    def error(self) -> DetailsError | None:
+        """What went wrong."""
+
+
+_NOT_RECEIVED = Verdict(
+    "not_received",
+    "WhatsSync knows no message by this name: it was never received here, or it is past the time events are kept.",
+    "Check the id and the account, then whether the number's webhook leads here and its source is healthy.",
+)
+_WHY_NOT = {
+    Why.NOT_SUBSCRIBED: "does not subscribe to this type",
+    Why.FILTERED: "filters it out",
+    Why.DISABLED: "was disabled",
+    Why.CREATED_LATER: "was made later",
+}
+
+
+def judge(event: EventRow | None, endpoints: Sequence[Reached], status: Reported | None) -> Verdict:
+    """Judge by the newest delivery of each endpoint; trouble goes before waiting, waiting before success."""
+    if event is None:
+        return _NOT_RECEIVED
+    if status is not None and status.status == "failed":
+        return _whatsapp_failed(status)
+    newest = [(endpoint, endpoint.deliveries[0]) for endpoint in endpoints if endpoint.deliveries]
+    if not newest:
+        return _no_endpoint(endpoints)
+    for look in (_failed, _held, _waiting, _expired, _cancelled):
+        verdict = look(newest)
+        if verdict is not None:
+            return verdict
+    return Verdict(
+        "delivered",
+        f"{_places(len(newest))} received it and answered with success.",
+        "Nothing is left to do here; what happens next is up to the receiver.",
+    )
+
+
+_Newest = Sequence[tuple[Reached, DeliveryStory]]
+
+
+def _of(newest: _Newest, *states: State) -> list[tuple[Reached, DeliveryStory]]:
+    return [pair for pair in newest if pair[1].view.state in states]
+
+
+def _failed(newest: _Newest) -> Verdict | None:
+    found = _of(newest, State.FAILED)
+    if not found:
+        return None
+    endpoint, story = found[0]
+    why = story.explanation
+    sentence = f"{len(found)} of {_places(len(newest))} did not get it: every attempt at {endpoint.url} failed."
+    if why is None:
+        return Verdict("delivery_failed", sentence, "Repair the receiver, then resend the event.")
+    return Verdict("delivery_failed", f"{sentence} {why.sentence}", f"{why.next_step} Then resend the event.")
+
+
+def _held(newest: _Newest) -> Verdict | None:
+    found = _of(newest, State.HELD)
+    if not found:
+        return None
+    return Verdict(
+        "held",
+        f"It is held for {found[0][0].url}, because that endpoint is disabled or its held deliveries were kept back.",
+        'Enable the endpoint and send what is held: PATCH it with {"enabled": true, "held": "send"}.',
+    )
+
+
+def _waiting(newest: _Newest) -> Verdict | None:
+    found = _of(newest, *WAITING)
+    if not found:
+        return None
+    retrying = [pair for pair in found if pair[1].view.attempts]
+    if not retrying:
+        return Verdict("waiting", f"It is on its way to {_places(len(found))}.", "Wait a moment and look again.")
+    endpoint, story = retrying[0]
+    why = "" if story.explanation is None else f" {story.explanation.sentence}"
+    return Verdict(
+        "waiting",
+        f"{endpoint.url} has failed {_times(story.view.attempts)} so far; it is tried again by itself.{why}",
+        "Repair the receiver, or retry now: POST /v1/deliveries/{id}/retry."
+        if story.explanation is None
+        else f"{story.explanation.next_step} To try at once: POST /v1/deliveries/{{id}}/retry.",
+    )
+
+
+def _expired(newest: _Newest) -> Verdict | None:
+    found = [pair for pair in _of(newest, State.CANCELLED) if pair[1].view.reason == RETENTION]
+    if not found:
+        return None
+    return Verdict(
+        "expired",
+        f"It was held for {found[0][0].url} until the time events are kept was over, and never sent.",
+        "Enable endpoints sooner, or raise the account's retention.",
+    )
+
+
+def _cancelled(newest: _Newest) -> Verdict | None:
+    found = _of(newest, State.CANCELLED)
+    if not found:
+        return None
+    endpoint, story = found[0]
+    return Verdict(
+        "delivery_failed",
+        f"Its delivery to {endpoint.url} was cancelled: {story.view.reason or 'by request'}.",
+        "Resend the event if it should arrive after all.",
+    )
+
+
+def _whatsapp_failed(status: Reported) -> Verdict:
+    error = status.error
+    title = "" if error is None or not error.title else f": {error.title}"
+    code = "" if error is None or error.code is None else f" (code {error.code})"
+    step = None if error is None else error.explanation
+    return Verdict(
+        "whatsapp_failed",
+        f"WhatsApp could not deliver the message to its recipient{title}{code}.",
+        step or "Look the code up in WhatsApp's list of errors; the message has to be sent anew.",
+    )
+
+
+def _no_endpoint(endpoints: Sequence[Reached]) -> Verdict:
+    if not endpoints:
+        return Verdict(
+            "no_endpoint",
+            "It was received, but the account has no endpoint.",
+            "Make an endpoint, then recover it with the state missing.",
+        )
+    reasons = "; ".join(
+        f"{endpoint.url} {_WHY_NOT[endpoint.why]}" for endpoint in endpoints[:3] if endpoint.why is not None
+    )
+    more = f"; and {len(endpoints) - 3} more" if len(endpoints) > 3 else ""
+    return Verdict(
+        "no_endpoint",
+        f"It was received, but no endpoint wanted it: {reasons}{more}.",
+        "Change the endpoint's events, numbers or filters; then resend the event, or recover with the state missing.",
+    )
+
+
+def _places(count: int) -> str:
+    return "1 endpoint" if count == 1 else f"{count} endpoints"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
