@@ -3,7 +3,7 @@
 Knows numbers only, neither names nor sockets; it is asked about each address right before it is connected to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import msgspec
@@ -86,6 +86,7 @@ class Refusal(msgspec.Struct, frozen=True):
 class AddressGuard:
     """Judges addresses. The operator's networks win, except over WhatsSync's own port on its own addresses.
 
+    ``allow_loopback`` is asked each time: the leave ends when the installation is no first try any more.
     ``own_addresses`` are those the server listens on, ``own_ports`` its ports; loopback always counts as its own.
     """
 
@@ -93,12 +94,12 @@ class AddressGuard:
         self,
         allow_networks: Iterable[Network] = (),
         *,
-        allow_loopback: bool = False,
+        allow_loopback: Callable[[], bool] = lambda: False,
         own_addresses: Iterable[str] = (),
         own_ports: Iterable[int] = (),
     ) -> None:
         self._allowed = tuple(allow_networks)
-        self._let_through = self._allowed + (_LOOPBACKS if allow_loopback else ())
+        self._allow_loopback = allow_loopback
         self._own_ports = frozenset(own_ports)
         self._own_addresses = frozenset(ip_address(text) for text in own_addresses)
 
@@ -111,7 +112,7 @@ class AddressGuard:
         forms = (address, *embedded(address))
         if port in self._own_ports and any(self._is_own(form) for form in forms):
             return self._own(address, port)
-        if self._among(address, self._let_through):
+        if self._let_through(address):
             return None
         if len(forms) > 1:
             return self._check_embedded(address, forms[1:])
@@ -127,9 +128,14 @@ class AddressGuard:
     def _check_embedded(self, address: Address, inner: tuple[Address, ...]) -> Refusal | None:
         """Judge an IPv6 address by the IPv4 addresses it stands for."""
         for form in inner:
-            if not self._among(form, self._let_through) and (reason := refused_because(form)) is not None:
+            if not self._let_through(form) and (reason := refused_because(form)) is not None:
                 return Refusal(f"{address} stands for {form}, {reason}", self._setting(form))
         return None
+
+    def _let_through(self, address: Address) -> bool:
+        if self._among(address, self._allowed):
+            return True
+        return self._among(address, _LOOPBACKS) and self._allow_loopback()
 
     def _is_own(self, address: Address) -> bool:
         return address in self._own_addresses or address.is_unspecified or self._among(address, _LOOPBACKS)
