@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from whatsync.engine import audit
+from whatsync.engine.attempt import Defaults
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, RunningEndpoint, seal_secrets
 from whatsync.engine.dispatch import Dispatcher
@@ -92,6 +93,7 @@ class Endpoints:
         randomness: Randomness,
         sequence: Sequence,
         guard: Guard,
+        defaults: Defaults,
         tell: Callable[[Notice], None],
     ) -> None:
         self._directory = directory
@@ -104,6 +106,8 @@ class Endpoints:
         self._sequence = sequence
         self._guard = guard
         self._tell = tell
+        self.defaults = defaults
+        """The installation's policy where an endpoint has none of its own."""
         self._disabling: dict[int, asyncio.Task[None]] = {}
 
     # Reading

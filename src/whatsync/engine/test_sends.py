@@ -1,0 +1,184 @@
+"""Test sends: the documented example of an event type, fresh and marked as a test, one attempt at one endpoint.
+
+Outside its lane, so that a disabled or crowded endpoint can be tried too; recorded like any attempt. Knows no HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from whatsync.engine.attempt import Attempter, Outcome
+from whatsync.engine.directory import Directory, RunningAccount, RunningEndpoint
+from whatsync.engine.ingest import event_row
+from whatsync.engine.quota import Quota
+from whatsync.engine.recorder import Recorder
+from whatsync.model.catalogue import CATALOGUE, Kind, kind_of
+from whatsync.model.delivery import State
+from whatsync.model.details import Details
+from whatsync.model.envelope import Draft, decode_submissions, draft_of
+from whatsync.model.errors import FieldError, Invalid, NotFound, Unavailable
+from whatsync.model.ids import Sequence, delivery_id
+from whatsync.model.timestamp import format_time
+from whatsync.ports.clock import Clock
+from whatsync.ports.store import (
+    Accepted,
+    Admission,
+    Claimed,
+    DeliveryRow,
+    EventRow,
+    Origin,
+    Stale,
+    Store,
+    StoreUnavailable,
+)
+
+_TRIES = 50
+_STALE_PAUSE_SECONDS = 0.001
+_RECORD_SECONDS_MAX = 10.0
+_EXAMPLE_NUMBER = "106540352242922"
+"""The ``phoneNumberId`` of examples, for endpoints that are not bound to numbers."""
+
+
+class TestSent(msgspec.Struct, frozen=True):
+    """A test that was sent; whether it succeeded stands in ``outcome``."""
+
+    __test__ = False  # the name is the product's; it is no test case
+
+    delivery: str
+    event: EventRow
+    outcome: Outcome
+
+
+class TestSends:
+    """Sends tests. ``new_id`` makes an event id with the given prefix; ``observe`` hears of each attempt."""
+
+    __test__ = False  # the name is the product's; it is no test case
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        store: Store,
+        recorder: Recorder,
+        attempter: Attempter,
+        clock: Clock,
+        sequence: Sequence,
+        new_id: Callable[[str], str],
+        quota: Quota,
+        observe: Callable[[Outcome, RunningEndpoint], None],
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._recorder = recorder
+        self._attempter = attempter
+        self._clock = clock
+        self._sequence = sequence
+        self._new_id = new_id
+        self._quota = quota
+        self._observe = observe
+        self._tasks: set[asyncio.Task[TestSent]] = set()
+
+    async def send(self, account: RunningAccount, endpoint_id: str, event_type: str) -> TestSent:
+        """Send the example of ``event_type`` once and return what came of it; subscriptions and filters do not count.
+
+        Goes on to the end, record included, when the caller is cancelled. Raises NotFound, Invalid, LimitExceeded,
+        Unavailable.
+        """
+        running = self._directory.endpoints_by_id.get(endpoint_id)
+        if running is None or running.account.row != account.row:
+            raise NotFound("endpoint_not_found", f"there is no endpoint {endpoint_id[:40]!r}")
+        draft = self._draft(running, event_type)
+        self._quota.take(account, 1, len(draft.body))
+        if not self._recorder.gate_open:
+            raise Unavailable("store_unavailable", "results can't be recorded now, so nothing is sent; try again later")
+        task = asyncio.get_running_loop().create_task(self._send(running, draft))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _send(self, running: RunningEndpoint, draft: Draft) -> TestSent:
+        claimed = await self._accept(running, draft)
+        outcome = await self._attempter.attempt(claimed, running)
+        self._observe(outcome, running)
+        await self._record(outcome)
+        return TestSent(delivery_id(claimed.id), claimed.event, outcome)
+
+    async def _accept(self, running: RunningEndpoint, draft: Draft) -> Claimed:
+        """Write the event and its one delivery, claimed by us."""
+        account = running.account
+        for _ in range(_TRIES):
+            now_ms = self._clock.now_ms()
+            event = event_row(draft, self._sequence.next(now_ms), account.row, test=True)
+            row = DeliveryRow(
+                id=self._sequence.next(now_ms),
+                event=event.seq,
+                account=account.row,
+                endpoint=running.row,
+                type=event.type,
+                claimed=True,
+                due_ms=now_ms,
+                number=event.number,
+                origin=Origin.TEST,
+            )
+            try:
+                result = await self._store.accept(Admission(account.row, account.version, (event,), (row,)))
+            except StoreUnavailable as problem:
+                raise Unavailable("store_unavailable", problem.reason) from None
+            if isinstance(result, Accepted):
+                return Claimed(row.id, 1, 0, State.PENDING, event, None, Origin.TEST)
+            if isinstance(result, Stale):
+                # The newer version reaches the directory right behind the answer of whoever made the change.
+                await self._clock.sleep(_STALE_PAUSE_SECONDS)
+        raise Unavailable("configuration_changing", "the account is being changed all the time; try again")
+
+    async def _record(self, outcome: Outcome) -> None:
+        """Wait until the attempt is on disk. It gets there even where the caller is told that it takes long."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def recorded(_held: bool) -> None:
+            if not written.done():
+                written.set_result(None)
+
+        self._recorder.add(outcome.row, recorded)
+        patience = asyncio.ensure_future(self._clock.sleep(_RECORD_SECONDS_MAX))
+        try:
+            await asyncio.wait((written, patience), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            patience.cancel()
+        if not written.done():
+            raise Unavailable("store_unavailable", "the test was sent, but its result can't be written down yet")
+
+    # The example
+
+    def _draft(self, running: RunningEndpoint, event_type: str) -> Draft:
+        now_ms = self._clock.now_ms()
+        own_types = running.account.own_types
+        known = CATALOGUE.get(event_type)
+        if known is None:
+            if event_type not in own_types:
+                raise Invalid([FieldError("event", _no_example(event_type))])
+            body = msgspec.json.encode({"event": event_type, "data": {}})
+            return decode_submissions(body, now_ms, own_types, self._new_id)[0]
+        data = dict(known.example["data"])
+        for field in known.fields:
+            if field.is_time and data.get(field.name) is not None:
+                data[field.name] = format_time(now_ms)
+        event_id = self._new_id(known.id_prefix)
+        details = _example_details(running) if known.kind is Kind.DOCUMENTED else None
+        return draft_of(event_type, event_id, now_ms, msgspec.json.encode(data), details)
+
+
+def _example_details(running: RunningEndpoint) -> Details | None:
+    """Details where the endpoint asks for them, so that its owner sees their place in the body."""
+    policy = running.endpoint
+    if not policy.include_details:
+        return None
+    number = policy.numbers[0] if policy.numbers else _EXAMPLE_NUMBER
+    return Details(number=number, type="text", contact_id="contact_123456", profile_name="John Doe")
+
+
+def _no_example(event_type: str) -> str:
+    if kind_of(event_type) is Kind.WHATSAPP:
+        return "is a type whose data is Meta's own, so there is no example of it; choose one of GET /v1/event-types"
+    return f"there is no event type {event_type[:80]!r}; GET /v1/event-types lists them"
