@@ -1,0 +1,157 @@
+"""Finding rows by words (an event's id, an ``Idempotency-Key``, a phone number): keyed hashes, the newest in memory, the
+older ones in runs of limited size on disk.
+
+Inserting hashes one by one into one large tree would cost a page of writing each; so they are gathered and written in
+order of hash, a slice at a time (``lookup_fold.py``). Knows nothing of what the rows are.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+
+import apsw
+
+from whatsync.store.sqlite.statements import statements
+
+RUN_ENTRIES_MAX = 1 << 19
+FILTER_BITS = RUN_ENTRIES_MAX * 16
+"""Sixteen bits for each hash, two of them set: one of seventy absent hashes looks present in a full run."""
+_MASK = FILTER_BITS - 1
+_SHIFT = FILTER_BITS.bit_length() - 1
+
+Hash = Callable[[int, str], int]
+"""The 63-bit hash of an account's word."""
+Rows = dict[int, "int | list[int]"]
+"""Rows by hash; a list where there are several."""
+
+_SQL = statements("lookup.sql")
+
+
+class Kind(IntEnum):
+    """The two lookups."""
+
+    IDENTITY = 0
+    """``id:…`` and ``key:…``, asked for each event that comes in."""
+    KEYWORD = 1
+
+
+def keyed_hash(key: bytes) -> Hash:
+    """The hash of this installation: nobody who does not know ``key`` can choose words that fall together."""
+    fresh = hashlib.blake2b(digest_size=8, key=key).copy
+
+    def hash_of(account: int, word: str) -> int:
+        state = fresh()
+        state.update(f"{account}:{word}".encode())
+        return int.from_bytes(state.digest(), "big") >> 1
+
+    return hash_of
+
+
+class Recent:
+    """What was committed since the last fold and is not in the runs yet. Written by the writer, read by any thread.
+
+    A reader asks here first and begins its read transaction afterwards; then it misses nothing.
+    """
+
+    def __init__(self) -> None:
+        self.current: tuple[Rows, Rows] = ({}, {})
+        """By kind."""
+        self.folding: tuple[Rows, Rows] = ({}, {})
+        """Those that are being written to the runs."""
+
+    def rows(self, kind: Kind, hash_: int) -> tuple[int, ...]:
+        """Rows of a hash, in no order."""
+        found: tuple[int, ...] = ()
+        # This order: what moves from current to folding meanwhile may be seen twice, never not at all.
+        for known in (self.current[kind], self.folding[kind]):
+            rows = known.get(hash_)
+            if rows is not None:
+                found += (rows,) if isinstance(rows, int) else tuple(rows)
+        return found
+
+    def add(self, kind: Kind, hash_: int, row: int) -> None:
+        """Take in one entry that is on disk now."""
+        add(self.current[kind], hash_, row)
+
+    def load(self, db: apsw.Connection, hash_of: Hash) -> None:
+        """Make the entries again from the events above the mark, after a crash."""
+        for account, seq, event_id, keys in db.execute(_SQL["events_above_mark"]):
+            self.add(Kind.IDENTITY, hash_of(account, "id:" + event_id), seq)
+            for word in keys.split("\n") if keys else ():
+                self.add(Kind.KEYWORD, hash_of(account, word), seq)
+        for account, used, key in db.execute(_SQL["keys_above_mark"]):
+            self.add(Kind.IDENTITY, hash_of(account, "key:" + key), used)
+
+
+def add(rows: Rows, hash_: int, row: int) -> None:
+    """Put one entry into a dictionary of rows."""
+    known = rows.get(hash_)
+    if known is None:
+        rows[hash_] = row
+    elif isinstance(known, int):
+        rows[hash_] = [known, row]
+    else:
+        known.append(row)
+
+
+class Run:
+    """One run and, for identities, the filter that spares asking it."""
+
+    __slots__ = ("bits", "entries", "last_row", "number")
+
+    def __init__(self, number: int, entries: int = 0, last_row: int = 0, bits: bytearray | None = None) -> None:
+        self.number = number
+        self.entries = entries
+        self.last_row = last_row
+        self.bits = bits
+
+    def note(self, hashes: Iterable[int]) -> None:
+        """Set the bits of hashes that are about to be written."""
+        bits = self.bits
+        if bits is None:
+            return
+        for hash_ in hashes:
+            bits[(hash_ & _MASK) >> 3] |= 1 << (hash_ & 7)
+            hash_ >>= _SHIFT
+            bits[(hash_ & _MASK) >> 3] |= 1 << (hash_ & 7)
+
+    def may_hold(self, hash_: int) -> bool:
+        """False only where the hash is surely not in this run."""
+        bits = self.bits
+        if bits is None:
+            return True
+        if not bits[(hash_ & _MASK) >> 3] >> (hash_ & 7) & 1:
+            return False
+        hash_ >>= _SHIFT
+        return bool(bits[(hash_ & _MASK) >> 3] >> (hash_ & 7) & 1)
+
+
+class Runs:
+    """The runs of one kind as the writer knows them, oldest first. The last one is still being filled."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.items: list[Run] = []
+
+    def load(self, db: apsw.Connection) -> None:
+        """Read what there is; the filter of the run that is being filled is made anew."""
+        filtered = self.kind is Kind.IDENTITY
+        self.items = [
+            Run(number, entries, last_row, bytearray(bits) if bits is not None else None)
+            for number, entries, last_row, bits in db.execute(_SQL["runs"], (self.kind,)).fetchall()
+        ]
+        for run in self.items if filtered else ():
+            if run.bits is None:
+                run.bits = bytearray(FILTER_BITS // 8)
+                run.note(hash_ for (hash_,) in db.execute(_SQL["identity_hashes"], (run.number,)))
+
+    def rows(self, db: apsw.Connection, hash_: int) -> list[int]:
+        """Rows of a hash in all runs."""
+        found: list[int] = []
+        for run in self.items:
+            if run.may_hold(hash_):
+                found.extend(row for (row,) in db.execute(_ROWS[self.kind], (run.number, hash_)))
+        return found
+
+
+_ROWS = (_SQL["identity_rows"], _SQL["keyword_rows"])
