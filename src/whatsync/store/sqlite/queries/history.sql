@@ -1,0 +1,333 @@
+-- What the history asks. Lists are packed into one JSON value: the reader's thread takes Python's lock once for each row
+-- it is given, and beside a busy event loop that costs more than the row.
+--
+-- Walks are written downwards; upwards they are the same with ASC for DESC. All go over rows up to the fold (see the
+-- schema's first lines); rows above it, the tail, are walked in the table itself. Partial indexes serve only who
+-- repeats their condition word by word.
+
+-- name: fold
+SELECT row FROM mark WHERE name = 'folded'
+
+-- name: secret
+SELECT value FROM meta WHERE name = 'hash_key'
+
+-- Walks over deliveries ---------------------------------------------------------------------------------------------
+
+-- name: types_of_deliveries
+WITH RECURSIVE present(type) AS (
+    SELECT min(type) FROM delivery_by_type WHERE account = :account
+    UNION ALL
+    SELECT (SELECT min(type) FROM delivery_by_type WHERE account = :account AND type > present.type)
+    FROM present WHERE present.type IS NOT NULL
+)
+SELECT json_group_array(type) FROM present WHERE type IS NOT NULL
+
+-- name: deliveries_by_endpoint
+SELECT json_group_array(delivery) FROM (
+    SELECT delivery FROM delivery_by_endpoint
+    WHERE endpoint = :key AND delivery BETWEEN :low AND :high
+    ORDER BY delivery DESC LIMIT :limit
+)
+
+-- name: deliveries_by_type
+SELECT json_group_array(delivery) FROM (
+    SELECT delivery FROM delivery_by_type
+    WHERE account = :account AND type = :key AND delivery BETWEEN :low AND :high
+    ORDER BY delivery DESC LIMIT :limit
+)
+
+-- name: deliveries_by_number
+SELECT json_group_array(delivery) FROM (
+    SELECT delivery FROM delivery_by_number
+    WHERE account = :account AND number = :key AND delivery BETWEEN :low AND :high
+    ORDER BY delivery DESC LIMIT :limit
+)
+
+-- name: deliveries_by_state
+SELECT json_group_array(id) FROM (
+    SELECT id FROM delivery INDEXED BY delivery_state
+    WHERE state IN (2, 3, 4, 5) AND account = :account AND state = :key AND id BETWEEN :low AND :high
+    ORDER BY id DESC LIMIT :limit
+)
+
+-- name: deliveries_pending
+SELECT json_group_array(id) FROM (
+    SELECT id FROM delivery INDEXED BY delivery_pending
+    WHERE queued = 1 AND state = 0 AND account = :account AND id BETWEEN :low AND :high
+    ORDER BY id DESC LIMIT :limit
+)
+
+-- name: deliveries_open
+SELECT json_group_array(id) FROM (
+    SELECT id FROM delivery INDEXED BY delivery_open
+    WHERE queued = 1 AND endpoint = :endpoint AND state = :key AND id BETWEEN :low AND :high
+    ORDER BY id DESC LIMIT :limit
+)
+
+-- name: deliveries_lost
+SELECT json_group_array(id) FROM (
+    SELECT id FROM delivery INDEXED BY delivery_lost
+    WHERE state IN (3, 4) AND endpoint = :endpoint AND state = :key AND id BETWEEN :low AND :high
+    ORDER BY id DESC LIMIT :limit
+)
+
+-- name: deliveries_by_code
+SELECT json_group_array(id) FROM (
+    SELECT id FROM delivery INDEXED BY delivery_code
+    WHERE account = :account AND code = :key AND id BETWEEN :low AND :high
+    ORDER BY id DESC LIMIT :limit
+)
+
+-- name: deliveries_of_tests
+SELECT json_group_array(id) FROM (
+    SELECT id FROM delivery INDEXED BY delivery_test
+    WHERE origin = 3 AND account = :account AND id BETWEEN :low AND :high
+    ORDER BY id DESC LIMIT :limit
+)
+
+-- name: deliveries_accepted_with
+SELECT json_group_array(id) FROM (
+    SELECT d.id FROM event JOIN delivery AS d NOT INDEXED
+    ON d.id BETWEEN max(:low, event.seq + event.delivery_offset)
+    AND min(:high, event.seq + event.delivery_offset + event.delivery_span)
+    WHERE event.seq = :key AND d.event = :key AND d.origin = 0
+    ORDER BY d.id DESC LIMIT :limit
+)
+
+-- name: deliveries_added_to
+SELECT json_group_array(id) FROM (
+    SELECT id FROM delivery INDEXED BY delivery_added
+    WHERE origin <> 0 AND event = :key AND id BETWEEN :low AND :high
+    ORDER BY id DESC LIMIT :limit
+)
+
+-- Deliveries --------------------------------------------------------------------------------------------------------
+
+-- name: delivery_filter
+d.account = :account
+AND (:endpoint IS NULL OR d.endpoint = :endpoint)
+AND (:type IS NULL OR d.type = :type)
+AND (:number IS NULL OR d.number = :number)
+AND (:states IS NULL OR :states >> d.state & 1)
+AND (:code IS NULL OR d.code = :code)
+AND (:test IS NULL OR (d.origin = 3) = :test)
+AND (:event IS NULL OR d.event = :event)
+AND (:events IS NULL OR d.event IN (SELECT value FROM json_each(:events)))
+AND (:words IS NULL OR NOT EXISTS (
+    SELECT 1 FROM event, json_each(:words) AS word
+    WHERE event.seq = d.event AND instr(lower(CAST(event.body AS TEXT)), word.value) = 0
+))
+
+-- name: delivery_columns
+json_group_array(json_array(
+    d.id, d.event, (SELECT id FROM event WHERE seq = d.event), d.type, d.account, d.endpoint, d.state, d.attempts,
+    d.origin, d.at_ms, d.in_flight, d.outcome, d.code, d.number, d.reason, d.contact IS NOT NULL
+))
+
+-- name: deliveries_in_range
+SELECT <delivery_columns> FROM (
+    SELECT * FROM delivery AS d NOT INDEXED WHERE d.id BETWEEN :low AND :high AND <delivery_filter>
+    ORDER BY d.id DESC LIMIT :limit
+) AS d
+
+-- name: deliveries_among
+SELECT <delivery_columns> FROM (
+    SELECT d.* FROM carray(:rows) AS wanted CROSS JOIN delivery AS d NOT INDEXED ON d.id = wanted.value
+    WHERE <delivery_filter> LIMIT :limit
+) AS d
+
+-- name: delivery
+SELECT <delivery_columns> FROM delivery AS d WHERE d.id = :id AND d.account = :account
+
+-- name: waiting_for
+SELECT max(earlier.id) FROM delivery AS d JOIN delivery AS earlier INDEXED BY delivery_contact
+ON earlier.endpoint = d.endpoint AND earlier.contact = d.contact AND earlier.id < d.id
+AND earlier.contact IS NOT NULL AND earlier.state IN (0, 2, 5)
+WHERE d.id = :id AND d.account = :account AND d.contact IS NOT NULL
+AND d.state = 0 AND d.in_flight = 0 AND d.attempts = 0
+
+-- name: attempts
+SELECT attempt.*, run.version, d.account, d.endpoint
+FROM delivery AS d JOIN attempt ON attempt.delivery = d.id LEFT JOIN run ON run.id = attempt.run
+WHERE d.id = :id AND d.account = :account ORDER BY attempt.number, attempt.claim
+
+-- name: count_open
+SELECT count(*) FROM (
+    SELECT 1 FROM delivery INDEXED BY delivery_open
+    WHERE queued = 1 AND endpoint = :endpoint AND state = :state LIMIT :ceiling
+)
+
+-- name: count_unqueued
+SELECT count(*) FROM delivery NOT INDEXED WHERE id > :fold AND endpoint = :endpoint AND queued = 0 AND state = 0
+
+-- name: oldest_due
+SELECT min(at_ms) FROM delivery INDEXED BY delivery_queue
+WHERE queued = 1 AND state IN (0, 2) AND endpoint = :endpoint AND in_flight = 0
+
+-- Walks over events -------------------------------------------------------------------------------------------------
+
+-- name: types_of_events
+WITH RECURSIVE present(type) AS (
+    SELECT min(type) FROM event_by_type WHERE account = :account
+    UNION ALL
+    SELECT (SELECT min(type) FROM event_by_type WHERE account = :account AND type > present.type)
+    FROM present WHERE present.type IS NOT NULL
+)
+SELECT json_group_array(type) FROM present WHERE type IS NOT NULL
+
+-- name: events_by_type
+SELECT json_group_array(event) FROM (
+    SELECT event FROM event_by_type
+    WHERE account = :account AND type = :key AND event BETWEEN :low AND :high
+    ORDER BY event DESC LIMIT :limit
+)
+
+-- name: events_by_number
+SELECT json_group_array(event) FROM (
+    SELECT event FROM event_by_number
+    WHERE account = :account AND number = :key AND event BETWEEN :low AND :high
+    ORDER BY event DESC LIMIT :limit
+)
+
+-- name: events_unmatched
+SELECT json_group_array(seq) FROM (
+    SELECT seq FROM event INDEXED BY event_unmatched
+    WHERE deliveries = 0 AND account = :account AND seq BETWEEN :low AND :high
+    ORDER BY seq DESC LIMIT :limit
+)
+
+-- Events ------------------------------------------------------------------------------------------------------------
+
+-- name: event_filter
+e.account = :account
+AND (:type IS NULL OR e.type = :type)
+AND (:number IS NULL OR e.number = :number)
+AND (:matched IS NULL OR (e.deliveries > 0) = :matched)
+AND (:words IS NULL OR NOT EXISTS (
+    SELECT 1 FROM json_each(:words) AS word WHERE instr(lower(CAST(e.body AS TEXT)), word.value) = 0
+))
+
+-- name: events_in_range
+SELECT json_group_array(seq) FROM (
+    SELECT e.seq FROM event AS e NOT INDEXED WHERE e.seq BETWEEN :low AND :high AND <event_filter>
+    ORDER BY e.seq DESC LIMIT :limit
+)
+
+-- name: events_among
+SELECT json_group_array(seq) FROM (
+    SELECT e.seq FROM carray(:rows) AS wanted CROSS JOIN event AS e NOT INDEXED ON e.seq = wanted.value
+    WHERE <event_filter> LIMIT :limit
+)
+
+-- name: event_rows
+-- Bodies and details follow each other in the second column; their lengths stand in the first.
+SELECT json_group_array(json_array(
+    e.seq, e.account, e.id, e.type, length(e.body), length(e.details), e.number, e.contact, e.keys, e.test, e.deliveries
+)), CAST(group_concat(CAST(e.body AS TEXT) || ifnull(CAST(e.details AS TEXT), ''), '') AS BLOB)
+FROM carray(:rows) AS wanted CROSS JOIN event AS e NOT INDEXED ON e.seq = wanted.value
+WHERE e.account = :account
+
+-- name: rows_of_id
+SELECT json_group_array(identity.row) FROM lookup_run AS r JOIN identity ON identity.run = r.run
+WHERE r.kind = 0 AND identity.hash = :hash
+
+-- name: keyword_runs
+SELECT json_group_array(json_array(run, last_row)) FROM (
+    SELECT run, last_row FROM lookup_run WHERE kind = 1 ORDER BY last_row DESC
+)
+
+-- name: rows_of_keyword
+SELECT json_group_array(row) FROM (
+    SELECT row FROM keyword WHERE run = :run AND hash = :hash ORDER BY row DESC LIMIT :limit
+)
+
+-- Feed and gaps -----------------------------------------------------------------------------------------------------
+
+-- name: fed_in_range
+SELECT json_group_array(seq) FROM (
+    SELECT e.seq FROM event AS e NOT INDEXED
+    WHERE e.seq BETWEEN :low AND :high AND e.account = :account AND e.place IS NULL AND NOT e.test
+    AND (:types IS NULL OR e.type IN (SELECT value FROM json_each(:types)))
+    ORDER BY e.seq LIMIT :limit
+)
+
+-- name: fed_among
+SELECT json_group_array(seq) FROM (
+    SELECT e.seq FROM carray(:rows) AS wanted CROSS JOIN event AS e NOT INDEXED ON e.seq = wanted.value
+    WHERE e.account = :account AND e.place IS NULL AND NOT e.test LIMIT :limit
+)
+
+-- name: fed_late
+SELECT json_group_array(json_array(place, seq, NOT test AND (:types IS NULL OR type IN (
+    SELECT value FROM json_each(:types)
+)))) FROM (
+    SELECT place, seq, test, type FROM event INDEXED BY event_late
+    WHERE place IS NOT NULL AND account = :account AND place > :after
+    ORDER BY place LIMIT :limit
+)
+
+-- name: newest_event
+SELECT max(seq) FROM event
+
+-- name: newest_late
+SELECT max(place) FROM event INDEXED BY event_late WHERE place IS NOT NULL AND account = :account
+
+-- name: feed_floor
+SELECT place FROM feed_floor WHERE account = :account
+
+-- name: missing_filter
+e.account = :account AND NOT e.test
+AND NOT EXISTS (
+    SELECT 1 FROM delivery_by_endpoint AS by JOIN delivery AS d ON d.id = by.delivery
+    WHERE by.endpoint = :endpoint AND d.event = e.seq
+    AND by.delivery BETWEEN e.seq + e.delivery_offset AND e.seq + e.delivery_offset + e.delivery_span
+)
+AND NOT EXISTS (
+    SELECT 1 FROM delivery AS d NOT INDEXED
+    WHERE d.id BETWEEN max(e.seq + e.delivery_offset, :fold + 1) AND e.seq + e.delivery_offset + e.delivery_span
+    AND d.event = e.seq AND d.endpoint = :endpoint
+)
+AND NOT EXISTS (
+    SELECT 1 FROM delivery AS d INDEXED BY delivery_added
+    WHERE d.origin <> 0 AND d.event = e.seq AND d.endpoint = :endpoint
+)
+
+-- name: missing_in_range
+SELECT json_group_array(seq) FROM (
+    SELECT e.seq FROM event AS e NOT INDEXED
+    WHERE e.seq BETWEEN :low AND :high AND e.type IN (SELECT value FROM json_each(:types)) AND <missing_filter>
+    ORDER BY e.seq LIMIT :limit
+)
+
+-- name: missing_among
+SELECT json_group_array(seq) FROM (
+    SELECT e.seq FROM carray(:rows) AS wanted CROSS JOIN event AS e NOT INDEXED ON e.seq = wanted.value
+    WHERE <missing_filter> LIMIT :limit
+)
+
+-- Rollups, documents, audit -----------------------------------------------------------------------------------------
+
+-- name: rollups
+WITH RECURSIVE present(endpoint) AS (
+    SELECT coalesce(:endpoint, (SELECT min(endpoint) FROM rollup WHERE account = :account))
+    UNION ALL
+    SELECT (SELECT min(endpoint) FROM rollup WHERE account = :account AND endpoint > present.endpoint)
+    FROM present WHERE present.endpoint IS NOT NULL AND :endpoint IS NULL
+)
+SELECT json_group_array(json_array(r.start_ms, r.endpoint, r.outcome, r.bucket, r.count))
+FROM present CROSS JOIN rollup AS r
+ON r.account = :account AND r.endpoint = present.endpoint AND r.start_ms >= :since AND r.start_ms < :until
+
+-- name: rollups_pending
+SELECT body FROM rollup_pending
+
+-- name: document_version
+SELECT kind, id, row, account, version, body FROM document_version
+WHERE kind = :kind AND row = :row AND version = :version
+UNION
+SELECT kind, id, row, account, version, body FROM document
+WHERE kind = :kind AND row = :row AND version = :version
+
+-- name: audit
+SELECT id, at_ms, actor, action, subject, before, after FROM audit
+WHERE account = :account AND id < :before ORDER BY id DESC LIMIT :limit
