@@ -26,15 +26,16 @@ from whatsync.ports.vault import Vault
 
 if TYPE_CHECKING:
     from whatsync.engine.accounts import Accounts
+    from whatsync.engine.bulk_resend import BulkResend
     from whatsync.engine.deliveries import Deliveries
     from whatsync.engine.endpoints import Endpoints
-    from whatsync.engine.erasure import Erasure
     from whatsync.engine.event_types import EventTypes
     from whatsync.engine.feed import Feed
     from whatsync.engine.inspection import Inspection
     from whatsync.engine.jobs import Jobs
     from whatsync.engine.keys import Keys
     from whatsync.engine.messages import Messages
+    from whatsync.engine.recover import Recover
     from whatsync.engine.test_sends import TestSends
 
 
@@ -62,10 +63,11 @@ class Services:
     keys: "Keys"
     endpoints: "Endpoints"
     event_types: "EventTypes"
-    test_sends: "TestSends"
     deliveries: "Deliveries"
     jobs: "Jobs"
+    recover: "Recover"
+    bulk_resend: "BulkResend"
     messages: "Messages"
     feed: "Feed"
     inspection: "Inspection"
-    erasure: "Erasure"
+    test_sends: "TestSends"

@@ -52,6 +52,7 @@ ADDRESS_STAGGER_SECONDS = 0.25
 HANDSHAKE_TURN_SECONDS = 0.002
 """TLS handshakes may take this much of one turn of the event loop; those left wait for the next."""
 TLS_SESSIONS_MAX = 5_000
+TLS_SESSION_RENEW_SECONDS = 120.0
 ORIGINS_MAX = 50_000
 """Scheme, host and port triples remembered while no connection is open to them."""
 DNS_TIMEOUT_SECONDS = 5.0
@@ -189,3 +190,14 @@ OLDEST_DUE_SECONDS_MAX = 300
 # Telling operators
 LOG_LINES_PER_SECOND = 500
 """Lines about accepted events and successful attempts; beyond, they are left out and counted. Failures always show."""
+
+# Coming round
+HEALTH_LOOK_SECONDS = 60.0
+OPEN_COUNT_SECONDS = 30.0
+OPEN_COUNT_PAUSE_SECONDS = 0.02
+"""Between the counts of two endpoints, so that counting never fills a reader."""
+CONNECTION_LOOK_SECONDS = 5.0
+ANSWER_DRAIN_SECONDS = 10
+"""How long a stopping server waits for its own answers to be read."""
+DRAIN_SECONDS = 20.0
+"""How long a stopping server waits for requests under way."""

@@ -10,12 +10,16 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whatsync.ports.randomness import Randomness
-from whatsync.ports.store import StoreRefused
+from whatsync.ports.store import Change, Opened, Put, Store, StoreRefused
+from whatsync.ports.vault import Vault
 
 KEY_FILE = "encryption.key"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _PREFIX = "v1:"
+SEAL_KIND = "seal"
+_SEAL_ID = "check"
+_SEALED_WORD = "whatsync"
 _SALT = b"whatsync secrets at rest"
 
 
@@ -72,3 +76,22 @@ def _make(path: Path, randomness: Randomness) -> bytes:
     finally:
         os.close(handle)
     return key
+
+
+async def check_key(vault: Vault, store: Store, opened: Opened) -> None:
+    """See that the key is the one the database was made with; write down a sealed word on the first start.
+
+    Raises StoreRefused where it is another key.
+    """
+    for document in opened.documents:
+        if document.kind == SEAL_KIND:
+            try:
+                vault.unseal(document.body.decode())
+            except ValueError:
+                raise StoreRefused(
+                    "this database was made with another encryption key; set WHATSYNC_ENCRYPTION_KEY to that key, "
+                    f"or put its {KEY_FILE} back into the data folder"
+                ) from None
+            return
+    body = vault.seal(_SEALED_WORD).encode()
+    await store.change(Change(0, (Put(SEAL_KIND, _SEAL_ID, 0, body, 0),), routing=False))

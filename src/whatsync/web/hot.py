@@ -60,8 +60,9 @@ class Door:
             self.dated_bytes = b"".join(b"%b: %b\r\n" % pair for pair in current)
         return self.dated_bytes
 
-    def close_idle(self, now: float) -> None:
+    async def close_idle(self) -> None:
         """Close connections that rest too long between requests or take too long for one. Called from time to time."""
+        now = asyncio.get_running_loop().time()
         for connection in list(self.connections):
             connection.check_age(now)
 
@@ -141,6 +142,7 @@ class HotProtocol(HttpToolsProtocol):
         self._received = 0
         self._since = self.loop.time()
         self._ending = False
+        self.cycle: RequestResponseCycle | None = None  # type: ignore[assignment]
 
     # The connection
 

@@ -1,0 +1,184 @@
+"""``whatsync serve``: everything in one process, from settings to a clean stop.
+
+The wiring is in ``compose.py``; here are the signals, the first start's keys and what is said on the terminal.
+"""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from whatsync import __version__
+from whatsync.cli import presence
+from whatsync.cli.failure import FAILED, wrong_use
+from whatsync.cli.group import new_app
+from whatsync.cli.options import example
+from whatsync.compose import Outside, Server, open_server
+from whatsync.config import Config, ConfigError, load
+from whatsync.engine.bootstrap import Chosen, FirstKeys, bootstrap
+from whatsync.logs import Lines, set_up
+from whatsync.net.system import SystemClock, SystemRandomness
+from whatsync.ports.store import StoreRefused
+from whatsync.web.listener import Listener, bind
+from whatsync.web.metrics import metrics_only
+
+FIRST_KEYS_FILE = "first-keys.txt"
+
+app = new_app()
+
+
+@app.command(epilog=example("whatsync serve", "whatsync serve --host 0.0.0.0 --port 80 --data-dir /var/lib/whatsync"))
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[str | None, typer.Option(metavar="NUMBER", help="Port to listen on [8600].")] = None,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="sqlite:///path [in the data folder].")] = None,
+    data_dir: Annotated[str | None, typer.Option(metavar="FOLDER", help="Data folder [whatsync-data].")] = None,
+    role: Annotated[str | None, typer.Option(metavar="all|api|deliver", help="Which half of the work to do.")] = None,
+    processes: Annotated[str | None, typer.Option(metavar="NUMBER", help="Processes to share the work.")] = None,
+) -> None:
+    """Run the server: API and delivery. Every option is a setting, too; `whatsync doctor` shows them all."""
+    flags = {
+        "HOST": host,
+        "PORT": port,
+        "DATABASE_URL": database,
+        "DATA_DIR": data_dir,
+        "ROLE": role,
+        "PROCESSES": processes,
+    }
+    try:
+        config = load(os.environ, Path.cwd(), flags)
+    except ConfigError as problem:
+        raise wrong_use("the settings are wrong.\n  " + "\n  ".join(problem.problems)) from None
+    _raise_file_limit()
+    clock = SystemClock()
+    lines = set_up(_write_stderr, clock.now_ms, config.log_format, config.log_level)
+    try:
+        uvloop.run(_run(config, clock, lines))
+    except StoreRefused as refused:
+        raise wrong_use(refused.reason) from None
+    finally:
+        lines.flush()
+
+
+async def _run(config: Config, clock: SystemClock, lines: Lines) -> None:
+    randomness = SystemRandomness()
+    token = presence.make_token(randomness)
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    server = await open_server(config, Outside(clock, randomness, lines.line, token))
+    try:
+        bound = _bind(config.host, config.port, "PORT")
+        url = _url(config, bound)
+        presence.publish(config.data_dir, url, token)
+        try:
+            await _serve(server, bound, url)
+        finally:
+            presence.withdraw(config.data_dir)
+    finally:
+        await server.stop()
+
+
+async def _serve(server: Server, bound: socket.socket, url: str) -> None:
+    config, services = server.config, server.services
+    chosen = Chosen(config.bootstrap_api_key, config.bootstrap_email)
+    first = await bootstrap(services.directory, services.accounts, services.keys, chosen)
+    proxies = [str(network) for network in config.trusted_proxies]
+    listener = Listener(server.application, server.door, proxies)
+    metrics = None
+    if config.metrics_address is not None:
+        metrics = Listener(metrics_only(services), server.door)
+        await metrics.start([_bind(*config.metrics_address, "METRICS_ADDRESS")])
+    stopping = _signals()
+    server.start()
+    await listener.start([bound])
+    _greet(config, url, first)
+    await stopping.wait()
+    services.runner.ready = False
+    services.feed.stop()
+    await listener.stop()
+    if metrics is not None:
+        await metrics.stop()
+
+
+def _signals() -> asyncio.Event:
+    """An event that is set by SIGTERM or SIGINT; the second signal ends the process at once."""
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            # Safe at any moment: what is not on disk was never acknowledged, what is under way is repeated.
+            os._exit(FAILED)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    return stopping
+
+
+def _bind(host: str, port: int, setting: str) -> socket.socket:
+    try:
+        return bind(host, port)
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise wrong_use(
+            f"can't listen on {host}:{port}: {reason}. Stop what uses it, or choose another WHATSYNC_{setting}"
+        ) from None
+
+
+def _url(config: Config, bound: socket.socket) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - for reading only
+    port = bound.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _greet(config: Config, url: str, first: FirstKeys | None) -> None:
+    rows = [
+        f"WhatsSync {__version__} listens on {config.public_url or url}",
+        f"  API          {url}/docs",
+        f"  Data folder  {config.data_dir.resolve()}",
+    ]
+    if first is not None:
+        rows += _first_rows(config, first)
+    rows.append("Stop with Ctrl+C.")
+    sys.stdout.write("\n".join(rows) + "\n")
+    sys.stdout.flush()
+
+
+def _first_rows(config: Config, first: FirstKeys) -> list[str]:
+    """The first start's keys: on a terminal once, else into a file that only the owner can read."""
+    made = [
+        f"  Account      {first.account.account.id}",
+        f"  Operator key {first.operator_key.secret}",
+    ]
+    if config.bootstrap_api_key is None:
+        made.insert(1, f"  API key      {first.account_key.secret}")
+    if sys.stdout.isatty():
+        return ["First start. These keys are shown once:", *made]
+    path = config.data_dir / FIRST_KEYS_FILE
+    presence.write_private(path, "\n".join(row.strip() for row in made) + "\n")
+    return [f"First start. The keys are in {path.resolve()}; read them and remove the file."]
+
+
+def _raise_file_limit() -> None:
+    """Sockets are files: take all that the system lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return
+
+
+def _write_stderr(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(2, view) :]
+        except OSError:
+            # Nobody reads the log, or its disk is full: serving goes on.
+            return

@@ -1,0 +1,339 @@
+"""Wires everything: the only file that knows every room. Opens a server's parts in order and stops them in order.
+
+No rule lives here; what a part does stands in its own file.
+"""
+
+import gc
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Protocol
+
+from whatsync import __version__
+from whatsync.config import Config
+from whatsync.engine.accounts import Accounts
+from whatsync.engine.attempt import Attempter, Defaults, Outcome
+from whatsync.engine.bulk_resend import BulkResend
+from whatsync.engine.configuration import Configuration
+from whatsync.engine.deliveries import Deliveries
+from whatsync.engine.directory import Directory, RunningEndpoint
+from whatsync.engine.dispatch import Dispatcher
+from whatsync.engine.endpoints import Endpoints
+from whatsync.engine.event_types import EventTypes
+from whatsync.engine.feed import Feed
+from whatsync.engine.ingest import Ingest
+from whatsync.engine.inspection import Inspection
+from whatsync.engine.jobs import Jobs
+from whatsync.engine.journal import Journal, Write
+from whatsync.engine.keys import Keys
+from whatsync.engine.messages import Messages
+from whatsync.engine.quota import Quota
+from whatsync.engine.recover import Recover
+from whatsync.engine.removal import Removal
+from whatsync.engine.runner import Runner
+from whatsync.engine.services import Services
+from whatsync.engine.sweep import Sweep
+from whatsync.engine.tally import Tally
+from whatsync.engine.test_sends import TestSends
+from whatsync.engine.upkeep import Upkeep
+from whatsync.engine.watch import Notice, Watch
+from whatsync.model import limits
+from whatsync.model.delivery import State
+from whatsync.model.endpoint import DisabledBy
+from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
+from whatsync.net.address_guard import AddressGuard
+from whatsync.net.http_sender import HttpSender
+from whatsync.ports.clock import Clock
+from whatsync.ports.history import History
+from whatsync.ports.randomness import Randomness
+from whatsync.ports.store import Opened, Store
+from whatsync.ports.vault import Vault
+from whatsync.store.memory import MemoryStore
+from whatsync.store.vault import AesVault, check_key, key_from, key_in
+from whatsync.web.api.routes import ROUTES
+from whatsync.web.app import Application
+from whatsync.web.auth import Gate
+from whatsync.web.hot import Door
+from whatsync.web.request_ids import RequestIds
+
+DATABASE_NAME = "whatsync.db"
+_SWITCH_SECONDS = 0.0005
+"""Python's own 5 ms between threads would let the store's thread wait for the loop at every row."""
+_GC_THRESHOLDS = (100_000, 50, 100)
+
+
+class Disk(Store, History, Protocol):
+    """A store that is read from, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The real or simulated outside world of one server."""
+
+    clock: Clock
+    randomness: Randomness
+    write_line: Write | None = None
+    local_token: str | None = None
+    """Lets this machine's command line in as an operator."""
+    store: "Callable[[Config], Disk] | None" = None
+    """Another store than SQLite, for tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A composed server: open, with its loops not yet started."""
+
+    config: Config
+    services: Services
+    application: Application
+    door: Door
+    sender: HttpSender
+    removal: Removal
+
+    def start(self) -> None:
+        """Start the loops: from now on deliveries are attempted."""
+        self.services.runner.start()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+
+    async def stop(self, drain_seconds: float = limits.DRAIN_SECONDS) -> None:
+        """Start nothing new, let what is under way end, write it down, close. Called after the doors are shut."""
+        services = self.services
+        services.runner.ready = False
+        services.feed.stop()
+        await services.dispatcher.stop(drain_seconds)
+        await services.endpoints.disabled()
+        await services.runner.stop()
+        await self.sender.close()
+        await services.store.close()
+
+
+async def open_server(config: Config, outside: Outside) -> Server:
+    """Open the store and wire everything over it. Raises StoreRefused with what to do about it."""
+    vault = vault_of(config, outside.randomness)
+    store = (outside.store or open_disk)(config)
+    opened = await store.open(outside.clock.now_ms(), __version__)
+    try:
+        await check_key(vault, store, opened)
+        parts = Parts(config, outside, vault, store, opened)
+    except BaseException:
+        await store.close()
+        raise
+    return parts.server
+
+
+def open_disk(config: Config) -> Disk:
+    """The store that the settings mean."""
+    return MemoryStore()
+
+
+def database_path(config: Config) -> Path:
+    """The file of the database."""
+    if config.database_url is None:
+        return config.data_dir / DATABASE_NAME
+    return Path(config.database_url.removeprefix("sqlite:///"))
+
+
+def vault_of(config: Config, randomness: Randomness) -> AesVault:
+    """The vault under the installation's key. Raises StoreRefused where the key's file is damaged."""
+    if config.encryption_key is not None:
+        return AesVault(key_from(config.encryption_key), randomness)
+    return AesVault(key_in(config.data_dir, randomness), randomness)
+
+
+class Parts:
+    """Builds the parts from the inside out: what holds data, what moves deliveries, what people ask for, the doors."""
+
+    def __init__(self, config: Config, outside: Outside, vault: Vault, store: Disk, opened: Opened) -> None:
+        self.config = config
+        self.clock, self.randomness = outside.clock, outside.randomness
+        self.vault, self.store, self.history = vault, store, store
+        self.directory = Directory(vault)
+        self.directory.load(opened)
+        self.sequence = Sequence(floor=opened.floor)
+        self.tally = Tally()
+        self.journal = Journal(outside.write_line, self.clock)
+        self.runner = Runner(self.clock)
+        self.quota = Quota(self.clock)
+        self.guard = self._guard()
+        self.sender = HttpSender(guard=self.guard, clock=self.clock)
+        self._moving(opened)
+        self._serving()
+        self._loops(opened)
+        self.server = self._doors(outside)
+
+    def _guard(self) -> AddressGuard:
+        config = self.config
+        own = [] if config.host == "localhost" else [config.host]
+        return AddressGuard(
+            config.allow_addresses,
+            allow_loopback=lambda: config.first_try and len(self.directory.accounts) <= 1,
+            own_addresses=[host for host in own if _is_address(host)],
+            own_ports=[config.port],
+        )
+
+    def _moving(self, opened: Opened) -> None:
+        self.defaults = Defaults(self.config.retry_schedule, self.config.request_timeout)
+        self.attempter = Attempter(self.sender, self.clock, self.randomness, self.defaults, opened.run)
+        self.watch = Watch(self.tell, self._disable)
+        self.dispatcher = Dispatcher(self.directory, self.store, self.attempter, self.clock, self.watch, self._observe)
+        self.configuration = Configuration(self.directory, self.store)
+        self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
+        self.configuration.on_endpoint += [self.dispatcher.changed, self.sweep.look]
+        self.ingest = Ingest(
+            directory=self.directory,
+            store=self.store,
+            history=self.history,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            sequence=self.sequence,
+            new_id=self._new_id,
+            quota=self.quota,
+        )
+
+    def _serving(self) -> None:
+        directory, configuration, history = self.directory, self.configuration, self.history
+        clock, randomness, sequence = self.clock, self.randomness, self.sequence
+        self.accounts = Accounts(
+            directory=directory,
+            configuration=configuration,
+            history=history,
+            vault=self.vault,
+            clock=clock,
+            randomness=randomness,
+            guard=self.guard,
+        )
+        self.keys = Keys(directory, configuration, clock, randomness)
+        self.endpoints = Endpoints(
+            directory=directory,
+            configuration=configuration,
+            history=history,
+            dispatcher=self.dispatcher,
+            vault=self.vault,
+            clock=clock,
+            randomness=randomness,
+            sequence=sequence,
+            guard=self.guard,
+            defaults=self.defaults,
+            tell=self.tell,
+        )
+        self.inspection = Inspection(directory=directory, history=history)
+        self.recover = Recover(history=history, clock=clock, sequence=sequence)
+        self.bulk_resend = BulkResend(history=history, inspection=self.inspection, clock=clock, sequence=sequence)
+        self.jobs = Jobs(
+            directory=directory,
+            configuration=configuration,
+            dispatcher=self.dispatcher,
+            sweep=self.sweep,
+            clock=clock,
+            randomness=randomness,
+            works={work.kind: work for work in (self.recover, self.bulk_resend)},
+        )
+
+    def _loops(self, opened: Opened) -> None:
+        self.removal = Removal(self.directory, self.store, self.history, self.configuration, self.clock)
+        self.accounts.on_deleted.append(self.removal.look)
+        self.dispatcher.load(opened.backlog, opened.health)
+        self.sweep.load(opened.backlog)
+        self.removal.load()
+        upkeep = Upkeep(
+            directory=self.directory,
+            dispatcher=self.dispatcher,
+            watch=self.watch,
+            store=self.store,
+            history=self.history,
+            quota=self.quota,
+            clock=self.clock,
+        )
+        upkeep.load(opened.backlog)
+        runner = self.runner
+        runner.add("dispatcher", self.dispatcher.run)
+        runner.add("sweep", self.sweep.run)
+        runner.add("removal", self.removal.run)
+        runner.add("jobs", self.jobs.run)
+        runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
+        runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
+
+    def _doors(self, outside: Outside) -> Server:
+        services = Services(
+            clock=self.clock,
+            randomness=self.randomness,
+            vault=self.vault,
+            store=self.store,
+            history=self.history,
+            directory=self.directory,
+            configuration=self.configuration,
+            dispatcher=self.dispatcher,
+            sweep=self.sweep,
+            quota=self.quota,
+            ingest=self.ingest,
+            tally=self.tally,
+            journal=self.journal,
+            runner=self.runner,
+            sender_statistics=self.sender.stats,
+            accounts=self.accounts,
+            keys=self.keys,
+            endpoints=self.endpoints,
+            event_types=EventTypes(self.directory, self.configuration, self.clock),
+            deliveries=Deliveries(
+                directory=self.directory,
+                store=self.store,
+                history=self.history,
+                dispatcher=self.dispatcher,
+                clock=self.clock,
+                sequence=self.sequence,
+                quota=self.quota,
+            ),
+            jobs=self.jobs,
+            recover=self.recover,
+            bulk_resend=self.bulk_resend,
+            messages=Messages(directory=self.directory, history=self.history, inspection=self.inspection),
+            feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
+            inspection=self.inspection,
+            test_sends=TestSends(
+                directory=self.directory,
+                store=self.store,
+                recorder=self.dispatcher.recorder,
+                attempter=self.attempter,
+                clock=self.clock,
+                sequence=self.sequence,
+                new_id=self._new_id,
+                quota=self.quota,
+                observe=self._observe,
+            ),
+        )
+        gate = Gate(self.directory, self.clock, outside.local_token)
+        request_ids = RequestIds(self.randomness.token(5))
+        application = Application(services, gate, request_ids, ROUTES)
+        door = Door(services, gate, request_ids)
+        self.runner.add_every("connections", limits.CONNECTION_LOOK_SECONDS, door.close_idle)
+        return Server(self.config, services, application, door, self.sender, self.removal)
+
+    def _new_id(self, prefix: str) -> str:
+        return random_id(prefix, self.randomness.token(TOKEN_BYTES))
+
+    def _disable(self, endpoint: RunningEndpoint, by: DisabledBy) -> None:
+        self.endpoints.disable_soon(endpoint, by)
+
+    def tell(self, notice: Notice) -> None:
+        """Tell an account's owner of a change of state."""
+        self.ingest.emit(notice)
+
+    def _observe(self, outcome: Outcome, endpoint: RunningEndpoint) -> None:
+        row = outcome.row
+        self.tally.count_attempt(row.code, row.state is State.FAILED, row.total_us / 1_000_000)
+        if row.number == 1:
+            self.tally.first_attempt.add((row.started_ms - ms_of(row.delivery)) / 1000)
+        self.journal.attempted(endpoint, outcome)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

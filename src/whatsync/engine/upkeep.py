@@ -1,0 +1,81 @@
+"""Work that comes round: notices that fall due without an attempt, and how many deliveries each account has open.
+
+Looks only at what may have changed, so that an idle server asks its store nothing. Decides nothing itself.
+"""
+
+from collections.abc import Sequence
+
+from whatsync.engine.directory import Directory
+from whatsync.engine.dispatch import Dispatcher
+from whatsync.engine.quota import Quota
+from whatsync.engine.watch import Watch
+from whatsync.model import limits
+from whatsync.ports.clock import Clock
+from whatsync.ports.history import History
+from whatsync.ports.store import Backlog, HealthRow, Store
+
+
+class Upkeep:
+    """Called by the runner from time to time."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        dispatcher: Dispatcher,
+        watch: Watch,
+        store: Store,
+        history: History,
+        quota: Quota,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._dispatcher = dispatcher
+        self._watch = watch
+        self._store = store
+        self._history = history
+        self._quota = quota
+        self._clock = clock
+        self._open: dict[int, int] = {}
+        """Open deliveries by endpoint row, as last counted."""
+
+    def load(self, backlog: Sequence[Backlog]) -> None:
+        """Begin with what the store found when it opened."""
+        for waiting in backlog:
+            self._open[waiting.endpoint] = waiting.waiting + waiting.held
+        self._sum_up()
+
+    async def look_at_health(self) -> None:
+        """Ask the rules again about endpoints that fail: a notice or a disabling can fall due by time alone."""
+        now_ms = self._clock.now_ms()
+        changed: list[HealthRow] = []
+        for row, lane in list(self._dispatcher.lanes.items()):
+            if lane.health.first_failure_ms is None or lane.closed:
+                continue
+            after = self._watch.look(lane.endpoint, lane.health, now_ms)
+            if after is not lane.health:
+                lane.health = after
+                changed.append(HealthRow(row, after))
+        if changed:
+            await self._store.record([], changed)
+
+    async def count_open(self) -> None:
+        """Count anew the open deliveries of endpoints that have a backlog, a few at a time per call's pause."""
+        for row, running in list(self._directory.endpoints.items()):
+            lane = self._dispatcher.lanes.get(row)
+            backlogged = lane is not None and not lane.direct
+            if backlogged or self._open.get(row) or not running.endpoint.enabled:
+                counts = await self._history.counts(row)
+                self._open[row] = counts.waiting + counts.held
+                await self._clock.sleep(limits.OPEN_COUNT_PAUSE_SECONDS)
+        for row in [row for row in self._open if row not in self._directory.endpoints]:
+            del self._open[row]
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        sums: dict[int, int] = {}
+        for row, count in self._open.items():
+            running = self._directory.endpoints.get(row)
+            if running is not None:
+                sums[running.account.row] = sums.get(running.account.row, 0) + count
+        self._quota.open_deliveries = sums
