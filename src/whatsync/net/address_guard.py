@@ -4,6 +4,7 @@ Knows numbers only, neither names nor sockets; it is asked about each address ri
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+_JUDGED_MAX = 4_096
 ALLOW_SETTING = "WHATSYNC_ALLOW_ADDRESSES"
 
 # From the special-purpose address registries of IANA, and the addresses at which clouds serve their machines' secrets.
@@ -105,31 +107,24 @@ class AddressGuard:
 
     def check(self, ip: str, port: int) -> Refusal | None:
         """Judge one numeric address; ``None`` lets it through. What is no address at all is refused."""
-        try:
-            address = ip_address(ip)
-        except ValueError:
+        judged = _judge(ip)
+        if judged is None:
             return Refusal(f"{ip[:60]!r} is not an address", "")
-        forms = (address, *embedded(address))
-        if port in self._own_ports and any(self._is_own(form) for form in forms):
+        address, forms = judged
+        if port in self._own_ports and (self._is_own(address) or any(self._is_own(form) for form, _ in forms)):
             return self._own(address, port)
-        if self._let_through(address):
+        if all(reason is None for _, reason in forms) or self._let_through(address):
             return None
-        if len(forms) > 1:
-            return self._check_embedded(address, forms[1:])
-        reason = refused_because(address)
-        return Refusal(f"{address} is {reason}", self._setting(address)) if reason is not None else None
+        for form, reason in forms:
+            if reason is not None and not self._let_through(form):
+                stands = f"{address} is" if form is address else f"{address} stands for {form},"
+                return Refusal(f"{stands} {reason}", self._setting(form))
+        return None
 
     def check_connected(self, local_ip: str, peer_ip: str, port: int) -> Refusal | None:
         """Judge a connection that was made: one that begins and ends at the same address has met this machine."""
         if port in self._own_ports and ip_address(local_ip) == ip_address(peer_ip):
             return self._own(ip_address(peer_ip), port)
-        return None
-
-    def _check_embedded(self, address: Address, inner: tuple[Address, ...]) -> Refusal | None:
-        """Judge an IPv6 address by the IPv4 addresses it stands for."""
-        for form in inner:
-            if not self._let_through(form) and (reason := refused_because(form)) is not None:
-                return Refusal(f"{address} stands for {form}, {reason}", self._setting(form))
         return None
 
     def _let_through(self, address: Address) -> bool:
@@ -151,6 +146,17 @@ class AddressGuard:
         """The whole setting with this address added, so that pasting it loses nothing that was allowed before."""
         listed = [str(network) for network in self._allowed]
         return f"{ALLOW_SETTING}={','.join([*listed, f'{address}/{address.max_prefixlen}'])}"
+
+
+@lru_cache(maxsize=_JUDGED_MAX)
+def _judge(ip: str) -> tuple[Address, tuple[tuple[Address, str | None], ...]] | None:
+    """The address, and what has to be judged for it, each with its kind: those it stands for, else itself."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return None
+    forms: tuple[Address, ...] = embedded(address) or (address,)
+    return address, tuple((form, refused_because(form)) for form in forms)
 
 
 def refused_because(address: Address) -> str | None:

@@ -78,7 +78,7 @@ class HttpSender:
             guard=guard,
             pool=self._pool,
             tls=tls,
-            sessions=SessionCache(self._limits.tls_sessions_max),
+            sessions=SessionCache(self._limits.tls_sessions_max, self._now),
             handshakes=handshakes,
         )
 

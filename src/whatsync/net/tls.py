@@ -5,7 +5,9 @@ Opens nothing and knows no connection.
 
 import ssl
 from collections import OrderedDict
+from collections.abc import Callable
 
+from whatsync.model.limits import TLS_SESSION_RENEW_SECONDS
 from whatsync.net.origin import Key
 
 _CERTIFICATE_PROBLEMS = {
@@ -63,30 +65,40 @@ def tls_problem(error: BaseException) -> str:
 
 
 class SessionCache:
-    """The latest TLS session of each origin, so that the next connection need not check a certificate anew.
+    """A recent TLS session of each origin, so that the next connection need not check a certificate anew.
 
-    The one used longest ago goes first when there are too many.
+    The one used longest ago goes first when there are too many. A session is used for several connections, and replaced
+    after some minutes: Python's ``ssl`` takes a copy at every reading, which costs a third of a handshake.
     """
 
-    def __init__(self, sessions_max: int) -> None:
+    def __init__(self, sessions_max: int, now: Callable[[], float]) -> None:
         self._sessions_max = sessions_max
-        self._sessions: OrderedDict[Key, ssl.SSLSession] = OrderedDict()
+        self._now = now
+        self._sessions: OrderedDict[Key, tuple[ssl.SSLSession, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def get(self, key: Key) -> ssl.SSLSession | None:
         """The session to offer to ``key``."""
-        session = self._sessions.get(key)
-        if session is not None:
-            self._sessions.move_to_end(key)
-        return session
+        kept = self._sessions.get(key)
+        if kept is None:
+            return None
+        self._sessions.move_to_end(key)
+        return kept[0]
+
+    def wants(self, key: Key, resumed: bool) -> bool:
+        """Whether the session of a connection to ``key`` should be read; ``resumed`` tells how it came to be."""
+        if self._sessions_max == 0:
+            return False
+        kept = self._sessions.get(key)
+        return not resumed or kept is None or self._now() - kept[1] > TLS_SESSION_RENEW_SECONDS
 
     def put(self, key: Key, session: ssl.SSLSession | None) -> None:
         """Keep what a server handed out, if it can be resumed."""
         if session is None or not (session.has_ticket or session.id):
             return
-        self._sessions[key] = session
+        self._sessions[key] = (session, self._now())
         self._sessions.move_to_end(key)
         if len(self._sessions) > self._sessions_max:
             self._sessions.popitem(last=False)

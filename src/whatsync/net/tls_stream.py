@@ -177,7 +177,8 @@ class TlsStream(asyncio.Protocol):
                     return
                 if self._session_wanted:
                     self._session_wanted = False
-                    self._sessions.put(self._key, self._ssl.session)
+                    if self._sessions.wants(self._key, self.resumed):
+                        self._sessions.put(self._key, self._ssl.session)
                 connection.data_received(plain)
         except ssl.SSLWantReadError:
             pass
