@@ -36,7 +36,7 @@ class Entry:
         return app
 
 
-def new_app(**settings: Any) -> typer.Typer:  # noqa: ANN401 - whatever Typer takes
+def new_app(**settings: Any) -> typer.Typer:
     """A Typer of one command or noun, with plain help: Rich's would take twice as long to show."""
     return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, **settings)
 
@@ -47,18 +47,18 @@ class LazyGroup(TyperGroup):
     entries: tuple[Entry, ...] = ()
     """Filled in by the application."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Name all commands in their order."""
         return [entry.name for entry in self.entries]
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # noqa: ANN401 - Typer has no public type for it
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import one command, None where there is none of this name."""
         for entry in self.entries:
             if entry.name == cmd_name:
                 return typer.main.get_command(entry.load())
         return None
 
-    def invoke(self, ctx: typer.Context) -> Any:  # noqa: ANN401 - whatever the command returns
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; a failure becomes its sentence on standard error and its exit status."""
         try:
             return super().invoke(ctx)
@@ -66,7 +66,7 @@ class LazyGroup(TyperGroup):
             typer.echo(f"whatsync: {failure.message}", err=True)
             raise typer.Exit(failure.exit_code) from None
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # noqa: ANN401 - the same
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands by what they are for."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for entry in self.entries:

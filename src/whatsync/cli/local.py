@@ -21,12 +21,12 @@ def read_config() -> Config:
 class Local:
     """The server that runs on a data folder. ``token`` is None where this user may not read it."""
 
-    path: Path
+    folder: Path
     url: str
     token: str | None
 
 
-def running_here(data_dir: Path) -> Local | None:
+def running_here(folder: Path) -> Local | None:
     """Find the server that runs on the data folder, None where there is none."""
-    found = presence.find(data_dir)
-    return None if found is None else Local(data_dir / presence.TOKEN_FILE, *found)
+    found = presence.find(folder)
+    return None if found is None else Local(folder, *found)

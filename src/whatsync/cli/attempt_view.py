@@ -1,0 +1,35 @@
+"""One attempt in a few lines: what came back, how long it took, what a failure means and what to do."""
+
+from typing import Any
+
+from whatsync.cli.output import clean, look_up, moment, say
+
+
+def show_attempt(attempt: dict[str, Any]) -> None:
+    """Print one attempt as the API tells it."""
+    code, status = attempt.get("code"), attempt.get("status")
+    number = attempt.get("number")
+    parts = [
+        f"#{number}" if number else "",
+        moment(attempt.get("startedAt")),
+        clean(status or code),
+        _milliseconds(attempt),
+        "late" if attempt.get("late") else "",
+    ]
+    say("  ".join(part for part in parts if part), "red" if code else "green")
+    for path in ("explanation.sentence", "explanation.nextStep", "detail"):
+        if text := look_up(attempt, path):
+            say(f"    {clean(text)}")
+    if body := look_up(attempt, "response.body"):
+        say(f"    Answer: {clean(body)}", "dim")
+
+
+def succeeded(attempt: dict[str, Any]) -> bool:
+    """Whether it was a success."""
+    status = attempt.get("status")
+    return isinstance(status, int) and 200 <= status < 300
+
+
+def _milliseconds(attempt: dict[str, Any]) -> str:
+    took = look_up(attempt, "timing.totalMs")
+    return f"{took:g} ms" if isinstance(took, int | float) else ""

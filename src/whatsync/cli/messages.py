@@ -1,0 +1,78 @@
+"""``whatsync messages``: the whole story of a message, with a verdict. Speaks the API alone."""
+
+from typing import Annotated, Any
+
+import typer
+
+from whatsync.cli.client import connect
+from whatsync.cli.group import new_app
+from whatsync.cli.options import AsJson, Cursor, Everything, OfAccount, example, list_items
+from whatsync.cli.output import Column, clean, look_up, moment, say, show_json, show_table
+
+app = new_app(no_args_is_help=True, help="A message's whole story, by msg_… id, wamid or phone number.")
+
+COLUMNS = (
+    Column("MESSAGE", "id"),
+    Column("DIRECTION", "direction"),
+    Column("CONTACT", "contact"),
+    Column("RECEIVED", lambda item: moment(item.get("receivedAt"))),
+    Column("VERDICT", "verdict.code"),
+    Column("TEXT", lambda item: (item.get("text") or "")[:60]),
+)
+_STATUSES = (
+    Column("STATUS", "status"),
+    Column("WHEN", lambda item: moment(item.get("timestamp"))),
+    Column("ERROR", "error.title"),
+)
+_DELIVERIES = (
+    Column("DELIVERY", "id"),
+    Column("STATE", "state"),
+    Column("TRIES", "attempts", right=True),
+    Column("LAST", lambda item: item.get("code") or item.get("status")),
+)
+
+
+@app.command("list", epilog=example("whatsync messages list --search +491701234567"))
+def list_messages(
+    q: Annotated[str | None, typer.Option("--search", "-q", help="A msg_… id, wamid, phone number or contact.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="Items on a page.")] = 20,
+    cursor: Cursor = None,
+    every: Everything = False,
+    as_json: AsJson = False,
+    account: OfAccount = None,
+) -> None:
+    """List messages, newest first."""
+    query = {"q": q, "limit": limit, "cursor": cursor}
+    list_items(connect(account), "/v1/messages", query, COLUMNS, "No messages.", every=every, as_json=as_json)
+
+
+@app.command(epilog=example("whatsync messages get msg_…"))
+def get(
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="msg_… or WhatsApp's own id, wamid.…")],
+    as_json: AsJson = False,
+    account: OfAccount = None,
+) -> None:
+    """Tell a message's whole story: received, delivered where, every status, and what to do next."""
+    story: dict[str, Any] = connect(account).get(f"/v1/messages/{message}")
+    if as_json:
+        show_json(story)
+        return
+    say(clean(look_up(story, "verdict.sentence")), "bold")
+    if step := look_up(story, "verdict.nextStep"):
+        say(clean(step))
+    head = [story["id"], story.get("direction"), story.get("contact"), moment(story.get("receivedAt"))]
+    say("  ".join(clean(part) for part in head if part), "dim")
+    if story.get("text"):
+        say(f"“{clean(story['text'])}”")
+    if story.get("statuses"):
+        show_table(_STATUSES, story["statuses"], "")
+    for endpoint in story.get("endpoints", []):
+        _show_endpoint(endpoint)
+
+
+def _show_endpoint(endpoint: dict[str, Any]) -> None:
+    name = f"{clean(endpoint.get('id'))} {clean(endpoint.get('url'))}".strip()
+    deliveries = endpoint.get("deliveries") or []
+    say(f"\n{name}" + ("" if deliveries else f": nothing sent ({clean(endpoint.get('why'))})"))
+    if deliveries:
+        show_table(_DELIVERIES, deliveries, "")
