@@ -85,8 +85,21 @@ def disabled_notice(endpoint: RunningEndpoint, by: DisabledBy, health: Health, n
     return msgspec.structs.replace(notice, data={**notice.data, "reason": by.value})
 
 
+def standing_notices(endpoint: RunningEndpoint, health: Health, now_ms: int) -> list[Notice]:
+    """The notices that belong to how an endpoint stands; telling them again makes sure that none was lost in a crash."""
+    notices = []
+    if health.announced_failing:
+        notices.append(_notice(endpoint, Change.FAILING, health, now_ms))
+    if health.notice_ms is not None:
+        notices.append(_notice(endpoint, Change.NOTICE, health, now_ms))
+    by = endpoint.endpoint.disabled_by
+    if not endpoint.endpoint.enabled and by in (DisabledBy.FAILING, DisabledBy.GONE):
+        notices.append(disabled_notice(endpoint, by, health, now_ms))
+    return notices
+
+
 def _notice(endpoint: RunningEndpoint, change: Change, health: Health, now_ms: int) -> Notice:
-    since = health.first_failure_ms or now_ms
+    since = health.first_failure_ms or endpoint.endpoint.disabled_ms or now_ms
     disable_at = rules.disable_at_ms(health, now_ms)
     data: dict[str, Any] = {
         "endpointId": endpoint.endpoint.id,

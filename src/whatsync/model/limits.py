@@ -181,6 +181,8 @@ SIGNATURE_AGE_SECONDS_MAX = 300
 ALERTS_WAITING_MAX = 10_000
 ALERT_LINES_MAX = 20
 """Changes of state told in one mail or chat line; above it only their number is."""
+ALERT_GATHER_SECONDS = 2.0
+"""Changes of state that come together are told in one message."""
 ALERT_TRIES_MAX = 4
 ALERT_RETRY_SECONDS = 5.0
 TROUBLE_LOOK_SECONDS = 15.0

@@ -61,6 +61,16 @@ class DeliveryExhausted(Notice, frozen=True):
     last_error: Annotated[Text | None, Meta(description="The last failure in words")] = None
 
 
+class DeliveryExpiring(Notice, frozen=True):
+    """Data of ``delivery.expiring``."""
+
+    endpoint_id: Annotated[Reference, Meta(description="The endpoint whose held deliveries will end")]
+    url: Annotated[Url, Meta(description="Its URL")]
+    oldest: Annotated[Time, Meta(description="When the oldest event that is held for it was accepted")]
+    expires_at: Annotated[Time, Meta(description="From when on held deliveries end as `cancelled`, oldest first")]
+    retention_days: Annotated[int, Meta(description="How long the account's events are kept")]
+
+
 class MediaFailed(Notice, frozen=True):
     """Data of ``media.failed``."""
 
@@ -141,6 +151,17 @@ DELIVERY_EXHAUSTED_EXAMPLE = _example(
         "eventType": "message.incoming",
         "attempts": 12,
         **_FAILURE,
+    },
+)
+DELIVERY_EXPIRING_EXAMPLE = _example(
+    "delivery.expiring",
+    "2023-07-14T14:22:33Z",
+    {
+        "endpointId": _ENDPOINT_ID,
+        "url": _URL,
+        "oldest": "2023-06-15T14:22:33Z",
+        "expiresAt": "2023-07-15T14:22:33Z",
+        "retentionDays": 30,
     },
 )
 MEDIA_FAILED_EXAMPLE = _example(
