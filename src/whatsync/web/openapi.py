@@ -80,9 +80,10 @@ def operation_id(route: Route) -> str:
 def _schemas(routes: list[Route]) -> tuple[dict[Any, Any], dict[str, Any]]:
     wanted: list[Any] = [ProblemDocument]
     for route in routes:
-        for kind in (route.takes, route.query, *route.gives.values()):
-            if kind not in (None, bytes, str) and kind not in wanted:
-                wanted.append(kind)
+        for given in (route.takes, route.query, *route.gives.values()):
+            for kind in given if isinstance(given, tuple) else (given,):
+                if kind not in (None, bytes, str) and kind not in wanted:
+                    wanted.append(kind)
     schemas, components = msgspec.json.schema_components(wanted, ref_template=_REF)
     return dict(zip(wanted, schemas, strict=True)), dict(components)
 
@@ -150,12 +151,17 @@ def _responses(route: Route, types: dict[Any, Any]) -> dict[str, Any]:
     for status, kind in route.gives.items():
         answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
         if kind is not None:
-            schema = {"type": "string"} if kind in (bytes, str) else types[kind]
-            answer["content"] = {route.content_type: {"schema": schema}}
+            answer["content"] = {route.content_type.partition(";")[0]: {"schema": _answer_schema(kind, types)}}
         found[str(status)] = answer
     for status in sorted({*route.problems, *_ALWAYS, *(_WITH_KEY if route.scope else ())}):
         found.setdefault(str(status), {"$ref": f"#/components/responses/{_problem_name(status)}"})
     return found
+
+
+def _answer_schema(kind: Any, types: dict[Any, Any]) -> Any:
+    if isinstance(kind, tuple):
+        return {"oneOf": [types[one] for one in kind]}
+    return {"type": "string"} if kind in (bytes, str) else types[kind]
 
 
 def _statuses(routes: list[Route]) -> list[int]:

@@ -21,7 +21,7 @@ async def post_events(call: Call) -> Answer:
     return submission.answer(future)
 
 
-_GIVES: dict[int, Any] = {202: EventReceipt | EventReceipts, 200: EventReceipt | EventReceipts}
+_GIVES: dict[int, Any] = {202: (EventReceipt, EventReceipts), 200: (EventReceipt, EventReceipts)}
 
 ROUTES = (
     Route(

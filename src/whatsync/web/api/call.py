@@ -101,7 +101,7 @@ class Route:
     takes: type[Any] | None = None
     query: type[Any] | None = None
     gives: Mapping[int, Any] = field(default_factory=dict)
-    """Status to the struct of its body; ``None`` for an empty body."""
+    """Status to the struct of its body, or a tuple of those it may be; ``None`` for an empty body."""
     problems: tuple[int, ...] = ()
     takes_optional: bool = False
     """The body may be left out: the struct's defaults count then."""

@@ -30,7 +30,7 @@ def _document(routes: tuple[Route, ...]) -> bytes:
 def _page(routes: tuple[Route, ...]) -> bytes:
     described = document(routes)
     loader = jinja2.PackageLoader("whatsync.web", "templates")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(loader=loader, autoescape=True)
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters["kind"] = _kind
     tags: dict[str, list[dict[str, Any]]] = {}
