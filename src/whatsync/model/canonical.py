@@ -33,7 +33,7 @@ FORBIDDEN_KEYS = frozenset({"__proto__", "constructor"})
 """Keys that reach into an object's prototype in careless JavaScript; many receivers' parsers refuse or drop them."""
 REPLACEMENT = "\ufffd"
 
-_PLAIN_FROM = 1e-6
+_PLAIN_FROM = 1e-4
 """From here up, and with a fraction, the encoder in C writes a double as JavaScript does (proven by a test)."""
 _EXPONENT_FROM = 1e21
 _KEY_CHARS_SHOWN = 60

@@ -105,6 +105,11 @@ CATALOGUE: Mapping[str, EventType] = MappingProxyType(
                 operational.DELIVERY_EXHAUSTED_EXAMPLE,
             ),
             _operational(
+                "Held deliveries of an endpoint end within a day, since events are kept no longer.",
+                operational.DeliveryExpiring,
+                operational.DELIVERY_EXPIRING_EXAMPLE,
+            ),
+            _operational(
                 "A file that came with a message could not be fetched from WhatsApp.",
                 operational.MediaFailed,
                 operational.MEDIA_FAILED_EXAMPLE,
@@ -124,6 +129,7 @@ CATALOGUE: Mapping[str, EventType] = MappingProxyType(
 )
 """The types with documented data, by name, in the order they are shown in."""
 
+_ID_PREFIXES = {name: one.id_prefix for name, one in CATALOGUE.items()}
 DOCUMENTED = tuple(name for name, one in CATALOGUE.items() if one.kind is Kind.DOCUMENTED)
 OPERATIONAL = tuple(name for name, one in CATALOGUE.items() if one.kind is Kind.OPERATIONAL)
 RESERVED_PREFIXES = (WHATSAPP_PREFIX, *sorted({name.partition(".")[0] + "." for name in OPERATIONAL}))
@@ -160,8 +166,7 @@ def kind_of(event_type: str) -> Kind:
 
 def id_prefix(event_type: str) -> str:
     """What ids of events of this type begin with when WhatsSync makes them."""
-    known = CATALOGUE.get(event_type)
-    return OTHER_ID_PREFIX if known is None else known.id_prefix
+    return _ID_PREFIXES.get(event_type, OTHER_ID_PREFIX)
 
 
 def own_name_problem(name: str) -> str | None:
