@@ -19,24 +19,18 @@ from whatsync.store.memory.disk import Delivery, Disk
 class WatchedDisk(Disk):
     """Notes every move out of a final state, and when each delivery became final."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.broken: list[str] = []
         self.final_s: dict[int, float] = {}
-        self.clock_s: "list[float]" = [0.0]
+        self.now_s = 0.0
 
-
-def note_moves(disk: WatchedDisk, now: "list[float]") -> None:
-    """Let the disk note moves with the world's time."""
-    move = disk.move
-
-    def noted(delivery: Delivery, state: State) -> None:
+    def move(self, delivery: Delivery, state: State) -> None:
         if delivery.state in FINAL and state is not delivery.state:
-            disk.broken.append(f"{delivery_id(delivery.row.id)} went from final {delivery.state} to {state}")
+            self.broken.append(f"{delivery_id(delivery.row.id)} went from final {delivery.state} to {state}")
         if state in FINAL:
-            disk.final_s[delivery.row.id] = now[0]
-        move(delivery, state)
-
-    disk.move = noted  # type: ignore[method-assign]
+            self.final_s[delivery.row.id] = self.now_s
+        super().move(delivery, state)
 
 
 class History:

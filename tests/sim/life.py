@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.sim.loop import VirtualLoop
-from tests.sim.world import Clock, Network, Randomness, Sender, Sleeper, Vault
+from tests.sim.world import Clock, Network, Randomness, Sender, Vault
 from whatsync.engine.attempt import Attempter, Defaults
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory, RunningEndpoint
@@ -54,6 +53,7 @@ class Life:
         )
         watch = Watch(self._tell, self._disable)
         self.dispatcher = self.parts.dispatcher(self.directory, self.store, attempter, self.clock, watch, lambda *_: None)
+        self.dispatcher.sleep_seconds_max = 600.0
         self.configuration = Configuration(self.directory, self.store)
         self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
         self.configuration.on_endpoint += [self.dispatcher.changed, self.sweep.look]
@@ -63,7 +63,7 @@ class Life:
             history=self.store,
             dispatcher=self.dispatcher,
             clock=self.clock,
-            sequence=Sequence(opened.floor),
+            sequence=Sequence(floor=opened.floor),
             new_id=lambda prefix: random_id(prefix, self.randomness.token(TOKEN_BYTES)),
             quota=Quota(self.clock),
         )
@@ -82,7 +82,3 @@ class Life:
 
         self.tasks.append(asyncio.get_running_loop().create_task(disable(self, endpoint.endpoint.id, by)))
 
-
-def new_clock(loop: VirtualLoop) -> Clock:
-    """The clock of a life on this loop."""
-    return Clock(loop._virtual, Sleeper())

@@ -4,8 +4,9 @@ A crash is simply not running it any further: what was suspended stays suspended
 """
 
 import asyncio
-import selectors
-from collections.abc import Callable, Mapping
+import contextlib
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 
@@ -20,43 +21,38 @@ class Stuck(AssertionError):
     """Nothing is ready and no timer is set: the world has come to a standstill before it was told to stop."""
 
 
-class _Selector(selectors.BaseSelector):
-    """Has no files to watch; waiting is moving the time on."""
+class _Waiting:
+    """Stands where the loop expects its selector: has no files to watch, and waiting is moving the time on."""
 
     def __init__(self, time: Time) -> None:
         self._time = time
-        self._keys: dict[Any, selectors.SelectorKey] = {}
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        key = selectors.SelectorKey(fileobj, fileobj.fileno(), events, data)
-        self._keys[fileobj] = key
-        return key
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._keys.pop(fileobj)
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+    def select(self, timeout: float | None) -> list[Any]:
         if timeout is None:
             raise Stuck("nothing is ready and no timer is set")
         if timeout > 0:
             self._time.now += timeout
         return []
 
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._keys
 
-
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualLoop(asyncio.BaseEventLoop):
     """Runs callbacks in the order asyncio would, at virtual times."""
 
     def __init__(self, time: Time) -> None:
-        self._virtual = time
-        super().__init__(_Selector(time))
+        super().__init__()
+        self.virtual = time
+        self._selector = _Waiting(time)
         self.failures: list[dict[str, Any]] = []
         self.set_exception_handler(lambda _, context: self.failures.append(context))
 
     def time(self) -> float:
-        return self._virtual.now
+        return self.virtual.now
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        """There are no files, so nothing ever happens to one."""
+
+    def _write_to_self(self) -> None:
+        """There are no other threads to be woken by."""
 
     def run_until_time(self, end: float, on_end: Callable[[], None] | None = None) -> None:
         """Run until the virtual time is ``end`` or somebody stops the loop."""
@@ -71,3 +67,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.run_forever()
         finally:
             timer.cancel()
+
+    def bury(self) -> None:
+        """Take apart what a crash left suspended, while no loop runs, so that it can't come to life in another one."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for task in asyncio.all_tasks(self):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                with contextlib.suppress(RuntimeError):
+                    task.get_coro().close()  # type: ignore[union-attr]
+        self.close()

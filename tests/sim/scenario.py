@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass, field
 
 from tests.sim import operations
-from tests.sim.checker import History, WatchedDisk, note_moves
+from tests.sim.checker import History, WatchedDisk
 from tests.sim.life import Life, Parts
 from tests.sim.loop import Stuck, Time, VirtualLoop
 from tests.sim.operations import Submission, submission
@@ -100,8 +100,6 @@ class World:
         self.source = random.Random(seed ^ 0x5EED)
         self.time = Time()
         self.disk = WatchedDisk()
-        self.now = [0.0]
-        note_moves(self.disk, self.now)
         self.network = Network(self.time, random.Random(seed ^ 0xABCD), self.plan.habits, self.plan.faults_until_s)
         self.offset_s = 0.0
         self.commits = 0
@@ -120,9 +118,12 @@ class World:
             for at in crashes:
                 while self.time.now < at and not self._live(at):
                     pass
+            return self._judge()
         except Stuck as problem:
             return [str(problem)]
-        return self._judge()
+        finally:
+            for loop in self.loops:
+                loop.bury()
 
     def _live(self, until_s: float) -> bool:
         """Live until the given time; false if the power failed earlier."""
@@ -156,7 +157,7 @@ class World:
     async def _commit(self, loop: VirtualLoop, life: Life, stage: str) -> None:
         """The disk's moods. Some commits take long, some fail, some are the last thing before the power goes."""
         when = stage.split()[0]
-        self.now[0] = self.time.now
+        self.disk.now_s = self.time.now
         self.commits += when == "before"
         if self.plan.crash_commits.get(self.commits) == when and self.time.now < self.plan.faults_until_s:
             del self.plan.crash_commits[self.commits]
@@ -169,7 +170,7 @@ class World:
                 raise StoreUnavailable("the simulated disk is full")
         elif faulty and self.source.random() < self.plan.answer_lost:
             raise StoreUnavailable("the simulated disk does not answer")
-        self.now[0] = self.time.now
+        self.disk.now_s = self.time.now
 
     async def _main(self, life: Life) -> None:
         await life.start()

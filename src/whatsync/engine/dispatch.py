@@ -23,13 +23,14 @@ from whatsync.ports.store import Backlog, Claimed, HealthRow, Store, StoreUnavai
 
 logger = logging.getLogger(__name__)
 
-_SLEEP_SECONDS_MAX = 15.0
-"""Bounds how late a forward jump of the wall clock is noticed."""
 _CLAIM_PAUSE_SECONDS = 1.0
 
 
 class Dispatcher:
     """All lanes, the heap of due times, and the workers that make attempts."""
+
+    sleep_seconds_max = 15.0
+    """Bounds how late a forward jump of the wall clock is noticed."""
 
     def __init__(
         self,
@@ -228,8 +229,8 @@ class Dispatcher:
             lane.next_due_ms = None
             self._claim(lane)
         if not self._due:
-            return _SLEEP_SECONDS_MAX
-        return min(_SLEEP_SECONDS_MAX, max(0.001, (self._due[0][0] - now) / 1000))
+            return self.sleep_seconds_max
+        return min(self.sleep_seconds_max, max(0.001, (self._due[0][0] - now) / 1000))
 
     def _claim(self, lane: Lane) -> None:
         """Start claiming for a lane unless it does already. A lane that is full claims when it has room again."""

@@ -115,7 +115,8 @@ class Lane:
         if self.tokens >= 1.0:
             self.tokens -= 1.0
             return 0.0
-        return (1.0 - self.tokens) / rate
+        # At least a millisecond: rounding can leave a wait too short to move any clock.
+        return max(0.001, (1.0 - self.tokens) / rate)
 
     def succeeded(self) -> None:
         """A success widens the ramp: 1, 2, 4 … requests at once."""
