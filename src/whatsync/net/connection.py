@@ -24,6 +24,7 @@ from whatsync.ports.sender import Answer, Failure, Timing
 _log = logging.getLogger(__name__)
 
 _NEW, _IDLE, _AWAITING, _BODY, _DRAINING, _CLOSED = range(6)
+_STATUS_LINE_BYTES_MAX = 1_024
 _READING = (_BODY, _DRAINING)
 _INCOMPLETE, _COMPLETE, _FOLLOWED = range(3)
 """Of an answer: not all there, all there, and something came after it that nobody asked for."""
@@ -308,7 +309,7 @@ class Connection(asyncio.Protocol):
         """The answer is not all there yet: see that it stays within its limits."""
         state = self._state
         if state == _AWAITING:
-            if len(self._head) > self._limits.header_bytes_max:
+            if len(self._head) > self._limits.header_bytes_max + _STATUS_LINE_BYTES_MAX:
                 self._fail("headers_too_large", f"headers of more than {self._limits.header_bytes_max:,} bytes")
         elif state == _BODY:
             if was_awaiting:
