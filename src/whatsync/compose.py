@@ -3,9 +3,11 @@
 No rule lives here; what a part does stands in its own file.
 """
 
+import asyncio
 import gc
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Protocol
 from whatsync import __version__
 from whatsync.config import Config
 from whatsync.engine.accounts import Accounts
+from whatsync.engine.alerts import Alerts
 from whatsync.engine.attempt import Attempter, Defaults, Outcome
 from whatsync.engine.bulk_resend import BulkResend
 from whatsync.engine.configuration import Configuration
@@ -21,6 +24,7 @@ from whatsync.engine.deliveries import Deliveries
 from whatsync.engine.directory import Directory, RunningEndpoint
 from whatsync.engine.dispatch import Dispatcher
 from whatsync.engine.endpoints import Endpoints
+from whatsync.engine.erasure import Erasure
 from whatsync.engine.event_types import EventTypes
 from whatsync.engine.feed import Feed
 from whatsync.engine.ingest import Ingest
@@ -32,11 +36,14 @@ from whatsync.engine.messages import Messages
 from whatsync.engine.quota import Quota
 from whatsync.engine.recover import Recover
 from whatsync.engine.removal import Removal
+from whatsync.engine.retention import Retention
 from whatsync.engine.runner import Runner
 from whatsync.engine.services import Services
 from whatsync.engine.sweep import Sweep
 from whatsync.engine.tally import Tally
+from whatsync.engine.telling import Telling
 from whatsync.engine.test_sends import TestSends
+from whatsync.engine.troubles import Troubles
 from whatsync.engine.upkeep import Upkeep
 from whatsync.engine.watch import Notice, Watch
 from whatsync.model import limits
@@ -45,6 +52,7 @@ from whatsync.model.endpoint import DisabledBy
 from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.http_sender import HttpSender
+from whatsync.net.smtp_mailer import SmtpMailer
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
@@ -90,7 +98,8 @@ class Server:
     application: Application
     door: Door
     sender: HttpSender
-    removal: Removal
+    telling: Telling
+    alerts: Alerts
 
     def start(self) -> None:
         """Start the loops: from now on deliveries are attempted."""
@@ -106,8 +115,13 @@ class Server:
         services.runner.ready = False
         services.feed.stop()
         await services.dispatcher.stop(drain_seconds)
-        await services.endpoints.disabled()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limits.TELLING_DRAIN_SECONDS):
+                await services.endpoints.disabled()
+                await self.telling.told()
+                await self.alerts.sent()
         await services.runner.stop()
+        await self.alerts.close()
         await self.sender.close()
         await services.store.close()
 
@@ -173,13 +187,13 @@ class Parts:
             config.allow_addresses,
             allow_loopback=lambda: config.first_try and len(self.directory.accounts) <= 1,
             own_addresses=[host for host in own if _is_address(host)],
-            own_ports=[config.port],
+            own_ports=[config.port, *([] if config.metrics_address is None else [config.metrics_address[1]])],
         )
 
     def _moving(self, opened: Opened) -> None:
         self.defaults = Defaults(self.config.retry_schedule, self.config.request_timeout)
         self.attempter = Attempter(self.sender, self.clock, self.randomness, self.defaults, opened.run)
-        self.watch = Watch(self.tell, self._disable)
+        self.watch = Watch(self._tell, self._disable)
         self.dispatcher = Dispatcher(self.directory, self.store, self.attempter, self.clock, self.watch, self._observe)
         self.configuration = Configuration(self.directory, self.store)
         self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
@@ -193,6 +207,24 @@ class Parts:
             sequence=self.sequence,
             new_id=self._new_id,
             quota=self.quota,
+        )
+        self.telling = Telling(self.directory, self.clock, self.ingest.emit)
+        self.alerts = self._alerts()
+        self.telling.on_news.append(self.alerts.notify)
+
+    def _alerts(self) -> Alerts:
+        config = self.config
+        mailer = None
+        if config.smtp_url is not None and config.mail_from is not None:
+            mailer = SmtpMailer(config.smtp_url, config.mail_from)
+        return Alerts(
+            directory=self.directory,
+            vault=self.vault,
+            sender=self.sender,
+            clock=self.clock,
+            mailer=mailer,
+            operator_url=config.alert_url,
+            public_url=config.public_url,
         )
 
     def _serving(self) -> None:
@@ -219,11 +251,12 @@ class Parts:
             sequence=sequence,
             guard=self.guard,
             defaults=self.defaults,
-            tell=self.tell,
+            tell=self._tell,
         )
         self.inspection = Inspection(directory=directory, history=history)
         self.recover = Recover(history=history, clock=clock, sequence=sequence)
         self.bulk_resend = BulkResend(history=history, inspection=self.inspection, clock=clock, sequence=sequence)
+        self.erasure = Erasure(store=self.store, history=history, dispatcher=self.dispatcher, clock=clock)
         self.jobs = Jobs(
             directory=directory,
             configuration=configuration,
@@ -231,15 +264,15 @@ class Parts:
             sweep=self.sweep,
             clock=clock,
             randomness=randomness,
-            works={work.kind: work for work in (self.recover, self.bulk_resend)},
+            works={work.kind: work for work in (self.recover, self.bulk_resend, self.erasure)},
         )
 
     def _loops(self, opened: Opened) -> None:
-        self.removal = Removal(self.directory, self.store, self.history, self.configuration, self.clock)
-        self.accounts.on_deleted.append(self.removal.look)
+        removal = Removal(self.directory, self.store, self.history, self.configuration, self.clock)
+        self.accounts.on_deleted.append(removal.look)
         self.dispatcher.load(opened.backlog, opened.health)
         self.sweep.load(opened.backlog)
-        self.removal.load()
+        removal.load()
         upkeep = Upkeep(
             directory=self.directory,
             dispatcher=self.dispatcher,
@@ -250,11 +283,31 @@ class Parts:
             clock=self.clock,
         )
         upkeep.load(opened.backlog)
+        self.telling.retell(self.dispatcher.health)
+        retention = Retention(
+            directory=self.directory,
+            store=self.store,
+            history=self.history,
+            configuration=self.configuration,
+            clock=self.clock,
+            tell=self._tell,
+            default_days=self.config.retention_days,
+        )
+        troubles = Troubles(
+            store=self.store,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            tell=self.alerts.trouble,
+            free_bytes_min=self.config.min_free_disk,
+        )
         runner = self.runner
         runner.add("dispatcher", self.dispatcher.run)
         runner.add("sweep", self.sweep.run)
-        runner.add("removal", self.removal.run)
+        runner.add("removal", removal.run)
         runner.add("jobs", self.jobs.run)
+        runner.add("telling", self.telling.run)
+        runner.add("retention", retention.run)
+        runner.add_every("troubles", limits.TROUBLE_LOOK_SECONDS, troubles.look)
         runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
         runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
 
@@ -291,6 +344,7 @@ class Parts:
             jobs=self.jobs,
             recover=self.recover,
             bulk_resend=self.bulk_resend,
+            erasure=self.erasure,
             messages=Messages(directory=self.directory, history=self.history, inspection=self.inspection),
             feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
             inspection=self.inspection,
@@ -311,7 +365,7 @@ class Parts:
         application = Application(services, gate, request_ids, ROUTES)
         door = Door(services, gate, request_ids)
         self.runner.add_every("connections", limits.CONNECTION_LOOK_SECONDS, door.close_idle)
-        return Server(self.config, services, application, door, self.sender, self.removal)
+        return Server(self.config, services, application, door, self.sender, self.telling, self.alerts)
 
     def _new_id(self, prefix: str) -> str:
         return random_id(prefix, self.randomness.token(TOKEN_BYTES))
@@ -319,9 +373,8 @@ class Parts:
     def _disable(self, endpoint: RunningEndpoint, by: DisabledBy) -> None:
         self.endpoints.disable_soon(endpoint, by)
 
-    def tell(self, notice: Notice) -> None:
-        """Tell an account's owner of a change of state."""
-        self.ingest.emit(notice)
+    def _tell(self, notice: Notice) -> None:
+        self.telling.tell(notice)
 
     def _observe(self, outcome: Outcome, endpoint: RunningEndpoint) -> None:
         row = outcome.row

@@ -324,6 +324,8 @@ def read(environ: Mapping[str, str], toml: str | None = None, flags: Mapping[str
         if flag is not None:
             given[name] = (flag, "command line")
     values, sources = _parse(given, problems)
+    if not problems and values["smtp_url"] is not None and values["mail_from"] is None:
+        problems.append("WHATSYNC_MAIL_FROM: is needed with WHATSYNC_SMTP_URL; write the sender's mail address.")
     if problems:
         raise ConfigError(problems)
     return Config(**values, sources=sources)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 import uvloop
 
@@ -70,10 +71,15 @@ def serve(
 async def _run(config: Config, clock: SystemClock, lines: Lines) -> None:
     randomness = SystemRandomness()
     token = presence.make_token(randomness)
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(config.data_dir)
+    bound = None
+    if config.port == 0:
+        # Any free port will do: take one now, so that deliveries can't be sent to ourselves.
+        bound = _bind(config.host, 0, "PORT")
+        config = msgspec.structs.replace(config, port=bound.getsockname()[1])
     server = await open_server(config, Outside(clock, randomness, lines.line, token))
     try:
-        bound = _bind(config.host, config.port, "PORT")
+        bound = bound or _bind(config.host, config.port, "PORT")
         url = _url(config, bound)
         presence.publish(config.data_dir, url, token)
         try:
@@ -119,6 +125,14 @@ def _signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     return stopping
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise wrong_use(f"can't make the data folder {folder}: {reason}. Choose another WHATSYNC_DATA_DIR") from None
 
 
 def _bind(host: str, port: int, setting: str) -> socket.socket:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from whatsync.engine.bulk_resend import BulkResend
     from whatsync.engine.deliveries import Deliveries
     from whatsync.engine.endpoints import Endpoints
+    from whatsync.engine.erasure import Erasure
     from whatsync.engine.event_types import EventTypes
     from whatsync.engine.feed import Feed
     from whatsync.engine.inspection import Inspection
@@ -67,6 +68,7 @@ class Services:
     jobs: "Jobs"
     recover: "Recover"
     bulk_resend: "BulkResend"
+    erasure: "Erasure"
     messages: "Messages"
     feed: "Feed"
     inspection: "Inspection"

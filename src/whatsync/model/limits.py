@@ -201,5 +201,7 @@ OPEN_COUNT_PAUSE_SECONDS = 0.02
 CONNECTION_LOOK_SECONDS = 5.0
 ANSWER_DRAIN_SECONDS = 10
 """How long a stopping server waits for its own answers to be read."""
+TELLING_DRAIN_SECONDS = 5.0
+"""How long it waits for notices and alerts on their way."""
 DRAIN_SECONDS = 20.0
 """How long a stopping server waits for requests under way."""
