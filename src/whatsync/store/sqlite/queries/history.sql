@@ -85,21 +85,22 @@ SELECT json_group_array(id) FROM (
     ORDER BY id DESC LIMIT :limit
 )
 
--- name: deliveries_accepted_with
-SELECT json_group_array(id) FROM (
-    SELECT d.id FROM event JOIN delivery AS d NOT INDEXED
-    ON d.id BETWEEN max(:low, event.seq + event.delivery_offset)
-    AND min(:high, event.seq + event.delivery_offset + event.delivery_span)
-    WHERE event.seq = :key AND d.event = :key AND d.origin = 0
-    ORDER BY d.id DESC LIMIT :limit
-)
+-- name: delivery_spans
+SELECT json_group_array(json_array(e.seq + e.delivery_offset, e.seq + e.delivery_offset + e.delivery_span))
+FROM carray(:rows) AS wanted CROSS JOIN event AS e NOT INDEXED ON e.seq = wanted.value
+WHERE e.account = :account AND e.delivery_offset IS NOT NULL
 
--- name: deliveries_added_to
+-- name: deliveries_in_span
 SELECT json_group_array(id) FROM (
-    SELECT id FROM delivery INDEXED BY delivery_added
-    WHERE origin <> 0 AND event = :key AND id BETWEEN :low AND :high
+    SELECT id FROM delivery NOT INDEXED
+    WHERE id BETWEEN :low AND :high AND origin = 0
     ORDER BY id DESC LIMIT :limit
 )
+
+-- name: deliveries_added
+SELECT json_group_array(d.id)
+FROM carray(:rows) AS wanted CROSS JOIN delivery AS d INDEXED BY delivery_added ON d.event = wanted.value
+WHERE d.origin <> 0 AND d.id BETWEEN :low AND :high
 
 -- Deliveries --------------------------------------------------------------------------------------------------------
 
@@ -147,9 +148,11 @@ WHERE d.id = :id AND d.account = :account AND d.contact IS NOT NULL
 AND d.state = 0 AND d.in_flight = 0 AND d.attempts = 0
 
 -- name: attempts
-SELECT attempt.*, run.version, d.account, d.endpoint
-FROM delivery AS d JOIN attempt ON attempt.delivery = d.id LEFT JOIN run ON run.id = attempt.run
-WHERE d.id = :id AND d.account = :account ORDER BY attempt.number, attempt.claim
+SELECT a.claim, a.number, d.endpoint, a.state, a.flags, a.started_ms, a.took_ms, a.due_ms, a.status, a.code, a.dns_us,
+    a.connect_us, a.tls_us, a.first_byte_us, a.total_us, a.endpoint_version, a.signed_s, a.run, a.detail, a.address,
+    a.signatures, a.answer_headers, a.answer_body, run.version
+FROM delivery AS d JOIN attempt AS a ON a.delivery = d.id LEFT JOIN run ON run.id = a.run
+WHERE d.id = :id AND d.account = :account ORDER BY a.number, a.claim
 
 -- name: count_open
 SELECT count(*) FROM (

@@ -1,0 +1,141 @@
+"""Lists of events, single ones, and finding them by their words."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from whatsync.ports.history import EventPage, EventQuery
+from whatsync.ports.store import EventRow
+from whatsync.store.sqlite.coding import read_event
+from whatsync.store.sqlite.readers import Reader, rows_value, words_value
+from whatsync.store.sqlite.walks import Bounds, Found, Walk, bounds_of, listed, merged, search, thinnest
+
+
+class _Search:
+    """The events that a query asks for, by their rows."""
+
+    def __init__(self, reader: Reader, query: EventQuery, values: dict[str, Any]) -> None:
+        self._reader = reader
+        self._query = query
+        self._values = values
+
+    def in_range(self, bounds: Bounds, limit: int) -> list[int]:
+        """Matching rows of the table."""
+        seqs = self._query.seqs
+        if seqs is not None:
+            return self.among(listed(seqs, bounds).take(len(seqs)), limit)
+        low, high = bounds.low, bounds.high
+        return self._reader.packed("events_in_range", bounds.ascending, low=low, high=high, limit=limit, **self._values)
+
+    def among(self, rows: Sequence[int], limit: int) -> list[int]:
+        """The matching ones of these rows."""
+        return self._reader.packed("events_among", rows=rows_value(rows), limit=limit, **self._values)
+
+    def row_of(self, row: int) -> int:
+        """An event's row."""
+        return row
+
+    def walk(self, bounds: Bounds) -> Walk:
+        """The index to follow."""
+        query, values = self._query, self._values
+        if query.seqs is not None:
+            return listed(query.seqs, bounds)
+        walks = [
+            along(self._reader, f"events_by_{name}", query.account, values[name], bounds)
+            for name in ("type", "number")
+            if values[name] is not None
+        ]
+        if query.matched is False:
+            walks.append(along(self._reader, "events_unmatched", query.account, None, bounds))
+        return thinnest(walks or [of_account(self._reader, query.account, bounds)])
+
+
+def along(reader: Reader, name: str, account: int, key: int | None, bounds: Bounds) -> Walk:
+    """A walk along one index."""
+    ascending = bounds.ascending
+
+    def fetch(low: int, high: int, limit: int) -> list[int]:
+        return reader.packed(name, ascending, account=account, key=key, low=low, high=high, limit=limit)
+
+    return Walk(fetch, bounds)
+
+
+def of_types(reader: Reader, account: int, types: Sequence[int], bounds: Bounds) -> Walk:
+    """A walk over an account's events of some types."""
+    if not types:
+        return listed((), bounds)
+    walks = [along(reader, "events_by_type", account, number, bounds) for number in types]
+    return merged(walks, bounds.ascending)
+
+
+def of_account(reader: Reader, account: int, bounds: Bounds) -> Walk:
+    """A walk over all events of an account."""
+    return of_types(reader, account, reader.packed("types_of_events", account=account), bounds)
+
+
+def events(reader: Reader, query: EventQuery) -> EventPage:
+    """One page of events."""
+    values: dict[str, Any] = {"account": query.account, "matched": query.matched, "words": words_value(query.text)}
+    for name in ("type", "number"):
+        text = getattr(query, name)
+        values[name] = None if text is None else reader.words.known(text)
+        if text is not None and values[name] is None:
+            return EventPage((), None, None)
+    source = _Search(reader, query, values)
+    found: Found[int] = search(Found(query.limit), source, bounds_of(query), reader.fold())
+    rows, following, searched_to_ms = found.page(source.row_of)
+    return EventPage(rows_of(reader, query.account, rows), following, searched_to_ms)
+
+
+def rows_of(reader: Reader, account: int, seqs: Sequence[int]) -> tuple[EventRow, ...]:
+    """The events in these rows, in their order; others' and missing ones left out."""
+    if not seqs:
+        return ()
+    ((packed, bodies),) = reader.rows("event_rows", account=account, rows=rows_value(seqs))
+    found = []
+    at = 0
+    for row in msgspec.json.decode(packed, type=list[list[Any]]):
+        body_bytes, details_bytes = row[4], row[5]
+        row[4] = bodies[at : at + body_bytes]
+        at += body_bytes
+        if details_bytes is not None:
+            row[5] = bodies[at : at + details_bytes]
+            at += details_bytes
+        found.append(read_event(row, reader.words.text))
+    return tuple(found)
+
+
+def by_id(reader: Reader, account: int, event_id: str, hash_: int, recent: Sequence[int]) -> EventRow | None:
+    """The event with this id. ``recent``: rows of the hash that are not on disk as such yet."""
+    candidates = {*recent, *reader.packed("rows_of_id", hash=hash_)}
+    for event in rows_of(reader, account, sorted(candidates)):
+        if event.id == event_id:
+            return event
+    return None
+
+
+def by_keyword(
+    reader: Reader, account: int, word: str, hash_: int, recent: Sequence[int], limit: int
+) -> tuple[EventRow, ...]:
+    """The newest events with this word."""
+    rows = set(recent)
+    for run, last_row in reader.packed("keyword_runs"):
+        if len(rows) >= limit and sorted(rows, reverse=True)[limit - 1] > last_row:
+            break
+        rows.update(reader.packed("rows_of_keyword", run=run, hash=hash_, limit=limit))
+    newest = sorted(rows, reverse=True)
+    return _first(limit, newest, lambda some: [one for one in rows_of(reader, account, some) if word in one.keys])
+
+
+def _first(
+    limit: int, rows: Sequence[int], matching: Callable[[Sequence[int]], list[EventRow]]
+) -> tuple[EventRow, ...]:
+    """The first matching ones; a row that is gone, or has only the hash in common, makes room for another."""
+    found: list[EventRow] = []
+    at = 0
+    while len(found) < limit and at < len(rows):
+        piece = rows[at : at + limit - len(found)]
+        found += matching(piece)
+        at += len(piece)
+    return tuple(found)

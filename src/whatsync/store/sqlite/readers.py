@@ -1,0 +1,151 @@
+"""A few reading connections, each in a thread of its own, behind one awaitable call. One question is one short read
+transaction. Knows no table; the questions stand in the modules beside it.
+"""
+
+import asyncio
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from functools import cache
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from whatsync.store.search import search_words
+from whatsync.store.sqlite.statements import statements
+from whatsync.store.sqlite.words import Words
+
+Answer = TypeVar("Answer")
+Question = Callable[["Reader"], Answer]
+
+OPERATIONS_MAX = 20_000_000
+"""Of SQLite's machine in one statement, a few tenths of a second: bounded questions stay far below it."""
+
+_SQL = statements("history.sql")
+_FRAGMENTS = ("delivery_columns", "delivery_filter", "event_filter", "missing_filter")
+
+
+@cache
+def sql(name: str, ascending: bool = False) -> str:
+    """The text of a statement, its fragments filled in; upwards or, as it is written, downwards."""
+    text = _SQL[name]
+    for fragment in _FRAGMENTS:
+        if f"<{fragment}>" in text:
+            text = text.replace(f"<{fragment}>", _SQL[fragment])
+    return text.replace("DESC", "ASC") if ascending else text
+
+
+class Reader:
+    """One connection, used by one thread."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self.db = db
+        self.words = Words(db)
+        db.set_progress_handler(lambda: True, OPERATIONS_MAX)
+
+    def rows(self, name: str, ascending: bool = False, **values: Any) -> list[Any]:
+        """All rows of a statement."""
+        return self.db.execute(sql(name, ascending), values).fetchall()
+
+    def value(self, name: str, ascending: bool = False, **values: Any) -> Any:
+        """First column of the first row; ``None`` where there is none."""
+        for row in self.db.execute(sql(name, ascending), values).fetchall():
+            return row[0]
+        return None
+
+    def packed(self, name: str, ascending: bool = False, **values: Any) -> list[Any]:
+        """The list in a statement's one JSON value."""
+        return msgspec.json.decode(self.value(name, ascending, **values), type=list[Any])
+
+    def fold(self) -> int:
+        """Up to which row the filled tables reach."""
+        return int(self.value("fold"))
+
+    def text(self, word: int | None) -> str | None:
+        """The text of a word's number."""
+        return None if word is None else self.words.text(word)
+
+
+def rows_value(rows: Sequence[int]) -> Any:
+    """Row numbers as one value of a statement."""
+    return apsw.carray(array("q", rows)) if rows else apsw.carray(array("q", [-1]))
+
+
+def words_value(text: str | None) -> str | None:
+    """The words of a search as one value of a statement; ``None`` where there are none."""
+    words = () if text is None else search_words(text)
+    return msgspec.json.encode([word.decode() for word in words]).decode() if words else None
+
+
+class Readers:
+    """The threads. ``start`` before the first question, ``close`` after the last."""
+
+    def __init__(self, connect: Callable[[], apsw.Connection], count: int) -> None:
+        self._connect = connect
+        self._count = count
+        self._questions: SimpleQueue[Callable[[Reader], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Open the connections. Raises apsw errors."""
+        for number in range(self._count):
+            reader = Reader(self._connect())
+            thread = threading.Thread(target=self._work, args=(reader,), name=f"reader-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def close(self) -> None:
+        """Answer what was asked, then close the connections."""
+        for _ in self._threads:
+            self._questions.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    async def ask(self, question: Question[Answer]) -> Answer:
+        """Have one of the threads answer. Raises what the question raises."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+
+        def deliver(result: Any, problem: Exception | None) -> None:
+            if answer.done():
+                return
+            if problem is not None:
+                answer.set_exception(problem)
+            else:
+                answer.set_result(result)
+
+        def work(reader: Reader) -> None:
+            result, problem = _answer(reader, question)
+            # Nobody waits any more once the loop is closed.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(deliver, result, problem)
+
+        if not self._threads:
+            raise RuntimeError("the history is closed")
+        self._questions.put(work)
+        return await answer
+
+    def _work(self, reader: Reader) -> None:
+        while (question := self._questions.get()) is not None:
+            question(reader)
+            # The last question must not keep its answer alive until the next one comes.
+            del question
+        reader.db.close()
+
+
+def _answer(reader: Reader, question: Question[Any]) -> tuple[Any, Exception | None]:
+    try:
+        reader.db.execute(_BEGIN)
+        try:
+            return question(reader), None
+        finally:
+            reader.db.execute(_END)
+    except Exception as problem:  # noqa: BLE001 - whoever asked gets it
+        return None, problem
+
+
+_BEGIN = "BEGIN"
+_END = "COMMIT"
