@@ -12,6 +12,9 @@ UPLOAD_ARRIVAL_SECONDS_MAX = 900
 """The same for every other request's body."""
 KEEP_ALIVE_SECONDS = 75
 """How long a client's connection may rest between two requests."""
+LINGER_SECONDS = 2.0
+"""How long a refused client may go on sending, so that it reads why before the connection ends."""
+LINGER_BYTES_MAX = 16 * 1024 * 1024
 PIPELINED_REQUESTS_MAX = 64
 """Requests of one connection that may wait for their commit; beyond, no more is read from it."""
 ACCEPTING_BYTES_MAX = 256 * 1024 * 1024

@@ -71,8 +71,7 @@ class Application:
         """Answer one request; every failure becomes a problem document."""
         if scope["type"] != "http":
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        request_id = self._request_ids.name(given)
+        request_id = self._request_ids.name(dict(scope["headers"]).get(b"x-request-id"))
         scope["request_id"] = request_id
         try:
             await self._router(scope, receive, send)
@@ -110,11 +109,13 @@ class Resource:
 
     async def _call(self, route: Route, request: Request) -> Answer:
         pairs = request.query_params.multi_items()
+        # The last of several headers of one name counts, as in the short cut.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
         principal = _ANYONE
         if route.scope is not None:
-            choice = request.query_params.get(ACCOUNT_PARAMETER, request.headers.get(ACCOUNT_HEADER))
-            header = request.headers.get("authorization")
-            principal = self._gate.admit(None if header is None else header.encode("latin-1"), route.scope, choice)
+            choice = request.query_params.get(ACCOUNT_PARAMETER, headers.get(ACCOUNT_HEADER))
+            key = headers.get("authorization")
+            principal = self._gate.admit(None if key is None else key.encode("latin-1"), route.scope, choice)
             pairs = [(name, value) for name, value in pairs if name != ACCOUNT_PARAMETER]
         query = None
         if route.query is not None:
@@ -125,7 +126,6 @@ class Resource:
         if route.takes is not None:
             raw = await read_body(request)
             body = raw if route.takes is bytes else _decode(route, raw)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.raw}
         call = Call(self._services, principal, request.path_params, body, query, headers, self._table)
         return await route.handler(call)
 

@@ -76,6 +76,7 @@ class Slot:
         "parts",
         "principal",
         "protocol",
+        "refuses",
         "request_id",
         "response",
         "size",
@@ -90,6 +91,8 @@ class Slot:
         self.parts: list[bytes] = []
         self.size = 0
         self.response: bytes | None = None
+        self.refuses = False
+        """Its answer ends the connection, whatever else the client may still be sending."""
         self.principal: Principal | None = None
         self.submission: Submission | None = None
 
@@ -142,6 +145,7 @@ class HotProtocol(HttpToolsProtocol):
         self._received = 0
         self._since = self.loop.time()
         self._ending = False
+        self._lingering = False
         self.cycle: RequestResponseCycle | None = None  # type: ignore[assignment]
 
     # The connection
@@ -186,7 +190,12 @@ class HotProtocol(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         self._received += len(data)
+        if self._lingering:
+            if self._received > limits.LINGER_BYTES_MAX:
+                self.transport.close()
+            return
         try:
+            # A request that begins in here counts from the next piece on: where it began is not told.
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             return
@@ -240,6 +249,9 @@ class HotProtocol(HttpToolsProtocol):
             most = limits.REQUEST_HEADERS_MAX
             self._refuse(HeadTooLarge("too_many_headers", f"the request has more than {most} headers"))
             return
+        self._begin_ordinary()
+
+    def _begin_ordinary(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url = url
@@ -318,6 +330,9 @@ class HotProtocol(HttpToolsProtocol):
                 continue
             transport.write(response)
             self.server_state.total_requests += 1
+            if slot.refuses:
+                self._linger()
+                return
             if not slot.keep_alive:
                 transport.close()
         if transport.is_closing():
@@ -364,7 +379,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Tell a problem with the connection itself, behind what is still to be answered, and close it."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._lingering:
             return
         self.flow.pause_reading()
         cycle = self.cycle
@@ -377,7 +392,18 @@ class HotProtocol(HttpToolsProtocol):
             self._slots.append(slot)
         self._hot = None
         slot.keep_alive = False
+        slot.refuses = True
         slot.settle(problem_answer(problem))
+
+    def _linger(self) -> None:
+        """Read on for a moment without looking: closing at once would reset the connection under the answer."""
+        self._lingering = True
+        self._received = 0
+        self._slots.clear()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(limits.LINGER_SECONDS, self.transport.close)
 
 
 def protocol_for(door: Door) -> type[HotProtocol]:

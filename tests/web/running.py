@@ -1,0 +1,96 @@
+"""A whole server over real sockets on a free port, on the store in memory, with its first keys; and a raw client."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from whatsync.compose import Disk, Outside, Server, open_server
+from whatsync.config import Config, read
+from whatsync.engine.bootstrap import FirstKeys, bootstrap
+from whatsync.engine.journal import Write
+from whatsync.net.system import SystemClock, SystemRandomness
+from whatsync.store.memory import MemoryStore
+from whatsync.web.listener import Listener, bind
+
+TOKEN = "wsl_" + "0" * 64
+
+
+@dataclass(frozen=True)
+class Running:
+    """The server and what is needed to speak to it."""
+
+    server: Server
+    port: int
+    first: FirstKeys
+    client: httpx.AsyncClient
+
+    @property
+    def account_key(self) -> str:
+        return self.first.account_key.secret
+
+    @property
+    def operator_key(self) -> str:
+        return self.first.operator_key.secret
+
+    async def call(
+        self, method: str, path: str, *, key: str | None = None, json: object = None, **more: object
+    ) -> httpx.Response:
+        """One request with the account's key, or another."""
+        headers = {"authorization": f"Bearer {key or self.account_key}", **dict(more.pop("headers", {}))}  # type: ignore[call-overload]
+        return await self.client.request(method, path, headers=headers, json=json, **more)  # type: ignore[arg-type]
+
+    async def raw(self, data: bytes, *parts: bytes) -> bytes:
+        """Send bytes as they are on a connection of their own; all that comes back until it closes or goes quiet."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        for part in parts:
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.write(part)
+        got = bytearray()
+        try:
+            async with asyncio.timeout(5):
+                while chunk := await reader.read(65_536):
+                    got += chunk
+        finally:
+            writer.close()
+        return bytes(got)
+
+
+def memory(_config: Config) -> Disk:
+    return MemoryStore()
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, write_line: Write | None = None, store: MemoryStore | None = None, **settings: str
+) -> AsyncIterator[Running]:
+    """Start a server, stop it at the end."""
+    bound: socket.socket = bind("127.0.0.1", 0)
+    port: int = bound.getsockname()[1]
+    config = read({"WHATSYNC_DATA_DIR": str(folder), "WHATSYNC_PORT": str(port), **settings})
+
+    def disk(_config: Config) -> Disk:
+        return store or MemoryStore()
+
+    outside = Outside(SystemClock(), SystemRandomness(), write_line, TOKEN, disk)
+    server = await open_server(config, outside)
+    services = server.services
+    first = await bootstrap(services.directory, services.accounts, services.keys)
+    assert first is not None
+    listener = Listener(server.application, server.door)
+    server.start()
+    await listener.start([bound])
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield Running(server, port, first, client)
+    finally:
+        services.runner.ready = False
+        services.feed.stop()
+        await listener.stop()
+        await server.stop(drain_seconds=1)
