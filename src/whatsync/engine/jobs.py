@@ -117,7 +117,7 @@ class Jobs:
                 break
         return Preview(job.done, job.skipped, job.skipped_because, job.examined, job.state is not JobState.RUNNING)
 
-    def list(
+    def page(
         self, account: RunningAccount, before: int | None = None, limit: int = limits.PAGE_ITEMS_DEFAULT
     ) -> tuple[tuple[Job, ...], int | None]:
         """List jobs, newest first; and where the next page begins."""

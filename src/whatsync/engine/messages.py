@@ -112,7 +112,7 @@ class Messages:
         self._history = history
         self._inspection = inspection
 
-    async def list(
+    async def page(
         self, account: RunningAccount, q: str | None = None, before: int | None = None, limit: int = 20
     ) -> MessageList:
         """List messages by ``msg_…``, wamid, phone number or contact; without ``q`` the newest incoming ones."""

@@ -1,13 +1,30 @@
 """The table of all routes: every resource's own ``ROUTES``, joined. Application and documents are made from it."""
 
 from whatsync.web import health, metrics
-from whatsync.web.api import accepting, accounts, endpoints, event_types, keys, reference
+from whatsync.web.api import (
+    accepting,
+    accounts,
+    deliveries,
+    endpoints,
+    erasures,
+    event_types,
+    events,
+    jobs,
+    keys,
+    messages,
+    reference,
+)
 from whatsync.web.api.call import Route
 
 ROUTES: tuple[Route, ...] = (
     *accepting.ROUTES,
+    *events.ROUTES,
+    *messages.ROUTES,
     *endpoints.ROUTES,
+    *deliveries.ROUTES,
+    *jobs.ROUTES,
     *event_types.ROUTES,
+    *erasures.ROUTES,
     *accounts.ROUTES,
     *keys.ROUTES,
     *reference.ROUTES,

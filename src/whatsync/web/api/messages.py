@@ -1,0 +1,182 @@
+"""Routes that tell a message's whole story: where it came from, where it went, every status, and one verdict."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from whatsync.engine.messages import EndpointEntry, Message, StatusEntry
+from whatsync.model import limits
+from whatsync.model.account import Scope
+from whatsync.model.endpoint import Why
+from whatsync.web.api.call import (
+    Answer,
+    Call,
+    Page,
+    Route,
+    Time,
+    cursor_of,
+    position_of,
+    show_time,
+    show_time_or_none,
+)
+from whatsync.web.api.delivery_views import DeliveryItem, delivery_item
+
+
+class MessagesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which messages."""
+
+    q: (
+        Annotated[
+            str,
+            Meta(
+                max_length=limits.SEARCH_CHARS_MAX,
+                description="A `msg_…` id, a wamid, a phone number or a contact's id",
+            ),
+        ]
+        | None
+    ) = None
+    limit: Annotated[int, Meta(ge=1, le=limits.MESSAGE_ITEMS_MAX, description="Items on a page")] = 20
+    cursor: Annotated[str, Meta(max_length=200, description="`nextCursor` of the page before")] | None = None
+
+
+class ErrorView(msgspec.Struct, frozen=True, rename="camel"):
+    """What went wrong at WhatsApp."""
+
+    code: int | str | None
+    title: str | None
+    explanation: str | None
+
+
+class StatusView(msgspec.Struct, frozen=True, rename="camel"):
+    """One status WhatsApp reported."""
+
+    event_id: str
+    status: str
+    timestamp: str | None
+    received_at: Time
+    recipient: str | None
+    error: ErrorView | None
+
+
+class MessageMediaView(msgspec.Struct, frozen=True, rename="camel"):
+    """One file that came with the message."""
+
+    event_id: str
+    media_type: str | None
+    media_url: str | None
+    mime_type: str | None
+    caption: str | None
+
+
+class MessageEndpointView(msgspec.Struct, frozen=True, rename="camel"):
+    """How one endpoint stands to the message."""
+
+    id: str | None
+    url: str | None
+    deleted: bool
+    deliveries: Annotated[list[DeliveryItem], Meta(description="Of the message, its statuses and media; newest first")]
+    why: Annotated[Why | None, Meta(description="Why it did not get the event that the verdict is about")]
+
+
+class VerdictView(msgspec.Struct, frozen=True, rename="camel"):
+    """Where the message stands."""
+
+    code: Annotated[
+        str,
+        Meta(
+            description="`not_received`, `set_aside`, `no_endpoint`, `waiting`, `held`, `delivered`, "
+            "`delivery_failed`, `whatsapp_failed` or `expired`"
+        ),
+    ]
+    sentence: str
+    next_step: str
+
+
+class MessageView(msgspec.Struct, frozen=True, rename="camel"):
+    """A message's whole story."""
+
+    id: str
+    wamid: str | None
+    direction: Annotated[str | None, Meta(description="`incoming` or `outgoing`; null where nothing is known of it")]
+    number: str | None
+    contact: str | None
+    text: str | None
+    timestamp: Annotated[str | None, Meta(description="When it was sent, as it says itself")]
+    received_at: Time | None
+    verdict: VerdictView
+    statuses: list[StatusView]
+    media: list[MessageMediaView]
+    endpoints: list[MessageEndpointView]
+
+
+def message_view(message: Message) -> MessageView:
+    """A story for an answer."""
+    verdict = message.verdict
+    return MessageView(
+        id=message.id,
+        wamid=message.wamid,
+        direction=message.direction,
+        number=message.number,
+        contact=message.contact,
+        text=message.text,
+        timestamp=message.timestamp,
+        received_at=show_time_or_none(message.received_ms),
+        verdict=VerdictView(verdict.code, verdict.sentence, verdict.next_step),
+        statuses=[_status(entry) for entry in message.statuses],
+        media=[
+            MessageMediaView(entry.event_id, entry.media_type, entry.media_url, entry.mime_type, entry.caption)
+            for entry in message.media
+        ],
+        endpoints=[_endpoint(entry) for entry in message.endpoints],
+    )
+
+
+def _status(entry: StatusEntry) -> StatusView:
+    error = entry.error
+    return StatusView(
+        entry.event_id,
+        entry.status,
+        entry.timestamp,
+        show_time(entry.received_ms),
+        entry.recipient,
+        None if error is None else ErrorView(error.code, error.title, error.explanation),
+    )
+
+
+def _endpoint(entry: EndpointEntry) -> MessageEndpointView:
+    return MessageEndpointView(
+        entry.id, entry.url, entry.deleted, [delivery_item(story) for story in entry.deliveries], entry.why
+    )
+
+
+async def list_messages(call: Call) -> Answer:
+    """Without `q` the newest incoming ones; with it everything about that person or message, newest first."""
+    query: MessagesQuery = call.query
+    page = await call.services.messages.page(call.account, query.q, position_of(query.cursor), query.limit)
+    searched = show_time_or_none(page.searched_to_ms)
+    return Answer(
+        200,
+        Page(
+            [message_view(message) for message in page.items],
+            cursor_of(page.next),
+            msgspec.UNSET if searched is None else searched,
+        ),
+    )
+
+
+async def read_message(call: Call) -> Answer:
+    """By `msg_…` id or wamid. A message nobody knows is answered too, with the verdict `not_received`."""
+    return Answer(200, message_view(await call.services.messages.read(call.account, call.path["message_id"])))
+
+
+ROUTES = (
+    Route(
+        "GET", "/v1/messages", Scope.READ, list_messages, "List messages with their stories",
+        query=MessagesQuery, gives={200: Page[MessageView]},
+    ),
+    Route(
+        "GET", "/v1/messages/{message_id}", Scope.READ, read_message, "Read a message's whole story",
+        gives={200: MessageView},
+    ),
+)  # fmt: skip
