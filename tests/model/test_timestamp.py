@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from whatsync.model.timestamp import NotATime, format_time, parse_time
 
 
-@given(moment=st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)))
+@given(moment=st.datetimes(timezones=st.just(UTC)))
 def test_every_time_reads_back_to_its_second(moment: datetime) -> None:
     whole = moment.replace(microsecond=0)
     text, at_ms = parse_time(moment.isoformat())

@@ -122,12 +122,14 @@ def lenient_details(bytes_max: int, **given: Any) -> bytes | None:
 
 
 def _lenient_text(value: object) -> str:
-    return whole_text(value if isinstance(value, str) else encode_lenient(value).decode())
+    if isinstance(value, str):
+        return whole_text(value)
+    return str(value) if type(value) is int else encode_lenient(value).decode()
 
 
 def _lenient_error(value: dict[str, Any]) -> DetailsError:
     code = value.get("code")
-    if code is not None and (not isinstance(code, int) or abs(code) > limits.JSON_INTEGER_MAX):
+    if code is not None and (type(code) is not int or abs(code) > limits.JSON_INTEGER_MAX):
         code = _lenient_text(code)
     title, explanation = value.get("title"), value.get("explanation")
     return DetailsError(

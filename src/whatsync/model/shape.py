@@ -163,7 +163,7 @@ def _field_problems(value: object, field: Field, path: str) -> list[FieldError]:
 def _text_problem(text: str, field: Field) -> str | None:
     if field.values and text not in field.values:
         return f"must be one of {', '.join(field.values)}"
-    if field.chars_min and len(text) < field.chars_min:
+    if field.chars_min and not text:
         return "is empty; leave it out or send null" if field.nullable else "must not be empty"
     if field.chars_max and len(text) > field.chars_max:
         return f"has {len(text):,} characters; at most {field.chars_max:,} are allowed"
