@@ -105,9 +105,7 @@ async def test_an_answer_is_remembered_as_long_as_it_says(server: DnsServer, mak
         ("x" * 64 + ".example", "not a valid host name"),
     ],
 )
-async def test_what_is_not_found_and_why(
-    server: DnsServer, make_resolver: MakeResolver, name: str, words: str
-) -> None:
+async def test_what_is_not_found_and_why(server: DnsServer, make_resolver: MakeResolver, name: str, words: str) -> None:
     server.records["empty.example"] = []
     server.records["broken.example"] = server.records["refused.example"] = [HOME]
     server.codes |= {"broken.example": SERVER_FAILURE, "refused.example": REFUSED}
