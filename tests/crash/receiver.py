@@ -36,7 +36,9 @@ class Receiver:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.split("\r\n")[1:])}
+                headers = {
+                    name.lower(): value for name, _, value in (line.partition(": ") for line in head.split("\r\n")[1:])
+                }
                 body = await reader.readexactly(int(headers["content-length"]))
                 if not self._answer(headers, body, writer):
                     break

@@ -32,7 +32,11 @@ class Client:
                 if self.unsure is None:
                     self.count += 1
                     self.unsure = event_id
-                event = {"event": "message.incoming", "id": event_id, "data": {"from": "+491", "to": "+492", "text": "hi"}}
+                event = {
+                    "event": "message.incoming",
+                    "id": event_id,
+                    "data": {"from": "+491", "to": "+492", "text": "hi"},
+                }
                 try:
                     answer = await http.post("/v1/events", json=event)
                 except httpx.HTTPError:

@@ -33,7 +33,9 @@ class Parts:
 class Life:
     """Everything of one run; a crash leaves it where it stands."""
 
-    def __init__(self, number: int, store: MemoryStore, network: Network, clock: Clock, randomness: Randomness, parts: Parts) -> None:
+    def __init__(
+        self, number: int, store: MemoryStore, network: Network, clock: Clock, randomness: Randomness, parts: Parts
+    ) -> None:
         self.number = number
         self.store = store
         self.network = network
@@ -42,6 +44,7 @@ class Life:
         self.parts = parts
         self.notices: list[Notice] = []
         self.up = False
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Open the disk and start the loops, in the order the real server does."""
@@ -49,10 +52,16 @@ class Life:
         self.directory = Directory(Vault())
         self.directory.load(opened)
         attempter = self.parts.attempter(
-            Sender(self.network, self.number), self.clock, self.randomness, Defaults(DEFAULT_SCHEDULE_SECONDS), opened.run
+            Sender(self.network, self.number),
+            self.clock,
+            self.randomness,
+            Defaults(DEFAULT_SCHEDULE_SECONDS),
+            opened.run,
         )
         watch = Watch(self._tell, self._disable)
-        self.dispatcher = self.parts.dispatcher(self.directory, self.store, attempter, self.clock, watch, lambda *_: None)
+        self.dispatcher = self.parts.dispatcher(
+            self.directory, self.store, attempter, self.clock, watch, lambda *_: None
+        )
         self.dispatcher.sleep_seconds_max = 600.0
         self.configuration = Configuration(self.directory, self.store)
         self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
@@ -70,7 +79,7 @@ class Life:
         self.dispatcher.load(opened.backlog, opened.health)
         self.sweep.load(opened.backlog)
         loop = asyncio.get_running_loop()
-        self.tasks = [loop.create_task(self.dispatcher.run()), loop.create_task(self.sweep.run())]
+        self.tasks += [loop.create_task(self.dispatcher.run()), loop.create_task(self.sweep.run())]
         self.up = True
 
     def _tell(self, notice: Notice) -> None:
@@ -81,4 +90,3 @@ class Life:
         from tests.sim.operations import disable
 
         self.tasks.append(asyncio.get_running_loop().create_task(disable(self, endpoint.endpoint.id, by)))
-

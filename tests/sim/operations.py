@@ -50,7 +50,9 @@ async def make_endpoint(life: Life, endpoint: Endpoint) -> None:
     """One endpoint, unless an earlier life made it."""
     if endpoint.id not in life.directory.endpoints_by_id:
         account = life.directory.accounts_by_id[ACCOUNT_ID]
-        await persist(life, Change(account.row, (Put(ENDPOINT, endpoint.id, account.row, msgspec.json.encode(endpoint)),)))
+        await persist(
+            life, Change(account.row, (Put(ENDPOINT, endpoint.id, account.row, msgspec.json.encode(endpoint)),))
+        )
 
 
 async def persist(life: Life, change: Change) -> None:

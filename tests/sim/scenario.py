@@ -9,13 +9,13 @@ from tests.sim.checker import History, WatchedDisk
 from tests.sim.life import Life, Parts
 from tests.sim.loop import Stuck, Time, VirtualLoop
 from tests.sim.operations import Submission, submission
-from tests.sim.world import DAY, EPOCH_S, HOUR, MINUTE, Clock, Habits, Network, Randomness, Sleeper
+from tests.sim.world import DAY, HOUR, MINUTE, Clock, Habits, Network, Randomness, Sleeper
 from whatsync.model import limits
 from whatsync.model.endpoint import DisabledBy, Endpoint, Ordering
 from whatsync.ports.store import StoreUnavailable
 
-QUIET_S = 90 * HOUR
-"""After the faults: longer than the whole schedule with its jitter."""
+QUIET_S = 180 * HOUR
+"""After the faults: longer than two whole schedules with jitter, since the end of a delivery is an event of its own."""
 
 
 @dataclass
@@ -156,7 +156,7 @@ class World:
 
     async def _commit(self, loop: VirtualLoop, life: Life, stage: str) -> None:
         """The disk's moods. Some commits take long, some fail, some are the last thing before the power goes."""
-        when = stage.split()[0]
+        when = stage.split(maxsplit=1)[0]
         self.disk.now_s = self.time.now
         self.commits += when == "before"
         if self.plan.crash_commits.get(self.commits) == when and self.time.now < self.plan.faults_until_s:
@@ -185,7 +185,11 @@ class World:
                 self._at(at, life, self._repeat(life, event_id))
         for at, endpoint_id, on in self.plan.switches:
             if at > self.time.now or on:
-                work = operations.enable(life, endpoint_id) if on else operations.disable(life, endpoint_id, DisabledBy.USER)
+                work = (
+                    operations.enable(life, endpoint_id)
+                    if on
+                    else operations.disable(life, endpoint_id, DisabledBy.USER)
+                )
                 self._at(at, life, work)
         for at in self.plan.meddling:
             if at > self.time.now:
@@ -220,6 +224,7 @@ class World:
         endpoints = {row: running.endpoint for row, running in directory.endpoints.items()}
         history = History(self.disk, self.network.arrivals, self.submissions, endpoints)
         history.final_s = self.disk.final_s
+        history.end_s = self.end_s
         unstable = {row for row, endpoint in endpoints.items() if endpoint.id in self.plan.unstable}
         if self.plan.meddling or self.plan.jumps:
             history.asked = frozenset(self.disk.deliveries)
@@ -229,7 +234,11 @@ class World:
         for loop in self.loops:
             faults += [f"unhandled: {failure.get('message')} {failure.get('exception')!r}" for failure in loop.failures]
         for life in self.lives:
-            faults += [f"task died: {task.exception()!r}" for task in life.tasks if task.done() and not task.cancelled() and task.exception()]
+            faults += [
+                f"task died: {task.exception()!r}"
+                for task in life.tasks
+                if task.done() and not task.cancelled() and task.exception()
+            ]
         return faults
 
     def _limits(self, running: "object") -> list[str]:

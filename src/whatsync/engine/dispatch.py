@@ -251,18 +251,25 @@ class Dispatcher:
                 if room <= 0 or not self.recorder.gate_open:
                     lane.direct = False
                     break
-                asked_early, lane.early = lane.early, False
+                early = lane.early
+                if early:
+                    # Only what may start at once: if the endpoint fails again, nothing else has left its schedule.
+                    room = min(room, lane.limit - lane.in_flight - len(lane.queue))
+                    if room <= 0:
+                        break
                 arrivals, writing = lane.arrivals, lane.writing
-                claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=asked_early)
+                claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=early)
                 self._take(lane, claims.items)
-                if len(claims.items) < room and not asked_early:
+                if early:
+                    lane.early = lane.early and len(claims.items) == room
+                    continue
+                if len(claims.items) < room:
                     now = self._clock.now_ms()
                     if claims.next_due_ms is not None and claims.next_due_ms <= now:
                         continue
                     lane.direct = writing == 0 and lane.writing == 0 and lane.arrivals == arrivals
                     again_ms = claims.next_due_ms
                     break
-                lane.early = asked_early and len(claims.items) == room
         except StoreUnavailable:
             again_ms = self._clock.now_ms() + round(_CLAIM_PAUSE_SECONDS * 1000)
         finally:
@@ -377,7 +384,7 @@ class Dispatcher:
             self._let_go(lane, claimed)
             if held and outcome.row.due_ms is not None and outcome.row.state is State.RETRYING:
                 self._note_due(lane, outcome.row.due_ms)
-            if not lane.direct and not lane.claiming and self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX:
+            if lane.early or (not lane.direct and self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX):
                 self._claim(lane)
 
         self.recorder.add(outcome.row, recorded, health)

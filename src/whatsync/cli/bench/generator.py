@@ -35,7 +35,9 @@ class Orders:
             + '","media":null,"timestamp":"2026-01-01T00:00:00Z"}}'
         )
         sample = self.body(0, "0" * 32)
-        head = "POST /v1/events HTTP/1.1\r\nHost: {}:{}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n"
+        head = (
+            "POST /v1/events HTTP/1.1\r\nHost: {}:{}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n"
+        )
         length = f"Content-Length: {len(sample)}\r\n\r\n"
         self.heads = [(head.format(self.host, self.port, key) + length).encode() for key in self.keys]
 
@@ -43,7 +45,9 @@ class Orders:
         """One request body; ids are random, of one length."""
         if self.array == 1:
             return (self.event % (token, now_ns)).encode()
-        return ("[" + ",".join([self.event % (f"{token[:26]}{at:06d}", now_ns) for at in range(self.array)]) + "]").encode()
+        return (
+            "[" + ",".join([self.event % (f"{token[:26]}{at:06d}", now_ns) for at in range(self.array)]) + "]"
+        ).encode()
 
 
 class Load:
@@ -135,7 +139,9 @@ async def run(orders: Orders) -> dict[str, Any]:
     load = Load(orders)
     connections = []
     for number in range(orders.connections):
-        _, protocol = await loop.create_connection(lambda number=number: Connection(load, number), orders.host, orders.port)  # type: ignore[misc]
+        _, protocol = await loop.create_connection(
+            lambda number=number: Connection(load, number), orders.host, orders.port
+        )  # type: ignore[misc]
         connections.append(protocol)
     start = time.monotonic_ns()
     if orders.rate is None:

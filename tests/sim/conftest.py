@@ -1,0 +1,7 @@
+"""``--sim-seed N`` replays one schedule."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sim-seed", type=int, default=None, help="replay the one simulated schedule with this seed")
