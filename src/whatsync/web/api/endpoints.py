@@ -27,6 +27,7 @@ from whatsync.web.api.call import (
     show_time,
     show_time_or_none,
 )
+from whatsync.web.api.delivery_views import AttemptItem, attempt_item
 from whatsync.web.api.secrets import SecretView, secret_view
 from whatsync.web.api.versions import IF_MATCH, expected_version, tag
 
@@ -104,6 +105,21 @@ class EndpointView(msgspec.Struct, frozen=True, rename="camel"):
     version: int
 
 
+class TestForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What to send."""
+
+    event: Annotated[str, Meta(description="An event type of the catalogue, or of your own")] = "message.incoming"
+
+
+class TestView(msgspec.Struct, frozen=True, rename="camel"):
+    """A test that was sent."""
+
+    succeeded: Annotated[bool, Meta(description="The receiver answered 2xx in time")]
+    event_id: str
+    delivery_id: str
+    attempt: AttemptItem
+
+
 class AlteredView(EndpointView, frozen=True, rename="camel"):
     """An endpoint after a change."""
 
@@ -170,6 +186,19 @@ async def switch_secret(call: Call) -> Answer:
     return _secret(
         await call.services.endpoints.switch_secret(call.account, call.path["endpoint_id"], call.principal.actor)
     )
+
+
+async def send_test(call: Call) -> Answer:
+    """Sends the documented example of the type once, with a fresh id and fresh times and `X-WhatsSync-Test: true`.
+
+    It goes to this endpoint whatever its subscriptions and filters say and even when it is disabled, and is never tried
+    again. Answers when the attempt is over; 200 also where it failed.
+    """
+    form: TestForm = call.body
+    sent = await call.services.test_sends.send(call.account, call.path["endpoint_id"], form.event)
+    stories = await call.services.inspection.attempts(call.account, sent.delivery)
+    good = sent.outcome.row.code is None
+    return Answer(200, TestView(good, sent.event.id, sent.delivery, attempt_item(stories[-1])))
 
 
 def _secret(facts: SecretFacts) -> Answer:
@@ -280,5 +309,9 @@ ROUTES = (
         "POST", "/v1/endpoints/{endpoint_id}/secret/switch", Scope.ADMIN, switch_secret,
         "Sign with the endpoint's new secret from now on",
         gives={200: SecretView}, problems=(404, 409),
+    ),
+    Route(
+        "POST", "/v1/endpoints/{endpoint_id}/test", Scope.ADMIN, send_test, "Send a test",
+        takes=TestForm, takes_optional=True, gives={200: TestView}, problems=(404,),
     ),
 )  # fmt: skip
