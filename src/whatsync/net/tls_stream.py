@@ -198,7 +198,9 @@ class TlsStream(asyncio.Protocol):
         self._end(error)
 
     def _end(self, error: Exception | None) -> None:
+        if not self.done and self._incoming.pending:
+            self.step()  # the server's reason may have come together with the end
         self._lost = True
-        self._settle(error or ConnectionResetError("the connection ended during the TLS handshake"))
+        self._settle(error or ConnectionResetError())
         if self._connection is not None:
             self._connection.connection_lost(error)
