@@ -28,6 +28,9 @@ class Place(Protocol):
     async def crash(self) -> None:
         """Drop it: what is not on the disk is gone. ``open`` comes next."""
 
+    async def tidy(self) -> None:
+        """Have the store do now whatever it does for itself in quiet moments."""
+
 
 class MemoryPlace:
     """The store in memory."""
@@ -48,6 +51,9 @@ class MemoryPlace:
 
     async def crash(self) -> None:
         self._disk.owner = None
+
+    async def tidy(self) -> None:
+        """Nothing to do."""
 
 
 PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace}

@@ -110,7 +110,7 @@ async def test_calls_that_share_a_commit_are_answered_apart(clerk: Clerk) -> Non
         clerk.store.record([clerk.attempt(stale, State.RETRYING)]),
         clerk.store.record([clerk.attempt(second, State.FAILED)]),
     )
-    assert answers == [Recorded(), Recorded(stale=(second.id,)), Recorded()]
+    assert list(answers) == [Recorded(), Recorded(stale=(second.id,)), Recorded()]
 
 
 async def test_a_late_attempt_is_kept_and_changes_nothing(clerk: Clerk) -> None:
