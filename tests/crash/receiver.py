@@ -1,4 +1,4 @@
-"""A receiver that notes everything it gets and answers as moods have it: mostly 200, sometimes an error or nothing at all."""
+"""A receiver that notes everything it gets and answers as moods have it: mostly 200, else an error or nothing."""
 
 import asyncio
 import hashlib

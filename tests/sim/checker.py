@@ -1,9 +1,10 @@
-"""The laws every history must obey. Reads what the disk and the receivers' logs hold; knows nothing of how it came about."""
+"""The laws every history must obey. Reads the disk and the receivers' logs; knows nothing of how they came about."""
 
 import hashlib
 import hmac
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import msgspec
 
@@ -134,7 +135,7 @@ class History:
                 successes[arrival.host].append(arrival.at_s)
         for row, attempts in self.disk.attempts.items():
             ordered = sorted(attempts.values(), key=lambda pair: pair[0].number)
-            for (first, _), (second, _) in zip(ordered, ordered[1:], strict=False):
+            for (first, _), (second, _) in pairwise(ordered):
                 if second.number != first.number + 1 or first.state is not State.RETRYING:
                     continue
                 waited = (second.started_ms - first.finished_ms) / 1000
@@ -144,7 +145,7 @@ class History:
                     and row not in self.asked
                     and not self._recovered(successes, row, first.started_ms, second.started_ms)
                 ):
-                    yield f"{delivery_id(row)} made attempt {second.number} after {waited:.1f} s, due after {least:.1f} s"
+                    yield f"{delivery_id(row)}: attempt {second.number} came after {waited:.1f} s, due after {least:.1f} s"
 
     end_s = 0.0
     asked: frozenset[int] = frozenset()
@@ -166,7 +167,7 @@ class History:
                 chains[delivery.row.endpoint, delivery.row.contact].append(delivery)
         for chain in chains.values():
             chain.sort(key=lambda one: one.row.id)
-            for before, after in zip(chain, chain[1:], strict=False):
+            for before, after in pairwise(chain):
                 yield from self._check_pair(before, after)
 
     final_s: Mapping[int, float] = {}

@@ -1,4 +1,6 @@
-"""One life of the server in the simulated world: from opening the disk to the crash. The engine's real parts over simulated ports."""
+"""One life of the server in the simulated world, from opening the disk to the crash: the engine's real parts over
+simulated ports.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -17,7 +17,7 @@ class Time:
         self.now = 0.0
 
 
-class Stuck(AssertionError):
+class Stuck(AssertionError):  # noqa: N818 - a state of the world
     """Nothing is ready and no timer is set: the world has come to a standstill before it was told to stop."""
 
 
@@ -75,5 +75,5 @@ class VirtualLoop(asyncio.BaseEventLoop):
             for task in asyncio.all_tasks(self):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 with contextlib.suppress(RuntimeError):
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
         self.close()

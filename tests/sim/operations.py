@@ -77,7 +77,8 @@ async def submit(life: Life, wanted: Submission) -> None:
             assert receipts[0].id == wanted.id
             wanted.acknowledged_s = life.network.time.now
         except Problem as problem:
-            assert problem.status in (429, 503), problem
+            if problem.status not in (429, 503):
+                raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, 60)
 

@@ -1,8 +1,10 @@
-"""One schedule: a seed decides receivers, traffic, faults and crashes; the engine lives through them; the checker judges."""
+"""One schedule: a seed decides receivers, traffic, faults and crashes; the engine lives; the checker judges."""
 
 import asyncio
 import random
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.sim import operations
 from tests.sim.checker import History, WatchedDisk
@@ -113,7 +115,7 @@ class World:
 
     def run(self) -> list[str]:
         """Live through the plan and return every broken law."""
-        crashes = [at for at in self.plan.crashes] + [self.end_s]
+        crashes = [*self.plan.crashes, self.end_s]
         try:
             for at in crashes:
                 while self.time.now < at and not self._live(at):
@@ -180,25 +182,23 @@ class World:
         for wanted in self.plan.submissions:
             if wanted.acknowledged_s is None:
                 self._at(wanted.first_try_s, life, operations.submit(life, wanted))
-        for at, event_id in self.plan.repeats:
-            if at > self.time.now:
-                self._at(at, life, self._repeat(life, event_id))
-        for at, endpoint_id, on in self.plan.switches:
-            if at > self.time.now or on:
-                work = (
-                    operations.enable(life, endpoint_id)
-                    if on
-                    else operations.disable(life, endpoint_id, DisabledBy.USER)
-                )
-                self._at(at, life, work)
-        for at in self.plan.meddling:
-            if at > self.time.now:
-                self._at(at, life, operations.meddle(life, self.source))
-        for at, seconds in self.plan.jumps:
-            if at > self.time.now:
-                self._at(at, life, self._jump(life, seconds))
+        self._plan_people(life)
 
-    def _at(self, when_s: float, life: Life, work: "asyncio._CoroutineLike[None]") -> None:
+    def _plan_people(self, life: Life) -> None:
+        """What is still to come of what people do."""
+        now, plan = self.time.now, self.plan
+        work: list[tuple[float, Coroutine[Any, Any, None]]] = []
+        work += [(at, self._repeat(life, event_id)) for at, event_id in plan.repeats if at > now]
+        work += [(at, operations.enable(life, one)) for at, one, on in plan.switches if on]
+        work += [
+            (at, operations.disable(life, one, DisabledBy.USER)) for at, one, on in plan.switches if not on and at > now
+        ]
+        work += [(at, operations.meddle(life, self.source)) for at in plan.meddling if at > now]
+        work += [(at, self._jump(life, seconds)) for at, seconds in plan.jumps if at > now]
+        for at, one_piece in work:
+            self._at(at, life, one_piece)
+
+    def _at(self, when_s: float, life: Life, work: Coroutine[Any, Any, None]) -> None:
         async def later() -> None:
             await asyncio.sleep(max(0.0, when_s - self.time.now))
             await work
@@ -230,7 +230,7 @@ class World:
             history.asked = frozenset(self.disk.deliveries)
         else:
             history.asked = frozenset(row for row, one in self.disk.deliveries.items() if one.row.endpoint in unstable)
-        faults = [*self.disk.broken, *history.faults(), *self._limits(directory.endpoints.values())]
+        faults = [*self.disk.broken, *history.faults(), *self._limits()]
         for loop in self.loops:
             faults += [f"unhandled: {failure.get('message')} {failure.get('exception')!r}" for failure in loop.failures]
         for life in self.lives:
@@ -241,7 +241,7 @@ class World:
             ]
         return faults
 
-    def _limits(self, running: "object") -> list[str]:
+    def _limits(self) -> list[str]:
         faults = []
         for endpoint in self.plan.endpoints:
             most = self.network.most_in_flight[endpoint.url.split("//")[1].rstrip("/")]

@@ -16,6 +16,8 @@ EPOCH_S = 1_780_000_000
 MINUTE = 60.0
 HOUR = 3600.0
 DAY = 24 * HOUR
+DOWN: tuple[int | str, ...] = (500, 503, "connection_refused", "timeout")
+FAULTY: tuple[int | str, ...] = (500, 429, 404, "connection_reset", "dns_error")
 
 
 class Clock:
@@ -118,11 +120,11 @@ class Network:
         faulty = now < self.faults_until_s
         latency = habits.latency_s * (0.5 + source.random()) if faulty else 0.02
         if habits.dead or (faulty and now < habits.down_until_s):
-            return latency, source.choice([500, 503, "connection_refused", "timeout"]), True
+            return latency, source.choice(DOWN), True
         if habits.gone_at_s is not None and faulty and now >= habits.gone_at_s:
             return latency, 410, True
         if faulty and source.random() < habits.fails:
-            return latency, source.choice([500, 429, 404, "connection_reset", "dns_error"]), source.random() < 0.7
+            return latency, source.choice(FAULTY), source.random() < 0.7
         if faulty and source.random() < habits.loses:
             return latency, "connection_reset", True
         return latency, 200, True

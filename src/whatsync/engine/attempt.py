@@ -60,7 +60,7 @@ class Attempter:
         request, signatures = self._request(claimed, endpoint, started_ms)
         answer = await self._send(request)
         finished_ms = self._clock.now_ms()
-        if type(answer) is Answer:
+        if isinstance(answer, Answer):
             verdict = judge(answer.status, None, answer.retry_after, finished_ms)
         else:
             verdict = judge(None, answer.code, None, finished_ms)

@@ -80,21 +80,22 @@ class Recorder:
                 rows, callbacks, health = self._rows, self._callbacks, self._health
                 self._rows, self._callbacks, self._health = [], [], {}
                 self._writing = len(rows)
-                while True:
-                    try:
-                        result = await self._store.record(
-                            rows, [HealthRow(row, value) for row, value in health.items()]
-                        )
-                        break
-                    except StoreUnavailable as problem:
-                        self._close_gate(problem)
-                        await self._clock.sleep(pause)
-                        pause = min(pause * 2, _PAUSE_SECONDS_MAX)
-                pause = _PAUSE_SECONDS_FIRST
+                result = await self._persist(rows, [HealthRow(row, value) for row, value in health.items()])
                 self._written(rows, callbacks, result)
         finally:
             self._task = None
             self._idle.set()
+
+    async def _persist(self, rows: list[AttemptRow], health: list[HealthRow]) -> Recorded:
+        """Write until it is written: an outcome is never given up."""
+        pause = _PAUSE_SECONDS_FIRST
+        while True:
+            try:
+                return await self._store.record(rows, health)
+            except StoreUnavailable as problem:
+                self._close_gate(problem)
+                await self._clock.sleep(pause)
+                pause = min(pause * 2, _PAUSE_SECONDS_MAX)
 
     def _close_gate(self, problem: StoreUnavailable) -> None:
         if not self._failing:

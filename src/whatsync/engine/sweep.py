@@ -47,12 +47,12 @@ class Sweep:
 
     def load(self, backlog: Sequence[Backlog]) -> None:
         """Take up what a crash or stop left half done."""
-        for running in self._directory.endpoints.values():
-            self._accounts[running.row] = running.account.row
+        for row, known in self._directory.endpoints.items():
+            self._accounts[row] = known.account.row
         for waiting in backlog:
             self._accounts[waiting.endpoint] = waiting.account
-            running = self._directory.endpoints.get(waiting.endpoint)
-            if running is None or not running.endpoint.enabled or running.endpoint.release is not None:
+            known = self._directory.endpoints.get(waiting.endpoint)
+            if known is None or not known.endpoint.enabled or known.endpoint.release is not None:
                 self.look(waiting.endpoint)
 
     def look(self, endpoint: int) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from array import array
 from collections import deque
+from functools import partial
 from typing import Any
 
 import httptools
@@ -29,7 +30,7 @@ class Orders:
         self.rate: float | None = orders.get("rate")
         self.array: int = orders.get("array", 1)
         pad = "x" * orders.get("pad", 120)
-        self.event = (
+        self.event: str = (
             '{"event":"message.incoming","id":"%s","data":{"from":"+4915112345678","to":"+4930123456","text":"%020d '
             + pad
             + '","media":null,"timestamp":"2026-01-01T00:00:00Z"}}'
@@ -133,15 +134,18 @@ async def _pace(load: Load, rate: float, seconds: float) -> None:
         await asyncio.sleep(0.001)
 
 
+def _given(protocol: Connection) -> Connection:
+    return protocol
+
+
 async def run(orders: Orders) -> dict[str, Any]:
     """Generate the load and say what was reached."""
     loop = asyncio.get_running_loop()
     load = Load(orders)
     connections = []
     for number in range(orders.connections):
-        _, protocol = await loop.create_connection(
-            lambda number=number: Connection(load, number), orders.host, orders.port
-        )  # type: ignore[misc]
+        protocol = Connection(load, number)
+        await loop.create_connection(partial(_given, protocol), orders.host, orders.port)
         connections.append(protocol)
     start = time.monotonic_ns()
     if orders.rate is None:

@@ -1,4 +1,4 @@
-"""The server and the receiver under measurement: started as processes, set up over the API, watched through ``/proc``."""
+"""The server and the receiver under measurement: processes, set up over the API, watched through ``/proc``."""
 
 import json
 import os
@@ -78,7 +78,7 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder.parent / f"{folder.name}.log"
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "whatsync", "serve", *arguments], env=environment, stdout=log, stderr=log
             )
         self.url = f"http://127.0.0.1:{self.port}"
