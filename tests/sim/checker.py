@@ -145,7 +145,7 @@ class History:
                     and row not in self.asked
                     and not self._recovered(successes, row, first.started_ms, second.started_ms)
                 ):
-                    yield f"{delivery_id(row)}: attempt {second.number} came after {waited:.1f} s, due after {least:.1f} s"
+                    yield f"{delivery_id(row)}: attempt {second.number} came at {waited:.1f} s, due after {least:.1f} s"
 
     end_s = 0.0
     asked: frozenset[int] = frozenset()

@@ -74,7 +74,6 @@ class Recorder:
         await self._idle.wait()
 
     async def _write(self) -> None:
-        pause = _PAUSE_SECONDS_FIRST
         try:
             while self._rows or self._health:
                 rows, callbacks, health = self._rows, self._callbacks, self._health
