@@ -1,4 +1,4 @@
-"""Phone numbers as search words."""
+"""Phone numbers as search words: one spelling for each, and nothing that is no number."""
 
 import pytest
 

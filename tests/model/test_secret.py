@@ -1,4 +1,4 @@
-"""Secrets and their calm rotation."""
+"""Secrets: how they are read and refused, and their calm rotation from one to the next."""
 
 from base64 import b64encode
 
