@@ -169,13 +169,13 @@ class Desk:
     async def open(self) -> None:
         """Open the store and wire everything over it."""
         opened = await self.store.open(self.clock.now_ms(), "test")
-        clock, store, randomness = self.clock, self.store, self.randomness
+        clock, store = self.clock, self.store
         self.directory = directory = Directory(self.vault)
         directory.load(opened)
         self.sequence = Sequence(floor=opened.floor)
         self.quota = Quota(clock)
         defaults = Defaults((5.0, 30.0))
-        self.attempter = Attempter(self.receivers, clock, randomness, defaults, opened.run)
+        self.attempter = Attempter(self.receivers, clock, self.randomness, defaults, opened.run)
         watch = Watch(self.notices.append, self._disable)
         self.dispatcher = Dispatcher(directory, store, self.attempter, clock, watch, self.observe)
         self.configuration = configuration = Configuration(directory, store)
@@ -238,121 +238,6 @@ class Desk:
         )
         self.removal = Removal(directory, store, store, configuration, clock)
         self.accounts.on_deleted.append(self.removal.look)
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    async def until(self, count: int) -> list[Request]:
-        """Wait until this many requests have come in all."""
-        async with asyncio.timeout(5), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.requests) >= count)
-        return self.requests
-
-
-class Stage:
-    """Stands between the memory store and its commits; ``broken`` fails them."""
-
-    def __init__(self) -> None:
-        self.broken = False
-
-    async def __call__(self, stage: str) -> None:
-        """Let a commit through or not."""
-        if self.broken and stage.startswith("before"):
-            raise StoreUnavailable("the disk is full")
-
-
-class Desk:
-    """One running engine. ``opened`` makes it, starts its loops and stops them."""
-
-    def __init__(self, disk: Disk | None = None) -> None:
-        self.stage = Stage()
-        self.store = MemoryStore(disk, self.stage)
-        self.clock = HandClock()
-        self.randomness = CountedRandomness()
-        self.vault = ReversingVault()
-        self.receivers = Receivers()
-        self.notices: list[Notice] = []
-        self.observed: list[Outcome] = []
-        self.guard = AddressGuard()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def open(self) -> None:
-        """Open the store and wire everything over it."""
-        opened = await self.store.open(self.clock.now_ms(), "test")
-        clock, store, randomness = self.clock, self.store, self.randomness
-        self.directory = directory = Directory(self.vault)
-        directory.load(opened)
-        self.sequence = Sequence(floor=opened.floor)
-        self.quota = Quota(clock)
-        defaults = Defaults((5.0, 30.0))
-        self.attempter = Attempter(self.receivers, clock, randomness, defaults, opened.run)
-        watch = Watch(self.notices.append, self._disable)
-        self.dispatcher = Dispatcher(directory, store, self.attempter, clock, watch, self.observe)
-        self.configuration = configuration = Configuration(directory, store)
-        self.sweep = Sweep(directory, store, configuration, self.dispatcher, clock)
-        configuration.on_endpoint += [self.dispatcher.changed, self.sweep.look]
-        self.ingest = Ingest(
-            directory=directory,
-            store=store,
-            history=store,
-            dispatcher=self.dispatcher,
-            clock=clock,
-            sequence=self.sequence,
-            new_id=self.new_id,
-            quota=self.quota,
-        )
-        self._serve(defaults)
-        self.dispatcher.load(opened.backlog, opened.health)
-        self.sweep.load(opened.backlog)
-        self.removal.load()
-        runs: list[Callable[[], object]] = [self.dispatcher.run, self.sweep.run, self.removal.run]
-        self._tasks = [asyncio.ensure_future(run()) for run in runs]  # type: ignore[call-overload]
-
-    def _serve(self, defaults: Defaults) -> None:
-        directory, configuration = self.directory, self.configuration
-        clock, store, randomness = self.clock, self.store, self.randomness
-        self.accounts = Accounts(
-            directory=directory,
-            configuration=configuration,
-            history=store,
-            vault=self.vault,
-            clock=clock,
-            randomness=randomness,
-            guard=self.guard,
-        )
-        self.keys = Keys(directory, configuration, clock, randomness)
-        self.event_types = EventTypes(directory, configuration, clock)
-        self.endpoints = Endpoints(
-            directory=directory,
-            configuration=configuration,
-            history=store,
-            dispatcher=self.dispatcher,
-            vault=self.vault,
-            clock=clock,
-            randomness=randomness,
-            sequence=self.sequence,
-            guard=self.guard,
-            defaults=defaults,
-            tell=self.notices.append,
-        )
-        self.test_sends = TestSends(
-            directory=directory,
-            store=store,
-            recorder=self.dispatcher.recorder,
-            attempter=self.attempter,
-            clock=clock,
-            sequence=self.sequence,
-            new_id=self.new_id,
-            quota=self.quota,
-            observe=self.observe,
-        )
-        self.removal = Removal(directory, store, store, configuration, clock)
-        self.accounts.on_deleted.append(self.removal.look)
-        self.dispatcher.load(opened.backlog, opened.health)
-        self.sweep.load(opened.backlog)
-        self.removal.load()
-        runs: list[Callable[[], object]] = [self.dispatcher.run, self.sweep.run, self.removal.run]
-        self._tasks = [asyncio.ensure_future(run()) for run in runs]  # type: ignore[call-overload]
 
     async def close(self) -> None:
         """Stop the loops; nothing is drained, as in a crash."""

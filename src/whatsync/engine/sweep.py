@@ -47,8 +47,7 @@ class Sweep:
 
     def load(self, backlog: Sequence[Backlog]) -> None:
         """Take up what a crash or stop left half done."""
-        for row, known in self._directory.endpoints.items():
-            self._accounts[row] = known.account.row
+        self._accounts = {row: running.account.row for row, running in self._directory.endpoints.items()}
         for waiting in backlog:
             self._accounts[waiting.endpoint] = waiting.account
             known = self._directory.endpoints.get(waiting.endpoint)
