@@ -8,9 +8,8 @@ from whatsync.cli.output import clean, look_up, moment, say
 def show_attempt(attempt: dict[str, Any]) -> None:
     """Print one attempt as the API tells it."""
     code, status = attempt.get("code"), attempt.get("status")
-    number = attempt.get("number")
     parts = [
-        f"#{number}" if number else "",
+        f"#{attempt.get('number')}",
         moment(attempt.get("startedAt")),
         clean(status or code),
         _milliseconds(attempt),
@@ -22,12 +21,6 @@ def show_attempt(attempt: dict[str, Any]) -> None:
             say(f"    {clean(text)}")
     if body := look_up(attempt, "response.body"):
         say(f"    Answer: {clean(body)}", "dim")
-
-
-def succeeded(attempt: dict[str, Any]) -> bool:
-    """Whether it was a success."""
-    status = attempt.get("status")
-    return isinstance(status, int) and 200 <= status < 300
 
 
 def _milliseconds(attempt: dict[str, Any]) -> str:

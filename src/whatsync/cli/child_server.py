@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Self
 from whatsync.cli import presence
 from whatsync.cli.client import Access
 from whatsync.cli.failure import Failure
+from whatsync.cli.patience import pause
 from whatsync.config import PREFIX
 
 START_SECONDS = 30
@@ -81,7 +81,7 @@ class ChildServer:
                 return Access(found[0], found[1])
             if self.process.poll() is not None:
                 raise Failure(f"the server did not start:\n{self.last_words()}")
-            threading.Event().wait(_LOOK_SECONDS)
+            pause(_LOOK_SECONDS)
         self.stop()
         raise Failure(f"the server did not start within {START_SECONDS} s:\n{self.last_words()}")
 

@@ -15,6 +15,7 @@ from whatsync.cli.demo_view import DemoView, JsonLines, Screen
 from whatsync.cli.failure import Failure
 from whatsync.cli.group import new_app
 from whatsync.cli.options import example
+from whatsync.cli.patience import ask_until
 from whatsync.cli.receiver import Received, Receiver
 from whatsync.model.catalogue import CATALOGUE, DOCUMENTED
 from whatsync.net.system import SystemClock
@@ -25,7 +26,6 @@ FAILURES = 2
 SCHEDULE = "1s,2s"
 ARRIVAL_SECONDS = 20
 PAUSE_SECONDS = 0.9
-_LOOK_SECONDS = 0.05
 
 app = new_app()
 
@@ -111,12 +111,18 @@ class Demo:
 
     def _settled(self) -> list[dict[str, object]]:
         """The deliveries, once the last answer is written down too."""
-        for _ in range(int(ARRIVAL_SECONDS / _LOOK_SECONDS)):
-            deliveries: list[dict[str, object]] = self._client.get("/v1/deliveries", {"limit": 50})["items"]
-            if all(delivery["state"] == "succeeded" for delivery in deliveries):
-                return deliveries
-            threading.Event().wait(_LOOK_SECONDS)
-        raise Failure("a delivery did not end. Please report this with what stands above")
+
+        def ask() -> list[dict[str, object]]:
+            items: list[dict[str, object]] = self._client.get("/v1/deliveries", {"limit": 50})["items"]
+            return items
+
+        def settled(items: list[dict[str, object]]) -> bool:
+            return all(item["state"] == "succeeded" for item in items)
+
+        deliveries = ask_until(ask, settled, ARRIVAL_SECONDS)
+        if not settled(deliveries):
+            raise Failure("a delivery did not end. Please report this with what stands above")
+        return deliveries
 
     def _accept(self, name: str, **changed: object) -> dict[str, object]:
         data = {**CATALOGUE[name].example["data"], **changed}

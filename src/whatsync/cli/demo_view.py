@@ -1,7 +1,6 @@
 """How the demo is told: calmly on a screen, or as JSON lines. Knows neither server nor receiver, only what to say."""
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from whatsync.cli.output import Column, clean, console, show_table
+from whatsync.cli.patience import pause
 from whatsync.cli.receiver import Received
 
 _SHOWN_HEADERS = (
@@ -240,7 +240,7 @@ class Screen:
 
     def _breathe(self) -> None:
         if self._pause_seconds:
-            threading.Event().wait(self._pause_seconds)
+            pause(self._pause_seconds)
 
 
 def _spelled(name: str) -> str:

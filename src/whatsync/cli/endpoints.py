@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from whatsync.cli.attempt_view import show_attempt, succeeded
+from whatsync.cli.attempt_view import show_attempt
 from whatsync.cli.client import connect
 from whatsync.cli.failure import Failure, wrong_use
 from whatsync.cli.group import new_app
@@ -26,7 +26,7 @@ from whatsync.cli.options import (
     read_document,
     sure,
 )
-from whatsync.cli.output import Column, remark, say, show_json, show_one
+from whatsync.cli.output import Column, clean, remark, say, show_json, show_one
 from whatsync.cli.secrets import rotation_form, show_secret
 
 app = new_app(no_args_is_help=True, help="The URLs that events are sent to, and how.")
@@ -205,8 +205,11 @@ def enable(
     """Send to an endpoint again, and say what becomes of the deliveries held meanwhile."""
     changed = connect(account).patch(f"/v1/endpoints/{endpoint}", {"enabled": True, **given(held=held)})
     show_one(changed, as_json, FIRST)
-    if not as_json and held is None:
-        remark(f"Held deliveries stay held; `whatsync endpoints enable {endpoint} --held send` sends them.")
+    plan = changed.get("held")
+    if not as_json and plan:
+        say(clean(plan["sentence"]))
+        if held is None and plan["count"]:
+            remark(f"To send them: whatsync endpoints enable {endpoint} --held send")
 
 
 @app.command(epilog=example("whatsync endpoints pause ep_…"))
@@ -266,12 +269,12 @@ def send_test(
     account: OfAccount = None,
 ) -> None:
     """Send a test, marked as one, and show what came back. Exits with 1 where it failed."""
-    attempt = connect(account).post(f"/v1/endpoints/{endpoint}/test", {"event": event})
+    sent = connect(account).post(f"/v1/endpoints/{endpoint}/test", {"event": event})
     if as_json:
-        show_json(attempt)
+        show_json(sent)
     else:
-        show_attempt(attempt)
-    if not succeeded(attempt):
+        show_attempt(sent["attempt"])
+    if not sent["succeeded"]:
         raise Failure("the test failed.")
 
 

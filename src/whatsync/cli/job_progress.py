@@ -1,11 +1,11 @@
 """Follows a job of the server until it ends, with its progress on standard error. Knows jobs by the API alone."""
 
-import threading
 from typing import Any
 
 from whatsync.cli.client import Client
 from whatsync.cli.failure import Failure
 from whatsync.cli.output import remark, show_fields, show_json
+from whatsync.cli.patience import pause
 
 _LOOK_SECONDS = 0.5
 _RUNNING = "running"
@@ -33,6 +33,6 @@ def _ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
         if told_now != told:
             remark(f"{job.get('done', 0)} done, {job.get('skipped', 0)} skipped …")
             told = told_now
-        threading.Event().wait(_LOOK_SECONDS)
+        pause(_LOOK_SECONDS)
         job = client.get(f"/v1/jobs/{job['id']}")
     return job

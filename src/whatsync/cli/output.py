@@ -110,7 +110,11 @@ def show_table(columns: Sequence[Column], items: Iterable[Mapping[str, Json]], e
 
 
 def show_fields(item: Mapping[str, Json], first: Sequence[str] = ()) -> None:
-    """Print one thing, a field a line: those named in ``first``, then the rest; empty ones are left out."""
+    """Print one thing, a field a line: those named in ``first``, then the rest; empty ones are left out.
+
+    A field of an object inside is named by its path.
+    """
+    item = _flat(item)
     names = [name for name in first if name in item] + [name for name in item if name not in first]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(style="bold")
@@ -119,6 +123,16 @@ def show_fields(item: Mapping[str, Json], first: Sequence[str] = ()) -> None:
         if item[name] not in (None, [], {}, ""):
             table.add_row(name, styled(item[name]))
     _print(table)
+
+
+def _flat(item: Mapping[str, Json], above: str = "") -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for name, value in item.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{above}{name}.")
+        else:
+            found[above + name] = value
+    return found
 
 
 def show_one(item: Mapping[str, Json], as_json: bool, first: Sequence[str] = ()) -> None:
