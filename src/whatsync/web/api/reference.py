@@ -48,8 +48,10 @@ def _pretty(value: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def _kind(schema: dict[str, Any] | bool) -> str:
     """A schema in a few words."""
+    if isinstance(schema, bool):
+        return "anything"
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if "const" in schema:
