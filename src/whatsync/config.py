@@ -393,8 +393,8 @@ def _from_file(toml: str | None, problems: list[str]) -> dict[str, str]:
 
 
 def _unknown(name: str, known: list[str], source: str) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"{name} ({source}): there is no such setting. Did you mean {near[0]}? Correct the name or remove it."
+    near = max(known, key=lambda word: difflib.SequenceMatcher(None, name.lower(), word.lower()).ratio())
+    return f"{name} ({source}): there is no such setting. Did you mean {near}? Correct the name or remove it."
 
 
 def _shown(setting: Setting, value: Any) -> str:

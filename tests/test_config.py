@@ -1,0 +1,143 @@
+"""The table of settings: every row has a field, values are read, wrong ones are told with what to do."""
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from whatsync.config import COMMAND_SETTINGS, SETTINGS, Config, ConfigError, load, read, shown
+
+ALL = SETTINGS + COMMAND_SETTINGS
+
+
+def problems_of(environ: dict[str, str], toml: str | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(environ, toml)
+    return caught.value.problems
+
+
+def test_every_setting_has_a_field_and_words() -> None:
+    assert {setting.key for setting in ALL} | {"sources"} == set(Config.__struct_fields__)
+    for setting in ALL:
+        assert setting.description.endswith("."), setting.name
+        assert setting.kind
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    config = read({})
+    assert (config.host, config.port, config.data_dir) == ("127.0.0.1", 8600, Path("whatsync-data"))
+    assert config.retry_schedule == (5, 30, 120, 600, 1800, 3600, 10800, 21600, 43200, 86400, 86400)
+    assert (config.request_timeout, config.retention_days, config.min_free_disk) == (15.0, 30, 512 * 2**20)
+    assert config.sources == {}
+
+
+def test_every_default_can_be_parsed() -> None:
+    for setting in ALL:
+        if setting.default is not None:
+            setting.parse(setting.default)
+
+
+def test_command_line_wins_over_environment_and_that_over_the_file() -> None:
+    toml = (
+        'port = 1\nhost = "10.0.0.1"\nlog_level = "error"\nallow_addresses = ["10.0.0.0/8", "fd00::/8"]\ntracing = true'
+    )
+    config = read({"WHATSYNC_PORT": "2", "WHATSYNC_HOST": "10.0.0.2"}, toml, {"PORT": "3", "ROLE": None})
+    assert (config.port, config.host, config.log_level, config.tracing) == (3, "10.0.0.2", "error", True)
+    assert config.allow_addresses == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8"))
+    assert config.sources["PORT"] == "command line"
+    assert config.sources["HOST"] == "environment"
+    assert config.sources["LOG_LEVEL"] == "whatsync.toml"
+
+
+def test_an_empty_value_is_unset_but_an_empty_schedule_is_one_try() -> None:
+    config = read({"WHATSYNC_PORT": "", "WHATSYNC_ENCRYPTION_KEY": " ", "WHATSYNC_RETRY_SCHEDULE": ""})
+    assert (config.port, config.encryption_key, config.retry_schedule) == (8600, None, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "x", "not a whole number from 0 to 65535"),
+        ("PORT", "70000", "not a whole number from 0 to 65535"),
+        ("RETRY_SCHEDULE", "5s,soon", "'soon' is not a wait"),
+        ("REQUEST_TIMEOUT", "31s", "not a time from 1s to 30s"),
+        ("ALLOW_ADDRESSES", "10.0.0.1/8", "write 10.0.0.0/8"),
+        ("MIN_FREE_DISK", "much", "write it as 512MiB or 2GB"),
+        ("DATABASE_URL", "postgresql://x/y", "does not speak"),
+        ("DATABASE_URL", "mysql://x", "write it as sqlite:///path/to/file.db"),
+        ("PUBLIC_URL", "example.com", "write it as https://example.com"),
+        ("SMTP_URL", "mail.example.com", "smtps://user:password@mail.example.com:465"),
+        ("MAIL_FROM", "nobody", "write it as whatsync@example.com"),
+        ("METRICS_ADDRESS", "9600", "write it as 127.0.0.1:9600"),
+        ("LOG_FORMAT", "xml", "none of json, console"),
+        ("TRACING", "maybe", "neither true nor false"),
+        ("BOOTSTRAP_API_KEY", "wsk_short", "43 characters"),
+        ("RETENTION_DAYS", "0", "not a whole number from 1 to 3650"),
+        ("ROLE", "boss", "none of all, api, deliver"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_to_do(name: str, value: str, words: str) -> None:
+    (problem,) = problems_of({f"WHATSYNC_{name}": value})
+    assert problem.startswith(f"WHATSYNC_{name} (environment): ")
+    assert words in problem
+
+
+def test_all_problems_are_told_at_once_and_secrets_are_not_repeated() -> None:
+    problems = problems_of({"WHATSYNC_PORT": "x", "WHATSYNC_BOOTSTRAP_API_KEY": "hunter2"}, 'prot = 1\nsmtp_url = "pw"')
+    assert len(problems) == 4
+    assert "hunter2" not in "".join(problems)
+    assert "'pw'" not in "".join(problems)
+
+
+def test_an_unknown_setting_names_the_nearest() -> None:
+    assert "Did you mean WHATSYNC_PORT?" in problems_of({"WHATSYNC_PROT": "1"})[0]
+    assert "Did you mean retention_days?" in problems_of({}, "retention_day = 3")[0]
+    assert "Did you mean port?" in problems_of({}, "PORT = 3")[0]
+
+
+def test_a_broken_file_is_told() -> None:
+    assert "whatsync.toml is not TOML" in problems_of({}, "port = ")[0]
+    assert "a dict is no value here" in problems_of({}, "[port]\nx = 1")[0]
+
+
+def test_mail_needs_a_sender() -> None:
+    assert "WHATSYNC_MAIL_FROM" in problems_of({"WHATSYNC_SMTP_URL": "smtp://mail.example.com"})[0]
+
+
+def test_the_file_of_the_folder_is_read(tmp_path: Path) -> None:
+    assert load({}, tmp_path).port == 8600
+    (tmp_path / "whatsync.toml").write_text("port = 9000")
+    assert load({}, tmp_path).port == 9000
+    (tmp_path / "whatsync.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="can't be read"):
+        load({}, tmp_path)
+
+
+def test_secrets_show_as_set_or_unset() -> None:
+    given = {
+        setting.variable: value
+        for setting in ALL
+        for value in [{"SMTP_URL": "smtp://u:hunter2@m", "ALERT_URL": "https://hunter2"}.get(setting.name, "hunter2")]
+        if setting.secret and setting.name != "BOOTSTRAP_API_KEY"
+    }
+    rows = {name: (value, source) for name, value, source in shown(read({**given, "WHATSYNC_MAIL_FROM": "a@b.c"}))}
+    assert rows["ENCRYPTION_KEY"] == ("set", "environment")
+    assert rows["BOOTSTRAP_API_KEY"] == ("unset", "default")
+    assert rows["RETRY_SCHEDULE"][0].startswith("5s,30s,2m")
+    assert "hunter2" not in str(rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "first_try"),
+    [
+        ({}, True),
+        ({"HOST": "localhost"}, True),
+        ({"HOST": "::1"}, True),
+        ({"HOST": "0.0.0.0"}, False),
+        ({"HOST": "box.example"}, False),
+        ({"PUBLIC_URL": "https://example.com"}, False),
+        ({"TRUSTED_PROXIES": "127.0.0.1"}, False),
+    ],
+)
+def test_loopback_is_for_a_first_try_only(given: dict[str, str], first_try: bool) -> None:
+    assert read({f"WHATSYNC_{name}": value for name, value in given.items()}).first_try is first_try
