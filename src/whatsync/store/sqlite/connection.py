@@ -19,7 +19,7 @@ _VARIABLES_MAX = 32_766
 
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open the one connection that writes and checkpoints. Raises StoreRefused where the file is no database of ours."""
+    """Open the one connection that writes and checkpoints. Raises StoreRefused where it is no such file."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its side files the mode of the database, so that none is ever readable by others.

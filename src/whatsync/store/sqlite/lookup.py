@@ -1,5 +1,5 @@
-"""Finding rows by words (an event's id, an ``Idempotency-Key``, a phone number): keyed hashes, the newest in memory, the
-older ones in runs of limited size on disk.
+"""Finding rows by words (an event's id, an ``Idempotency-Key``, a phone number): keyed hashes, the newest in memory,
+the older ones in runs of limited size on disk.
 
 Inserting hashes one by one into one large tree would cost a page of writing each; so they are gathered and written in
 order of hash, a slice at a time (``lookup_fold.py``). Knows nothing of what the rows are.
@@ -8,10 +8,11 @@ order of hash, a slice at a time (``lookup_fold.py``). Knows nothing of what the
 import hashlib
 from collections.abc import Callable, Iterable
 from enum import IntEnum
+from typing import Any
 
 import apsw
 
-from whatsync.store.sqlite.statements import statements
+from whatsync.store.sqlite.statements import fetch, statements
 
 RUN_ENTRIES_MAX = 1 << 19
 FILTER_BITS = RUN_ENTRIES_MAX * 16
@@ -75,11 +76,12 @@ class Recent:
 
     def load(self, db: apsw.Connection, hash_of: Hash) -> None:
         """Make the entries again from the events above the mark, after a crash."""
-        for account, seq, event_id, keys in db.execute(_SQL["events_above_mark"]):
+        rows: Iterable[Any] = db.execute(_SQL["events_above_mark"])
+        for account, seq, event_id, keys in rows:
             self.add(Kind.IDENTITY, hash_of(account, "id:" + event_id), seq)
             for word in keys.split("\n") if keys else ():
                 self.add(Kind.KEYWORD, hash_of(account, word), seq)
-        for account, used, key in db.execute(_SQL["keys_above_mark"]):
+        for account, used, key in fetch(db, _SQL["keys_above_mark"]):
             self.add(Kind.IDENTITY, hash_of(account, "key:" + key), used)
 
 
@@ -111,9 +113,9 @@ class Run:
         if bits is None:
             return
         for hash_ in hashes:
+            other = hash_ >> _SHIFT
             bits[(hash_ & _MASK) >> 3] |= 1 << (hash_ & 7)
-            hash_ >>= _SHIFT
-            bits[(hash_ & _MASK) >> 3] |= 1 << (hash_ & 7)
+            bits[(other & _MASK) >> 3] |= 1 << (other & 7)
 
     def may_hold(self, hash_: int) -> bool:
         """False only where the hash is surely not in this run."""
@@ -138,19 +140,20 @@ class Runs:
         filtered = self.kind is Kind.IDENTITY
         self.items = [
             Run(number, entries, last_row, bytearray(bits) if bits is not None else None)
-            for number, entries, last_row, bits in db.execute(_SQL["runs"], (self.kind,)).fetchall()
+            for number, entries, last_row, bits in fetch(db, _SQL["runs"], (self.kind,))
         ]
         for run in self.items if filtered else ():
             if run.bits is None:
                 run.bits = bytearray(FILTER_BITS // 8)
-                run.note(hash_ for (hash_,) in db.execute(_SQL["identity_hashes"], (run.number,)))
+                hashes: Iterable[Any] = db.execute(_SQL["identity_hashes"], (run.number,))
+                run.note(hash_ for (hash_,) in hashes)
 
     def rows(self, db: apsw.Connection, hash_: int) -> list[int]:
         """Rows of a hash in all runs."""
         found: list[int] = []
         for run in self.items:
             if run.may_hold(hash_):
-                found.extend(row for (row,) in db.execute(_ROWS[self.kind], (run.number, hash_)))
+                found.extend([row for (row,) in fetch(db, _ROWS[self.kind], (run.number, hash_))])
         return found
 
 

@@ -10,6 +10,7 @@ import apsw
 
 from whatsync.ports.store import StoreRefused
 from whatsync.store.sqlite.connection import APPLICATION_ID, refusal
+from whatsync.store.sqlite.statements import fetch
 
 _HOW = "PRAGMA user_version"
 
@@ -23,7 +24,7 @@ def migrations() -> dict[int, str]:
 
 def version(db: apsw.Connection) -> int:
     """The number of the last migration the file has been through; 0 for an empty one."""
-    return int(db.execute(_HOW).fetchall()[0][0])
+    return int(fetch(db, _HOW)[0][0])
 
 
 def migrate(db: apsw.Connection, path: Path, known: dict[int, str] | None = None) -> int:
@@ -52,7 +53,8 @@ def migrate(db: apsw.Connection, path: Path, known: dict[int, str] | None = None
 
 
 def _check_owner(db: apsw.Connection, path: Path, current: int) -> None:
-    owner = db.execute("PRAGMA application_id").fetchall()[0][0]
-    if owner == APPLICATION_ID or (current == 0 and owner == 0 and db.execute("PRAGMA page_count").fetchall()[0][0] <= 1):
+    owner = fetch(db, "PRAGMA application_id")[0][0]
+    empty = current == 0 and owner == 0 and fetch(db, "PRAGMA page_count")[0][0] <= 1
+    if owner == APPLICATION_ID or empty:
         return
     raise StoreRefused(f"{path} is the database of another program; move it away, or name the right file")

@@ -18,6 +18,11 @@ _REPEATED = re.compile(r"\{(.*?)\}", re.DOTALL)
 _PLACE = re.compile(r"\?")
 
 
+def fetch(db: apsw.Connection, text: str, values: Sequence[Any] = ()) -> list[Any]:
+    """Run a statement and return all its rows."""
+    return db.execute(text, values).fetchall()
+
+
 class Many:
     """A statement over many rows. Its texts hold 1, 2, 4, … rows, so that few of them cover every number."""
 

@@ -33,11 +33,15 @@ DELETE FROM lookup_run WHERE kind = ? AND run = ?;
 
 -- name: empty_identity
 DELETE FROM identity
-WHERE run = ?1 AND (hash, row) IN (SELECT hash, row FROM identity WHERE run = ?1 ORDER BY hash, row LIMIT ?2);
+WHERE run = ?1 AND hash <= ifnull(
+    (SELECT hash FROM identity WHERE run = ?1 ORDER BY hash LIMIT 1 OFFSET ?2), 9223372036854775807
+);
 
 -- name: empty_keyword
 DELETE FROM keyword
-WHERE run = ?1 AND (hash, row) IN (SELECT hash, row FROM keyword WHERE run = ?1 ORDER BY hash, row LIMIT ?2);
+WHERE run = ?1 AND hash <= ifnull(
+    (SELECT hash FROM keyword WHERE run = ?1 ORDER BY hash LIMIT 1 OFFSET ?2), 9223372036854775807
+);
 
 -- name: forget_keyword
 DELETE FROM keyword WHERE run IN (SELECT run FROM lookup_run WHERE kind = 1) AND hash = ? AND row = ?;
@@ -50,3 +54,17 @@ SELECT used FROM idempotency ORDER BY used LIMIT 1;
 
 -- name: set_mark
 UPDATE mark SET row = ?2 WHERE name = ?1;
+
+-- name: dead_identity
+WITH RECURSIVE found(run) AS (
+    SELECT min(run) FROM identity
+    UNION ALL SELECT (SELECT min(run) FROM identity WHERE run > found.run) FROM found WHERE found.run IS NOT NULL
+)
+SELECT run FROM found WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM lookup_run WHERE kind = ?);
+
+-- name: dead_keyword
+WITH RECURSIVE found(run) AS (
+    SELECT min(run) FROM keyword
+    UNION ALL SELECT (SELECT min(run) FROM keyword WHERE run > found.run) FROM found WHERE found.run IS NOT NULL
+)
+SELECT run FROM found WHERE run IS NOT NULL AND run NOT IN (SELECT run FROM lookup_run WHERE kind = ?);

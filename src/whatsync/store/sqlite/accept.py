@@ -1,0 +1,295 @@
+"""Writes admissions: events and their deliveries, many admissions in few statements, each decided by its keys.
+
+Runs inside the writer's transaction. Knows no future, no file and no attempt.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from whatsync.model.ids import ms_of
+from whatsync.ports.store import (
+    Accepted,
+    AcceptResult,
+    Admission,
+    DeliveryRow,
+    Duplicates,
+    EventRow,
+    Idempotency,
+    Replayed,
+    Stale,
+)
+from whatsync.store.sqlite.coding import NO_OUTCOME, contact_word, read_event
+from whatsync.store.sqlite.fold import enter_late
+from whatsync.store.sqlite.lookup import Kind, add
+from whatsync.store.sqlite.lookup_fold import write_entries
+from whatsync.store.sqlite.session import Session
+from whatsync.store.sqlite.statements import fetch, statements
+
+_SQL = statements("accept.sql")
+_INSERT_EVENTS = _SQL.many("insert_events")
+_INSERT_HANDED_OVER = _SQL.many("insert_handed_over")
+_INSERT_DELIVERIES = _SQL.many("insert_deliveries")
+_KNOWN_EVENTS = _SQL.many("known_events")
+_ACCEPTED = Accepted()
+
+ACCEPTED_EVENTS = "accepted"
+"""Outcome that counts accepted events in the rollups."""
+
+
+class Accepting:
+    """Gathers the rows of admissions and writes them together with ``flush``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._events: list[Any] = []
+        self._handed_over: list[Any] = []
+        self._waiting: list[Any] = []
+        self._ordered: list[DeliveryRow] = []
+        self._late: list[int] = []
+        self._ahead: dict[int, tuple[EventRow, int]] = {}
+        """Events of this transaction that are not in the table yet, with the number of their deliveries."""
+
+    def admit(self, admission: Admission) -> AcceptResult:
+        """Decide about an admission, and take its rows in where it is accepted."""
+        session = self._session
+        if admission.idempotency is not None:
+            replayed = self._used_before(admission.account, admission.idempotency)
+            if replayed is not None:
+                return replayed
+        version = session.version(admission.account)
+        if admission.version != version:
+            return Stale(version)
+        hashes = [session.hash_of(admission.account, "id:" + event.id) for event in admission.events]
+        existing = self._existing(admission.account, admission.events, hashes)
+        if existing is not None:
+            return Duplicates(existing)
+        self._take(admission, hashes)
+        return _ACCEPTED
+
+    def add_new(self, admission: Admission) -> None:
+        """Take in what is new of an admission; events that exist are passed over together with their deliveries."""
+        hashes = [self._session.hash_of(admission.account, "id:" + event.id) for event in admission.events]
+        existing = self._existing(admission.account, admission.events, hashes)
+        if existing is not None:
+            new = [at for at, known in enumerate(existing) if known is None]
+            events = tuple(admission.events[at] for at in new)
+            passed = {event.seq for event in admission.events} - {event.seq for event in events}
+            hashes = [hashes[at] for at in new]
+            deliveries = tuple(row for row in admission.deliveries if row.event not in passed)
+            admission = replace(admission, events=events, deliveries=deliveries)
+        self._take(replace(admission, idempotency=None), hashes)
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        db = self._session.db
+        _INSERT_EVENTS.run(db, self._events)
+        _INSERT_HANDED_OVER.run(db, self._handed_over)
+        _INSERT_DELIVERIES.run(db, self._waiting)
+        self._ahead.clear()
+        ordered, self._ordered = self._ordered, []
+        for row in sorted(ordered, key=lambda row: row.id):
+            _INSERT_DELIVERIES.run(db, self._delivery(row, self._turn_ms(row)))
+        if self._late:
+            enter_late(self._session, self._late)
+        self._events, self._handed_over, self._waiting, self._late = [], [], [], []
+
+    # What exists
+
+    def _existing(
+        self, account: int, events: Sequence[EventRow], hashes: Sequence[int]
+    ) -> tuple[EventRow | None, ...] | None:
+        """At each position the event that has this id already; ``None`` where all ids are new, which is the rule."""
+        session = self._session
+        staged, current = session.staged.hashes[0], session.recent.current[0]
+        folding, runs = session.recent.folding[0], session.runs[0].items
+        here: set[int] = set()
+        for hash_ in hashes:
+            if hash_ in staged or hash_ in current or hash_ in folding or hash_ in here:
+                break
+            if runs and any(run.may_hold(hash_) for run in runs):
+                break
+            here.add(hash_)
+        else:
+            return None
+        return self._compare(account, events, hashes)
+
+    def _compare(
+        self, account: int, events: Sequence[EventRow], hashes: Sequence[int]
+    ) -> tuple[EventRow | None, ...] | None:
+        """The same, by comparing the ids themselves."""
+        found: list[EventRow | None] = []
+        ahead: dict[str, EventRow] = {}
+        for event, hash_ in zip(events, hashes, strict=True):
+            known = ahead.setdefault(event.id, event)
+            found.append(self._stored(account, event.id, hash_) or (known if known is not event else None))
+        return tuple(found) if any(found) else None
+
+    def _stored(self, account: int, event_id: str, hash_: int) -> EventRow | None:
+        """The event of this id that is stored, or an empty one in its place where retention removed it."""
+        for row in self._session.rows_of(Kind.IDENTITY, hash_):
+            known = self._event(row)
+            if known is not None and known.account == account and known.id == event_id:
+                return known
+        return None
+
+    def _event(self, seq: int) -> EventRow | None:
+        ahead = self._ahead.get(seq)
+        if ahead is not None:
+            return replace(ahead[0], deliveries=ahead[1])
+        session = self._session
+        for row in fetch(session.db, _SQL["event"], (seq,)):
+            return read_event(row, session.words.text)
+        for account, event_id in fetch(session.db, _SQL["remembered"], (seq,)):
+            return EventRow(seq, account, event_id, "", b"")
+        return None
+
+    def _used_before(self, account: int, idempotency: Idempotency) -> Replayed | None:
+        session = self._session
+        word = "key:" + idempotency.key
+        for used in session.rows_of(Kind.IDENTITY, session.hash_of(account, word)):
+            row = fetch(session.db, _SQL["key_use"], (used, account, idempotency.key))
+            if row:
+                fingerprint, events = row[0]
+                seqs = struct.unpack(f">{len(events) // 8}q", events)
+                known = tuple(self._event(seq) or EventRow(seq, account, "", "", b"") for seq in seqs)
+                return Replayed(fingerprint, known)
+        return None
+
+    # Taking in
+
+    def _take(self, admission: Admission, hashes: Sequence[int]) -> None:
+        deliveries = admission.deliveries
+        events = admission.events
+        if len(events) == 1 and all(row.event == events[0].seq for row in deliveries):
+            self._take_event(events[0], hashes[0], deliveries)
+        else:
+            made: dict[int, list[DeliveryRow]] = {event.seq: [] for event in events}
+            others = {row.event for row in deliveries if row.event not in made}
+            made.update((seq, []) for seq in self._stored_events(others))
+            deliveries = tuple([row for row in deliveries if row.event in made])
+            for row in deliveries:
+                made[row.event].append(row)
+            for event, hash_ in zip(events, hashes, strict=True):
+                self._take_event(event, hash_, made[event.seq])
+        for row in deliveries:
+            self._take_delivery(row)
+        if admission.idempotency is not None:
+            self._take_key(admission, admission.idempotency)
+
+    def _stored_events(self, seqs: set[int]) -> list[int]:
+        found = [seq for seq in seqs if seq in self._ahead]
+        found.extend(seq for (seq,) in _KNOWN_EVENTS.rows(self._session.db, list(seqs)))
+        return found
+
+    def _take_event(self, event: EventRow, hash_: int, deliveries: Sequence[DeliveryRow]) -> None:
+        session = self._session
+        staged, words = session.staged, session.words
+        seq, account = event.seq, event.account
+        place = None
+        if seq > staged.place:
+            staged.place = seq
+        else:
+            staged.place = place = staged.place + 1
+        offset = span = None
+        if deliveries:
+            ids = [row.id for row in deliveries]
+            offset, span = min(ids) - seq, max(ids) - min(ids)
+        self._events += (
+            seq,
+            account,
+            words.number(event.type),
+            None if event.number is None else words.number(event.number),
+            event.test,
+            len(deliveries),
+            offset,
+            span,
+            place,
+            event.id,
+            event.contact,
+            "\n".join(event.keys) or None,
+            event.body,
+            event.details,
+        )
+        self._ahead[seq] = (event, len(deliveries))
+        self._note_row(seq)
+        late = seq <= session.looked_up
+        self._enter(Kind.IDENTITY, hash_, seq, late)
+        for key in event.keys:
+            self._enter(Kind.KEYWORD, session.hash_of(account, key), seq, late)
+        if not event.test:
+            session.count(account, 0, ms_of(seq), ACCEPTED_EVENTS, 0)
+
+    def _note_row(self, row: int) -> None:
+        staged = self._session.staged
+        staged.tail += 1
+        staged.top = max(staged.top, row)
+        if row <= self._session.folded:
+            self._late.append(row)
+
+    def _enter(self, kind: Kind, hash_: int, row: int, late: bool) -> None:
+        add(self._session.staged.hashes[kind], hash_, row)
+        if late:
+            # A row below the mark is not found again after a crash, so it goes to the runs at once.
+            write_entries(self._session, kind, [(hash_, row)])
+
+    def _take_delivery(self, row: DeliveryRow) -> None:
+        words = self._session.words
+        self._note_row(row.id)
+        if row.contact is not None:
+            self._ordered.append(row)
+        elif row.claimed and row.id > self._session.folded:
+            self._handed_over += (
+                row.id,
+                row.event,
+                row.account,
+                row.endpoint,
+                words.number(row.type),
+                None if row.number is None else words.number(row.number),
+                row.due_ms,
+                int(row.origin),
+            )
+        else:
+            self._waiting += self._delivery(row, row.due_ms)
+
+    def _delivery(self, row: DeliveryRow, due_ms: int) -> tuple[Any, ...]:
+        words = self._session.words
+        ordered = row.contact is not None
+        claimed = row.claimed and not ordered
+        return (
+            row.id,
+            row.event,
+            row.account,
+            row.endpoint,
+            words.number(row.type),
+            None if row.number is None else words.number(row.number),
+            claimed,
+            due_ms,
+            claimed,
+            NO_OUTCOME,
+            int(row.origin),
+            self._session.hash_of(row.endpoint, contact_word(row.contact)) if row.contact is not None else None,
+            row.contact_wait_ms if ordered else None,
+        )
+
+    def _turn_ms(self, row: DeliveryRow) -> int:
+        """When an ordered delivery is due: behind the nearest earlier open one, when that has waited."""
+        assert row.contact is not None
+        contact = self._session.hash_of(row.endpoint, contact_word(row.contact))
+        for (earlier,) in fetch(self._session.db, _SQL["earlier_open"], (row.endpoint, contact, row.id)):
+            return max(row.due_ms, ms_of(earlier) + row.contact_wait_ms)
+        return row.due_ms
+
+    def _take_key(self, admission: Admission, idempotency: Idempotency) -> None:
+        rows = [event.seq for event in admission.events] + [row.id for row in admission.deliveries]
+        if not rows:
+            return
+        session, used = self._session, max(rows)
+        seqs = [event.seq for event in admission.events]
+        packed = struct.pack(f">{len(seqs)}q", *seqs)
+        values = (used, admission.account, idempotency.key, idempotency.fingerprint, packed)
+        session.db.execute(_SQL["insert_key_use"], values)
+        hash_ = session.hash_of(admission.account, "key:" + idempotency.key)
+        self._enter(Kind.IDENTITY, hash_, used, used <= session.looked_up)

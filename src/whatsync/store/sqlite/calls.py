@@ -1,0 +1,106 @@
+"""One call to the store on its way from the event loop to the writer's thread and back.
+
+Knows futures and the kinds of work; nothing of SQL.
+"""
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from whatsync.ports.store import Admission
+from whatsync.store.sqlite.record import Outcomes
+from whatsync.store.sqlite.session import Session
+
+Step = Callable[[Session], Any]
+"""Work inside the writer's transaction that stands by itself."""
+
+
+class Call:
+    """Something to write, and who waits for the answer."""
+
+    __slots__ = ("answer", "problem", "result")
+
+    def __init__(self, answer: "Future[Any]") -> None:
+        self.answer = answer
+        self.result: Any = None
+        self.problem: BaseException | None = None
+
+    @property
+    def weight(self) -> int:
+        """Rows it brings, about."""
+        return 10
+
+    def resolve(self) -> None:
+        """Answer; in the event loop's thread."""
+        if self.answer.done():
+            return
+        if self.problem is None:
+            self.answer.set_result(self.result)
+        else:
+            self.answer.set_exception(self.problem)
+
+
+class AcceptCall(Call):
+    """An admission; those of a commit are written together."""
+
+    __slots__ = ("admission",)
+
+    def __init__(self, answer: "Future[Any]", admission: Admission) -> None:
+        self.answer = answer
+        self.result = self.problem = None
+        self.admission = admission
+
+    @property
+    def weight(self) -> int:
+        """Rows it brings."""
+        return len(self.admission.events) + len(self.admission.deliveries)
+
+
+class RecordCall(Call):
+    """Outcomes; those of a commit are written together."""
+
+    __slots__ = ("outcomes",)
+
+    def __init__(self, answer: "Future[Any]", outcomes: Outcomes) -> None:
+        self.answer = answer
+        self.result = self.problem = None
+        self.outcomes = outcomes
+
+    @property
+    def weight(self) -> int:
+        """Rows it brings."""
+        return len(self.outcomes[0])
+
+
+class StepCall(Call):
+    """Anything else that is written."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, answer: "Future[Any]", step: Step) -> None:
+        self.answer = answer
+        self.result = self.problem = None
+        self.step = step
+
+
+class BackupCall(Call):
+    """A copy to be made while everything goes on."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, answer: "Future[Any]", path: str) -> None:
+        self.answer = answer
+        self.result = self.problem = None
+        self.path = path
+
+
+class CloseCall(Call):
+    """The last call."""
+
+    __slots__ = ()
+
+
+def resolve_all(calls: Sequence[Call]) -> None:
+    """Answer everybody; in the event loop's thread."""
+    for call in calls:
+        call.resolve()

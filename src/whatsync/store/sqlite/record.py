@@ -1,0 +1,193 @@
+"""Writes attempts and what they lead to: all of a commit in two statements, and one by one where a claim was lost.
+
+Runs inside the writer's transaction. Knows no future and no file.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from whatsync.model.delivery import FINAL, WAITING, Happening, State, next_state
+from whatsync.ports.store import AttemptRow, HealthRow, Recorded
+from whatsync.store.sqlite.coding import (
+    LATE,
+    ORDERED,
+    REUSED,
+    STATE_NUMBERS,
+    STATES,
+    TEST,
+    TRUNCATED,
+    pack_outcome,
+)
+from whatsync.store.sqlite.order import forward
+from whatsync.store.sqlite.rollup import bucket
+from whatsync.store.sqlite.session import Session
+from whatsync.store.sqlite.statements import fetch, statements
+
+SUCCEEDED = "succeeded"
+"""Outcome that counts successes in the rollups."""
+
+_SQL = statements("record.sql")
+_DECIDE = _SQL.many("decide")
+_INSERT_ATTEMPTS = _SQL.many("insert_attempts")
+_NOTHING = Recorded()
+_FINAL_NUMBERS = frozenset(STATE_NUMBERS[state] for state in FINAL)
+
+_encode = msgspec.json.Encoder().encode
+Outcomes = tuple[Sequence[AttemptRow], Sequence[HealthRow]]
+"""What one call of ``record`` brings."""
+
+
+def record_all(session: Session, calls: Sequence[Outcomes]) -> list[Recorded]:
+    """Record many calls together, the quick way where no claim was lost."""
+    rows = [row for attempts, _ in calls for row in attempts]
+    health = {known.endpoint: known for _, changed in calls for known in changed}
+    for endpoint, known in health.items():
+        session.db.execute(_SQL["put_health"], (endpoint, _encode(known.health)))
+    if not rows:
+        return [_NOTHING] * len(calls)
+    if not _decide_all(session, rows):
+        return [_record_slowly(session, attempts) for attempts, _ in calls]
+    if not any(row.ordered for row in rows):
+        return [_NOTHING] * len(calls)
+    return [Recorded(forwarded=_forward_all(session, attempts)) for attempts, _ in calls]
+
+
+def _decide_all(session: Session, rows: Sequence[AttemptRow]) -> bool:
+    """Decide and keep all; false, and nothing done, where a claim did not hold or a delivery is not there."""
+    db = session.db
+    decisions: list[Any] = []
+    for row in rows:
+        decisions += _decision(session, row)
+    db.execute(_SAVE)
+    if _DECIDE.run(db, decisions) != len(rows):
+        db.execute(_UNDO)
+        db.execute(_RELEASE)
+        return False
+    db.execute(_RELEASE)
+    kept: list[Any] = []
+    for row in rows:
+        kept += _attempt(session, row, False)
+        _count(session, row)
+    _INSERT_ATTEMPTS.run(db, kept)
+    return True
+
+
+def _forward_all(session: Session, attempts: Sequence[AttemptRow]) -> tuple[int, ...]:
+    """Bring forward what stands behind the ordered deliveries that ended."""
+    forwarded: dict[int, None] = {}
+    for row in attempts:
+        if row.ordered and row.state in FINAL:
+            endpoint = forward(session, row.delivery, row.finished_ms)
+            if endpoint is not None:
+                forwarded[endpoint] = None
+    return tuple(forwarded)
+
+
+def _record_slowly(session: Session, attempts: Sequence[AttemptRow]) -> Recorded:
+    stale: list[int] = []
+    forwarded: dict[int, None] = {}
+    for row in attempts:
+        found = fetch(session.db, _SQL["stands"], (row.delivery,))
+        if not found:
+            stale.append(row.delivery)
+            continue
+        state, in_flight, claim = found[0]
+        late = not in_flight or claim != row.claim
+        if late:
+            stale.append(row.delivery)
+        _keep_one(session, row, STATES[state], late)
+        if state not in _FINAL_NUMBERS and _is_final(session, row.delivery):
+            endpoint = forward(session, row.delivery, row.finished_ms)
+            if endpoint is not None:
+                forwarded[endpoint] = None
+    return Recorded(tuple(stale), tuple(forwarded))
+
+
+def _keep_one(session: Session, row: AttemptRow, before: State, late: bool) -> None:
+    db = session.db
+    _INSERT_ATTEMPTS.run(db, _attempt(session, row, late))
+    _count(session, row)
+    closes = row.state is State.SUCCEEDED and next_state(before, Happening.LATE_SUCCESS) is not None
+    if not late:
+        _DECIDE.run(db, _decision(session, row))
+    elif closes:
+        _, _, state, queued, at_ms, number, outcome, code = _decision(session, row)
+        db.execute(_SQL["close"], (state, queued, at_ms, number, outcome, code, row.delivery))
+    else:
+        db.execute(_SQL["note_attempt"], (row.number, row.delivery))
+
+
+def _is_final(session: Session, delivery: int) -> bool:
+    return fetch(session.db, _SQL["stands"], (delivery,))[0][0] in _FINAL_NUMBERS
+
+
+def _decision(session: Session, row: AttemptRow) -> tuple[Any, ...]:
+    state = row.state
+    if state is State.SUCCEEDED:
+        return (
+            row.delivery,
+            row.claim,
+            1,
+            0,
+            row.finished_ms,
+            row.number,
+            pack_outcome(row.status, row.total_us),
+            (None if row.code is None else session.words.number(row.code)),
+        )
+    return (
+        row.delivery,
+        row.claim,
+        STATE_NUMBERS[state],
+        state not in FINAL,
+        (row.due_ms or 0) if state in WAITING else row.finished_ms,
+        row.number,
+        pack_outcome(row.status, row.total_us),
+        None if row.code is None else session.words.number(row.code),
+    )
+
+
+def _attempt(session: Session, row: AttemptRow, late: bool) -> tuple[Any, ...]:
+    flags = (
+        (LATE if late else 0)
+        | (REUSED if row.reused else 0)
+        | (TRUNCATED if row.truncated else 0)
+        | (TEST if row.test else 0)
+        | (ORDERED if row.ordered else 0)
+    )
+    return (
+        row.delivery,
+        row.claim,
+        row.number,
+        STATE_NUMBERS[row.state],
+        flags,
+        row.started_ms,
+        row.finished_ms - row.started_ms,
+        row.due_ms,
+        row.status,
+        None if row.code is None else session.words.number(row.code),
+        row.dns_us,
+        row.connect_us,
+        row.tls_us,
+        row.first_byte_us,
+        row.total_us,
+        row.endpoint_version,
+        row.signed_s,
+        row.run,
+        row.detail,
+        row.address,
+        row.signatures,
+        row.answer_headers,
+        row.answer_body,
+    )
+
+
+def _count(session: Session, row: AttemptRow) -> None:
+    if not row.test:
+        session.count(row.account, row.endpoint, row.finished_ms, row.code or SUCCEEDED, bucket(row.total_us))
+
+
+_SAVE = "SAVEPOINT deciding"
+_UNDO = "ROLLBACK TO deciding"
+_RELEASE = "RELEASE deciding"

@@ -1,0 +1,135 @@
+"""What the writer knows beside its connection: marks, versions, words, lookups. Changes made in a transaction are
+staged and taken over when it is on disk, so that memory never runs ahead of the disk.
+
+Lives in the writer's thread. Knows no verb.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import apsw
+
+from whatsync.store.sqlite.lookup import Hash, Kind, Recent, Rows, Runs, add
+from whatsync.store.sqlite.statements import fetch, statements
+from whatsync.store.sqlite.words import Words
+
+_SQL = statements("session.sql")
+
+RollupKey = tuple[int, int, int, str, int]
+"""Account, endpoint, start of the minute, outcome, bucket."""
+
+
+@dataclass(slots=True)
+class Staged:
+    """What the present transaction changes in memory once it is on disk."""
+
+    top: int
+    place: int
+    tail: int
+    hashes: tuple[Rows, Rows] = field(default_factory=lambda: ({}, {}))
+    versions: dict[int, int] = field(default_factory=dict)
+    rollups: dict[RollupKey, int] = field(default_factory=dict)
+    later: list[Callable[[], None]] = field(default_factory=list)
+    """Called, in order, when it is on disk."""
+
+
+class Session:
+    """One open database as its writer sees it."""
+
+    def __init__(self, db: apsw.Connection, recent: Recent, make_hash: Callable[[bytes], Hash]) -> None:
+        self.db = db
+        self.words = Words(db)
+        self.recent = recent
+        self.runs = (Runs(Kind.IDENTITY), Runs(Kind.KEYWORD))
+        self.hash_of = make_hash(self._secret())
+        self.run = 0
+        """Number of this run of the server."""
+        self.versions: dict[int, int] = {}
+        self.folded = self.looked_up = -1
+        """The marks of the same names."""
+        self.top = 0
+        """Highest row number in use."""
+        self.place = 0
+        """Highest place in the feed."""
+        self.tail = 0
+        """Rows above the mark, about."""
+        self.pending_rollups = 0
+        self.staged = Staged(0, 0, 0)
+
+    def _secret(self) -> bytes:
+        self.db.execute(_SQL["make_secret"])
+        return bytes(fetch(self.db, _SQL["secret"])[0][0])
+
+    def load(self) -> None:
+        """Read what the session keeps in memory. Raises apsw errors."""
+        db = self.db
+        marks: dict[str, int] = dict(fetch(db, _SQL["marks"]))
+        self.folded, self.looked_up = marks["folded"], marks["looked_up"]
+        self.versions = dict(fetch(db, _SQL["versions"]))
+        self.top, self.place = fetch(db, _SQL["top"])[0]
+        self.tail = fetch(db, _SQL["tail"], (self.folded, self.folded))[0][0]
+        self.pending_rollups = fetch(db, _SQL["count_pending_rollups"])[0][0]
+        self.recent.current = ({}, {})
+        self.recent.folding = ({}, {})
+        self.recent.load(db, self.hash_of)
+        for runs in self.runs:
+            runs.load(db)
+
+    # Transactions
+
+    def begin(self) -> None:
+        """Begin a transaction that writes."""
+        self.db.execute(_BEGIN)
+        self.staged = Staged(self.top, self.place, self.tail)
+
+    def committed(self) -> None:
+        """The transaction is on disk: take over what it staged."""
+        staged = self.staged
+        self.words.committed()
+        self.top, self.place, self.tail = staged.top, staged.place, staged.tail
+        for kind in Kind:
+            known = self.recent.current[kind]
+            for hash_, rows in staged.hashes[kind].items():
+                if hash_ not in known:
+                    known[hash_] = rows
+                else:
+                    for row in (rows,) if isinstance(rows, int) else rows:
+                        add(known, hash_, row)
+        self.versions.update(staged.versions)
+        for take_over in staged.later:
+            take_over()
+
+    def roll_back(self) -> None:
+        """Undo the transaction, on disk and in memory. An error while doing so means that SQLite has done it itself."""
+        if not self.db.get_autocommit():
+            try:
+                self.db.execute(_ROLLBACK)
+            except apsw.Error:
+                self.db.interrupt()
+        self.words.rolled_back()
+        self.staged = Staged(self.top, self.place, self.tail)
+
+    # What the verbs ask
+
+    def version(self, account: int) -> int:
+        """Version of an account's configuration, as of the present transaction."""
+        version = self.staged.versions.get(account)
+        return self.versions.get(account, 0) if version is None else version
+
+    def rows_of(self, kind: Kind, hash_: int) -> list[int]:
+        """All rows that a hash leads to, as of the present transaction."""
+        staged = self.staged.hashes[kind].get(hash_)
+        found = [staged] if isinstance(staged, int) else list(staged or ())
+        found.extend(self.recent.rows(kind, hash_))
+        found.extend(self.runs[kind].rows(self.db, hash_))
+        return found
+
+    def count(self, account: int, endpoint: int, at_ms: int, outcome: str, bucket: int) -> None:
+        """Add one to a rollup."""
+        key = (account, endpoint, at_ms - at_ms % 60_000, outcome, bucket)
+        rollups = self.staged.rollups
+        rollups[key] = rollups.get(key, 0) + 1
+
+
+_BEGIN = "BEGIN IMMEDIATE"
+_ROLLBACK = "ROLLBACK"

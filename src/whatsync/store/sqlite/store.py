@@ -1,0 +1,203 @@
+"""The writing side on SQLite, as the event loop sees it: each verb is handed to the writer's thread and answered after
+its commit.
+
+Knows no SQL; the verbs stand in the files beside this one.
+"""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from whatsync.ports.clock import Clock
+from whatsync.ports.store import (
+    AcceptResult,
+    Admission,
+    AttemptRow,
+    Change,
+    ChangeConflict,
+    Changed,
+    Claims,
+    HealthRow,
+    Opened,
+    Pruned,
+    Recorded,
+    Settled,
+    Settlement,
+    StoreState,
+    StoreUnavailable,
+)
+from whatsync.store.sqlite import documents, opening, retention
+from whatsync.store.sqlite.calls import AcceptCall, BackupCall, CloseCall, RecordCall, Step, StepCall
+from whatsync.store.sqlite.claim import claim, give_back
+from whatsync.store.sqlite.connection import open_writer
+from whatsync.store.sqlite.disk import Disk, free_bytes_of
+from whatsync.store.sqlite.folder_lock import FolderLock
+from whatsync.store.sqlite.lookup import Hash, Recent, keyed_hash
+from whatsync.store.sqlite.schema import migrate
+from whatsync.store.sqlite.session import Session
+from whatsync.store.sqlite.settle import settle
+from whatsync.store.sqlite.writer import Writer
+
+_CLOSED = "the store is closed"
+
+
+class SqliteStore:
+    """Implements ``ports.store.Store`` on one database file.
+
+    ``owner`` is told to a second server that wants the same file (its address, say). ``vfs`` names an apsw VFS;
+    ``make_hash`` and ``free_bytes`` are for tests that need collisions or a full disk.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        free_bytes_min: int = 0,
+        owner: str = "",
+        vfs: str | None = None,
+        make_hash: Callable[[bytes], Hash] = keyed_hash,
+        free_bytes: Callable[[Path], int] = free_bytes_of,
+    ) -> None:
+        self.path = path
+        self.recent = Recent()
+        """What readers have to ask beside the tables; see ``lookup.py``."""
+        self._owner = owner
+        self._vfs = vfs
+        self._make_hash = make_hash
+        self._disk = Disk(path, clock.monotonic, free_bytes_min, free_bytes)
+        self._lock: FolderLock | None = None
+        self._writer: Writer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def hash_of(self) -> Hash:
+        """The hash of this installation, once open."""
+        return self._running().session.hash_of
+
+    # Opening and closing
+
+    async def open(self, now_ms: int, version: str) -> Opened:
+        """Open, migrate, take back the claims of earlier runs. Raises StoreRefused."""
+        self._loop = asyncio.get_running_loop()
+        self._lock = FolderLock(self.path, self._owner)
+        self._writer = Writer(self._loop, self._disk, self._open_session)
+        answer: Future[Opened] = self._loop.create_future()
+        self._writer.start(StepCall(answer, lambda session: opening.begin_run(session, now_ms, version)))
+        try:
+            return await answer
+        except BaseException:
+            self._writer.join()
+            self._writer = None
+            self._lock.release()
+            raise
+
+    def _open_session(self) -> Session:
+        """In the writer's thread."""
+        db = open_writer(self.path, self._vfs)
+        try:
+            migrate(db, self.path)
+            session = Session(db, self.recent, self._make_hash)
+            session.load()
+        except BaseException:
+            db.close(True)
+            raise
+        return session
+
+    async def close(self) -> None:
+        """Write what waits, then let go of the files."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        answer: Future[None] = asyncio.get_running_loop().create_future()
+        writer.stop_waiting()
+        writer.put(CloseCall(answer))
+        await answer
+        writer.join()
+        if self._lock is not None:
+            self._lock.release()
+
+    # Verbs
+
+    def accept(self, admission: Admission) -> "Future[AcceptResult]":
+        """Write events and deliveries."""
+        writer, loop = self._writer, self._loop
+        if writer is None or loop is None:
+            raise StoreUnavailable(_CLOSED)
+        reason = self._disk.reason or self._disk.room_reason
+        if reason is not None:
+            raise StoreUnavailable(reason)
+        answer: Future[AcceptResult] = loop.create_future()
+        writer.put(AcceptCall(answer, admission))
+        return answer
+
+    def record(self, attempts: Sequence[AttemptRow], health: Sequence[HealthRow] = ()) -> "Future[Recorded]":
+        """Write attempts and the states they lead to."""
+        writer, loop = self._writer, self._loop
+        if writer is None or loop is None:
+            raise StoreUnavailable(_CLOSED)
+        answer: Future[Recorded] = loop.create_future()
+        writer.put(RecordCall(answer, (attempts, health)))
+        return answer
+
+    async def claim(self, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Claims:
+        """Take deliveries to attempt."""
+        return await self._step(lambda session: claim(session, endpoint, now_ms, limit, early))  # type: ignore[no-any-return]
+
+    async def give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
+        """Give up claims that were not attempted."""
+        await self._step(lambda session: give_back(session, claims, due_ms))
+
+    async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
+        """Change states without an attempt."""
+        return await self._step(lambda session: settle(session, settlement))  # type: ignore[no-any-return]
+
+    async def change(self, change: Change) -> Changed | ChangeConflict:
+        """Change configuration."""
+        return await self._step(lambda session: documents.change(session, change))  # type: ignore[no-any-return]
+
+    async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
+        """Remove old events."""
+        lookups = self._running().lookups
+
+        def step(session: Session) -> Pruned:
+            return retention.Pruning(session, lookups, account, before_ms, now_ms).step(after_seq, limit)
+
+        return await self._step(step)  # type: ignore[no-any-return]
+
+    async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
+        """Take one event's personal content away."""
+        await self._step(lambda session: retention.erase(session, account, event, body, keys_kept))
+
+    async def backup(self, path: str) -> None:
+        """Write a consistent copy while running."""
+        answer: Future[None] = asyncio.get_running_loop().create_future()
+        self._running().put(BackupCall(answer, path))
+        await answer
+
+    def state(self) -> StoreState:
+        """Cheap facts for health checks."""
+        writer, disk = self._writer, self._disk
+        reason = _CLOSED if writer is None else disk.reason or disk.room_reason
+        return StoreState(
+            writable=reason is None,
+            reason=reason,
+            commits=0 if writer is None else writer.commits,
+            operations=0 if writer is None else writer.operations,
+            queued=0 if writer is None else writer.queued,
+            wal_bytes=disk.wal_bytes,
+            free_bytes=disk.free_bytes,
+            last_commit_seconds=disk.last_commit_seconds,
+        )
+
+    def _running(self) -> Writer:
+        if self._writer is None:
+            raise StoreUnavailable(_CLOSED)
+        return self._writer
+
+    async def _step(self, step: Step) -> Any:
+        answer: Future[Any] = asyncio.get_running_loop().create_future()
+        self._running().put(StepCall(answer, step))
+        return await answer

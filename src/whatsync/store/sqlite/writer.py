@@ -1,0 +1,362 @@
+"""The writer's thread: takes everything that waits, writes it as one transaction, commits, then answers everybody at
+once.
+
+One bad call never fails its neighbours; a failing disk fails all of them and is tried again; a commit whose fate is
+unknown is looked up and replayed before anybody is answered. Knows no verb's SQL.
+"""
+
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+import apsw
+
+from whatsync.ports.store import StoreUnavailable
+from whatsync.store.sqlite import rollup
+from whatsync.store.sqlite.accept import Accepting
+from whatsync.store.sqlite.backup import Backup
+from whatsync.store.sqlite.calls import AcceptCall, BackupCall, Call, CloseCall, RecordCall, StepCall, resolve_all
+from whatsync.store.sqlite.disk import Disk
+from whatsync.store.sqlite.fold import TAIL_ROWS_MAX, fold
+from whatsync.store.sqlite.lookup_fold import LookupFold
+from whatsync.store.sqlite.record import record_all
+from whatsync.store.sqlite.session import Session
+from whatsync.store.sqlite.statements import fetch, statements
+
+GROUP_ROWS_MAX = 4_000
+"""Rows one transaction takes in before what still waits is left to the next."""
+QUIET_SECONDS = 1.0
+"""Without work for so long, the writer tidies up; while the disk fails, it tries again as often."""
+DISK_ERRORS = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+    apsw.BusyError,
+    apsw.ProtocolError,
+)
+
+_SQL = statements("session.sql")
+_COMMIT = "COMMIT"
+
+
+class Writer:
+    """Owns the session; everything but ``put``, ``start`` and the plain facts runs in its own thread."""
+
+    def __init__(self, loop: AbstractEventLoop, disk: Disk, open_session: Callable[[], Session]) -> None:
+        self._loop = loop
+        self._disk = disk
+        self._open_session = open_session
+        self._queue: SimpleQueue[Call] = SimpleQueue()
+        self._session: Session | None = None
+        self._lookups: LookupFold | None = None
+        self._backups: list[Backup] = []
+        self._stopping = threading.Event()
+        self._closing: Call | None = None
+        self._commit_number = 0
+        self.commits = 0
+        self.operations = 0
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for a commit."""
+        return self._queue.qsize()
+
+    @property
+    def session(self) -> Session:
+        """The open session."""
+        assert self._session is not None
+        return self._session
+
+    @property
+    def lookups(self) -> LookupFold:
+        """Folding of the lookups."""
+        assert self._lookups is not None
+        return self._lookups
+
+    def start(self, opening: StepCall) -> None:
+        """Open the database in the thread and run ``opening`` as its first transaction."""
+        self._opening = opening
+        self._thread.start()
+
+    def put(self, call: Call) -> None:
+        """Hand a call over."""
+        self._queue.put(call)
+
+    def join(self) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join()
+
+    # The thread
+
+    def _work(self) -> None:
+        try:
+            self._open()
+            self._write([self._opening])
+        except BaseException as problem:  # noqa: BLE001 - whoever opens the store gets it
+            self._opening.problem = problem
+            self._let_go()
+            self._answer([self._opening])
+            return
+        self._disk.look()
+        self._answer([self._opening])
+        while self._closing is None:
+            calls = self._take()
+            if calls:
+                self._write_group(calls)
+            elif self._closing is None:
+                self._tidy()
+            for backup in list(self._backups):
+                self._copy_on(backup)
+        self._close(self._closing)
+
+    def _open(self) -> None:
+        session = self._open_session()
+        self._session = session
+        self._lookups = LookupFold(session)
+        self._lookups.load_dead()
+        self._commit_number = fetch(session.db, _SQL["commit_number"])[0][0]
+
+    def _take(self) -> list[Call]:
+        """Wait for work and take all there is; an empty list after a while without."""
+        busy = bool(self._backups) or self.lookups.busy
+        untidy = self.session.tail or self.session.pending_rollups or not self._disk.fit
+        try:
+            first = self._queue.get(block=not busy, timeout=QUIET_SECONDS if untidy else None)
+        except Empty:
+            return []
+        calls: list[Call] = []
+        weight = 0
+        while True:
+            if isinstance(first, CloseCall):
+                self._closing = first
+                return calls
+            calls.append(first)
+            weight += first.weight
+            if weight >= GROUP_ROWS_MAX:
+                return calls
+            try:
+                first = self._queue.get_nowait()
+            except Empty:
+                return calls
+
+    def _answer(self, calls: Sequence[Call]) -> None:
+        # The loop may be gone when a process ends in a hurry.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(resolve_all, calls)
+
+    # Groups
+
+    def _write_group(self, calls: list[Call]) -> None:
+        for copy in [call for call in calls if isinstance(call, BackupCall)]:
+            calls.remove(copy)
+            self._begin_copy(copy)
+        if not calls:
+            return
+        try:
+            self._write(calls)
+        except DISK_ERRORS as problem:
+            self._fail(calls, problem)
+        except Exception as problem:  # noqa: BLE001 - the guilty call's caller gets it
+            self.session.roll_back()
+            if len(calls) == 1:
+                calls[0].problem = problem
+            else:
+                for call in calls:
+                    self._write_group([call])
+                return
+        self._answer(calls)
+
+    def _write(self, calls: Sequence[Call]) -> None:
+        """Write calls as one transaction, until its fate is known. Raises whatever made it impossible."""
+        unknown = False
+        while True:
+            try:
+                self._try_to_write(calls)
+                return
+            except _UnknownFateError as problem:
+                unknown = True
+                self._disk.failed(problem.reason)
+                if self._reopened_after(calls):
+                    return
+            except DISK_ERRORS as problem:
+                if not unknown or self._stopping.is_set():
+                    raise
+                self._disk.failed(problem)
+                if self._reopened_after(calls):
+                    return
+
+    def _try_to_write(self, calls: Sequence[Call]) -> None:
+        session = self.session
+        started = self._disk.monotonic()
+        session.begin()
+        self._apply(calls)
+        self._maintain()
+        rollup.write_pending(session)
+        session.db.execute(_SQL["count_commit"])
+        try:
+            session.db.execute(_COMMIT)
+        except apsw.FullError:
+            raise
+        except apsw.Error as problem:
+            # It may be on disk or not: a failed sync leaves whole frames behind.
+            raise _UnknownFateError(problem) from problem
+        session.committed()
+        self._commit_number += 1
+        self.commits += 1
+        self.operations += len(calls)
+        self._disk.committed(session.db, self._disk.monotonic() - started)
+
+    def _apply(self, calls: Sequence[Call]) -> None:
+        session = self.session
+        accepts = [call for call in calls if type(call) is AcceptCall]
+        if accepts:
+            accepting = Accepting(session)
+            for accept in accepts:
+                accept.result = accepting.admit(accept.admission)
+            accepting.flush()
+        records = [call for call in calls if type(call) is RecordCall]
+        if records:
+            results = record_all(session, [call.outcomes for call in records])
+            for call, result in zip(records, results, strict=True):
+                call.result = result
+        for step in calls:
+            if type(step) is StepCall:
+                step.result = step.step(session)
+
+    def _reopened_after(self, calls: Sequence[Call]) -> bool:
+        """Open the database anew after a commit that nobody knows the fate of. True where it had taken effect."""
+        expected = self._commit_number + 1
+        while True:
+            self._stopping.wait(self._disk.pause_seconds)
+            self._let_go()
+            try:
+                self._open()
+            except (apsw.Error, OSError, StoreUnavailable) as problem:
+                self._disk.failed(problem)
+                if self._stopping.is_set():
+                    raise StoreUnavailable("the store was closed while its disk was failing") from None
+                continue
+            if self._commit_number < expected:
+                return False
+            self.commits += 1
+            self.operations += len(calls)
+            return True
+
+    def _fail(self, calls: Sequence[Call], problem: apsw.Error) -> None:
+        """Nothing of the group is on disk: say so to everybody."""
+        self._disk.failed(problem)
+        self.session.roll_back()
+        for call in calls:
+            call.result, call.problem = None, StoreUnavailable(self._disk.reason or str(problem))
+
+    # Upkeep
+
+    def _maintain(self) -> None:
+        """Inside a transaction: one piece of what keeps the hot path cheap."""
+        session, lookups = self.session, self.lookups
+        if session.staged.tail >= TAIL_ROWS_MAX:
+            fold(session)
+        elif lookups.busy:
+            lookups.step()
+        elif session.pending_rollups >= rollup.PENDING_MAX:
+            rollup.add_pending(session)
+        else:
+            lookups.start_if_full()
+
+    def _tidy(self) -> None:
+        """Without work: fold what there is, or see whether the disk is well again."""
+        session = self.session
+        steps: list[Call] = []
+        if not self._disk.well and self._disk.must_reopen and not self._reopen():
+            return
+        if session.tail or session.pending_rollups:
+            steps.append(StepCall(self._loop.create_future(), _fold_all))
+        try:
+            self._write(steps)
+        except DISK_ERRORS as problem:
+            self._disk.failed(problem)
+            session.roll_back()
+        self._disk.look()
+
+    def _reopen(self) -> bool:
+        self._let_go()
+        try:
+            self._open()
+        except (apsw.Error, OSError) as problem:
+            self._disk.failed(problem)
+            return False
+        return True
+
+    # Copies
+
+    def _begin_copy(self, call: BackupCall) -> None:
+        try:
+            self._backups.append(Backup(call, self.session.db))
+        except (apsw.Error, OSError) as problem:
+            call.problem = StoreUnavailable(f"the backup can't be written to {call.path}: {problem}")
+            self._answer([call])
+
+    def _copy_on(self, backup: Backup) -> None:
+        try:
+            if not backup.step():
+                return
+        except (apsw.Error, OSError) as problem:
+            backup.abandon()
+            backup.call.problem = StoreUnavailable(f"the backup to {backup.call.path} failed: {problem}")
+        self._backups.remove(backup)
+        self._answer([backup.call])
+
+    # The end
+
+    def stop_waiting(self) -> None:
+        """Do not wait for a failing disk any longer; called before the last call is put."""
+        self._stopping.set()
+
+    def _close(self, call: Call) -> None:
+        while self._backups:
+            for backup in list(self._backups):
+                self._copy_on(backup)
+        try:
+            self.lookups.start_if_full(whatever=True)
+            while True:
+                busy = self.lookups.busy
+                self._write([StepCall(self._loop.create_future(), _fold_all)])
+                if not busy:
+                    break
+        except (apsw.Error, StoreUnavailable):
+            # All of it is made again at the next start.
+            pass
+        self._let_go()
+        self._answer([call])
+
+    def _let_go(self) -> None:
+        for backup in self._backups:
+            backup.abandon()
+            backup.call.problem = StoreUnavailable("the store was closed before the backup was complete")
+        self._answer([backup.call for backup in self._backups])
+        self._backups.clear()
+        if self._session is not None:
+            with suppress(apsw.Error):
+                self._session.db.close(True)
+            self._session = None
+
+
+class _UnknownFateError(Exception):
+    """A commit failed in a way that does not tell whether it took effect."""
+
+    def __init__(self, reason: apsw.Error) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _fold_all(session: Session) -> None:
+    fold(session)
+    rollup.write_pending(session)
+    rollup.add_pending(session)
