@@ -265,10 +265,12 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Status line and headers are there."""
+        if self._answer_state:
+            return  # of a message nobody asked for
         status = self._parser.get_status_code()  # type: ignore[union-attr] # it is the parser that asks
         if 100 <= status < 200:
             self._interim_open = True
-        elif not self._answer_state:
+        else:
             self._status = status
             if self._state == _AWAITING:
                 self._state = _BODY
