@@ -132,7 +132,7 @@ def explain(raw: bytes, field: str, levels_around: int = 0) -> list[FieldError]:
     try:
         text = text_of(raw)
         if is_deeper(text, depth_max):
-            return [_depth_problem(text, field, depth_max)]
+            return [depth_problem(text, field, depth_max)]
         value = parse_literals(text)
     except NotJson as problem:
         return [FieldError(field, f"{problem}; send UTF-8 JSON")]
@@ -141,7 +141,8 @@ def explain(raw: bytes, field: str, levels_around: int = 0) -> list[FieldError]:
     return errors[: limits.FIELD_ERRORS_MAX]
 
 
-def _depth_problem(text: str, field: str, depth_max: int) -> FieldError:
+def depth_problem(text: str, field: str, depth_max: int) -> FieldError:
+    """Name the first value in a JSON text that lies deeper than ``depth_max`` levels."""
     path = field
     for step in path_too_deep(text, depth_max):
         path = f"{path}[{step}]" if isinstance(step, int) else member(path, step)

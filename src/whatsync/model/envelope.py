@@ -13,7 +13,7 @@ from msgspec import Meta, Raw
 
 from whatsync.model import limits
 from whatsync.model.account import OwnType
-from whatsync.model.canonical import explain, settle
+from whatsync.model.canonical import depth_problem, explain, settle
 from whatsync.model.catalogue import CATALOGUE, DOCUMENTED, Kind, id_prefix, kind_of
 from whatsync.model.details import DETAILS_FIELDS, NULL, encode_details, read_details
 from whatsync.model.documented import Data
@@ -59,7 +59,7 @@ NewId = Callable[[str], str]
 _ID = re.compile(f"[A-Za-z0-9_-]{{1,{limits.EVENT_ID_CHARS_MAX}}}", re.ASCII)
 _RAW_BYTES_MAX = 4 * limits.BODY_BYTES_MAX
 """Of one event as it comes in, with white space and escapes: what is larger is not looked at."""
-_EXPLAINED_BYTES_MAX = 1_000_000
+_EXPLAINED_BYTES_MAX = 250_000
 """Of the events of an array: once a mistake is found, looking for more stops after so much."""
 _TYPES_NAMED_MAX = 10
 
@@ -125,7 +125,8 @@ def _items_of(body: bytes) -> list[Raw]:
     try:
         items = _decode_items(body)
     except RecursionError:
-        raise Invalid(explain(body, "", levels_around=2)) from None
+        text = body.decode("utf-8", "replace")
+        raise Invalid([depth_problem(text, "", limits.JSON_DEPTH_MAX + 2)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise _malformed(str(problem)) from None
     _check_count(len(items))
