@@ -31,7 +31,7 @@ COMMANDS = (
     Entry("backup", "whatsync.cli.backup", "A copy of the database, taken while it runs", _RUN),
     Entry("restore", "whatsync.cli.restore", "Put a copy back", _RUN),
     Entry("migrate", "whatsync.cli.migrate", "Bring a database to this version's schema", _RUN),
-    Entry("bench", "whatsync.cli.bench", "Measure this machine", _RUN),
+    Entry("bench", "whatsync.cli.bench.command", "Measure this machine", _RUN),
 )
 
 LazyGroup.entries = COMMANDS

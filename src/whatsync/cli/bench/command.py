@@ -1,0 +1,78 @@
+"""``whatsync bench``: what this machine reaches, with the same parts a production server runs."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from whatsync.cli.bench.measurement import Case, Result, measure
+from whatsync.cli.group import new_app
+from whatsync.cli.options import example
+from whatsync.cli.output import say, show_json
+
+app = new_app()
+
+SUITE = (
+    Case("256 clients", clients=256),
+    Case("64 clients", clients=64),
+    Case("3,300 events/s", clients=64, rate=3300),
+    Case("fan-out 3", clients=256, fan_out=3, endpoints=201),
+    Case("arrays of 100", clients=16, array=100),
+)
+"""What is measured where nothing else is asked for."""
+
+
+@app.command("bench", epilog=example("whatsync bench", "whatsync bench --clients 256 --seconds 60"))
+def bench(
+    *,
+    clients: Annotated[int | None, typer.Option(min=1, max=2000, help="One case with so many connections.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long each case takes.")] = 10.0,
+    rate: Annotated[float | None, typer.Option(min=1, help="Requests a second; default: as many as go.")] = None,
+    fan_out: Annotated[int, typer.Option(min=1, max=50, help="Endpoints that get each event.")] = 1,
+    array: Annotated[int, typer.Option(min=1, max=1000, help="Events in one request.")] = 1,
+    endpoints: Annotated[int, typer.Option(min=1, max=2000, help="Endpoints in all.")] = 200,
+    delay: Annotated[float, typer.Option(min=0, max=20, help="Seconds the receiver takes to answer.")] = 0.0,
+    processes: Annotated[int, typer.Option(min=1, max=8, help="Server processes.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure a real server, receiver and load generator on this machine, over a data folder of their own.
+
+    All three share the machine's cores, so compare figures of one run with each other, not with other machines.
+    """
+    if clients is None:
+        cases = [msgspec.structs.replace(case, seconds=seconds, processes=processes) for case in SUITE]
+    else:
+        name = f"{clients} clients"
+        cases = [Case(name, clients, seconds, rate, array, endpoints, fan_out, delay, processes)]
+    results = []
+    for case in cases:
+        if not as_json:
+            say(f"measuring {case.name} for {case.seconds:g} s …")
+        results.append(measure(case))
+    if as_json:
+        show_json([msgspec.to_builtins(result) for result in results])
+    else:
+        _show(results)
+
+
+def _show(results: list[Result]) -> None:
+    table = Table("case", "accepted/s", "delivered/s", "202 p50/p99 ms", "receipt p50/p99 ms", "CPU µs/event")
+    for name in ("cores", "PSS MiB", "bytes/event", "lost"):
+        table.add_column(name, justify="right")
+    for one in results:
+        table.add_row(
+            one.name,
+            f"{one.accepted:,.0f}",
+            f"{one.delivered:,.0f}",
+            f"{one.accept_p50:g} / {one.accept_p99:g}",
+            f"{one.receipt_p50:g} / {one.receipt_p99:g}",
+            f"{one.cpu_us:.0f}",
+            f"{one.cores:.2f}",
+            f"{one.pss_mib:.0f}",
+            f"{one.bytes_per_event:,.0f}",
+            f"{one.lost:,}",
+        )
+    from rich.console import Console
+
+    Console().print(table)

@@ -1,0 +1,159 @@
+"""One measurement: set the installation up, load it, wait until everything has arrived, and say what was reached."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from whatsync.cli.bench.installation import Receiver, Server
+
+_SETTLE_SECONDS = 60
+
+
+class Case(msgspec.Struct, frozen=True):
+    """What to measure."""
+
+    name: str
+    clients: int = 64
+    seconds: float = 10.0
+    rate: float | None = None
+    """Requests a second, open loop; ``None``: as many as the clients can."""
+    array: int = 1
+    endpoints: int = 200
+    fan_out: int = 1
+    delay_s: float = 0.0
+    """How long the receiver takes to answer."""
+    processes: int = 1
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What was reached. Times in milliseconds, rates a second."""
+
+    name: str
+    accepted: float
+    delivered: float
+    accept_p50: float
+    accept_p99: float
+    receipt_p50: float
+    receipt_p99: float
+    cpu_us: float
+    """Processor time of the server per event, in microseconds."""
+    cores: float
+    pss_mib: float
+    bytes_per_event: float
+    lost: int
+    refused: int
+
+
+def measure(case: Case, settings: dict[str, str] | None = None, warm_up_seconds: float = 2.0) -> Result:
+    """Start everything, measure, stop everything. Raises RuntimeError where the server can't be started."""
+    folder = Path(tempfile.mkdtemp(prefix="whatsync-bench-"))
+    receiver = Receiver(case.endpoints, case.delay_s)
+    try:
+        arguments = ["--processes", str(case.processes)] if case.processes > 1 else []
+        server = Server(folder / "data", settings or {}, arguments)
+        try:
+            keys = furnish(server.client, receiver, case)
+            if warm_up_seconds:
+                load(server, keys, msgspec.structs.replace(case, seconds=warm_up_seconds))
+                settle(receiver)
+            return _run(case, server, receiver, keys)
+        finally:
+            server.stop()
+    finally:
+        receiver.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def furnish(client: httpx.Client, receiver: Receiver, case: Case) -> list[str]:
+    """Make one account per endpoint (or per ``fan_out`` of them), each with a key; returns the keys."""
+    keys = []
+    urls = [f"http://{host}:{receiver.port}/hook" for host in receiver.hosts]
+    for first in range(0, case.endpoints, case.fan_out):
+        account = _post(client, "/v1/accounts", {"name": f"bench {first}"})["id"]
+        about = {"X-WhatsSync-Account": account}
+        key = _post(client, "/v1/keys", {"name": "bench", "scopes": ["events:write"]}, about)
+        keys.append(key["key"])
+        for url in urls[first : first + case.fan_out]:
+            _post(client, "/v1/endpoints", {"url": url, "events": ["message.incoming"]}, about)
+    return keys
+
+
+def _post(client: httpx.Client, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
+    answer = client.post(path, json=body, headers=headers)
+    if answer.status_code >= 300:
+        raise RuntimeError(f"POST {path} answered {answer.status_code}: {answer.text}")
+    return answer.json()
+
+
+def load(server: Server, keys: list[str], case: Case) -> dict[str, Any]:
+    """Run the load generator to its end."""
+    orders = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "keys": keys,
+        "connections": case.clients,
+        "seconds": case.seconds,
+        "rate": case.rate,
+        "array": case.array,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "whatsync.cli.bench.generator"],
+        input=json.dumps(orders).encode() + b"\n",
+        stdout=subprocess.PIPE,
+        timeout=case.seconds + 120,
+        check=True,
+    )
+    made: dict[str, Any] = json.loads(done.stdout)
+    return made
+
+
+def settle(receiver: Receiver) -> dict[str, Any]:
+    """Wait until nothing more arrives, then take the receiver's report and begin a new one."""
+    end = time.monotonic() + _SETTLE_SECONDS
+    before = -1
+    while time.monotonic() < end:
+        count = receiver.report()["requests"]
+        if count == before:
+            break
+        before = count
+        time.sleep(0.5)
+    return receiver.report("reset")
+
+
+def _run(case: Case, server: Server, receiver: Receiver, keys: list[str]) -> Result:
+    cpu, size = server.cpu_seconds(), _bytes(server.folder)
+    made = load(server, keys, case)
+    got = settle(receiver)
+    pss = server.pss_mib()
+    time.sleep(1)
+    statuses = {int(status): count for status, count in made["statuses"].items()}
+    accepted = statuses.get(202, 0) * case.array
+    delivered_seconds = max(0.001, (got["last_ns"] - made["start_ns"]) / 1e9)
+    used = server.cpu_seconds() - cpu
+    return Result(
+        name=case.name,
+        accepted=accepted / made["seconds"],
+        delivered=got["requests"] / delivered_seconds,
+        accept_p50=made["p50"],
+        accept_p99=made["p99"],
+        receipt_p50=got.get("p50", 0.0),
+        receipt_p99=got.get("p99", 0.0),
+        cpu_us=used / max(1, accepted) * 1e6,
+        cores=used / made["seconds"],
+        pss_mib=pss,
+        bytes_per_event=(_bytes(server.folder) - size) / max(1, accepted),
+        lost=accepted - got["distinct"],
+        refused=sum(count for status, count in statuses.items() if status != 202),
+    )
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.db") if path.is_file())
