@@ -6,7 +6,6 @@ No rule lives here; what a part does stands in its own file.
 import asyncio
 import gc
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -58,7 +57,8 @@ from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import Opened, Store
 from whatsync.ports.vault import Vault
-from whatsync.store.memory import MemoryStore
+from whatsync.store.sqlite.history import SqliteHistory
+from whatsync.store.sqlite.store import SqliteStore
 from whatsync.store.vault import AesVault, check_key, key_from, key_in
 from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
@@ -72,8 +72,40 @@ _SWITCH_SECONDS = 0.0005
 _GC_THRESHOLDS = (100_000, 50, 100)
 
 
-class Disk(Store, History, Protocol):
-    """A store that is read from, too."""
+class Disk(Protocol):
+    """Where a server keeps its things: the writing and the reading side, opened and closed together."""
+
+    store: Store
+    history: History
+
+    async def open(self, now_ms: int) -> Opened:
+        """Open both sides. Raises StoreRefused."""
+
+    async def close(self) -> None:
+        """Close both sides."""
+
+
+class SqliteDisk:
+    """A database file."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        path = database_path(config)
+        owner = f"http://{config.host}:{config.port}"
+        self._sqlite = SqliteStore(path, clock=clock, free_bytes_min=config.min_free_disk, owner=owner)
+        self._reading = SqliteHistory(path, self._sqlite.recent)
+        self.store: Store = self._sqlite
+        self.history: History = self._reading
+
+    async def open(self, now_ms: int) -> Opened:
+        """Open the file for writing, then for reading."""
+        opened = await self._sqlite.open(now_ms, __version__)
+        await self._reading.open()
+        return opened
+
+    async def close(self) -> None:
+        """Close in the other order."""
+        await self._reading.close()
+        await self._sqlite.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +117,8 @@ class Outside:
     write_line: Write | None = None
     local_token: str | None = None
     """Lets this machine's command line in as an operator."""
-    store: "Callable[[Config], Disk] | None" = None
-    """Another store than SQLite, for tests."""
+    disk: Disk | None = None
+    """Another place than a SQLite file, for tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +132,7 @@ class Server:
     sender: HttpSender
     telling: Telling
     alerts: Alerts
+    disk: Disk
 
     def start(self) -> None:
         """Start the loops: from now on deliveries are attempted."""
@@ -123,26 +156,21 @@ class Server:
         await services.runner.stop()
         await self.alerts.close()
         await self.sender.close()
-        await services.store.close()
+        await self.disk.close()
 
 
 async def open_server(config: Config, outside: Outside) -> Server:
     """Open the store and wire everything over it. Raises StoreRefused with what to do about it."""
     vault = vault_of(config, outside.randomness)
-    store = (outside.store or open_disk)(config)
-    opened = await store.open(outside.clock.now_ms(), __version__)
+    disk = outside.disk or SqliteDisk(config, outside.clock)
+    opened = await disk.open(outside.clock.now_ms())
     try:
-        await check_key(vault, store, opened)
-        parts = Parts(config, outside, vault, store, opened)
+        await check_key(vault, disk.store, opened)
+        parts = Parts(config, outside, vault, disk, opened)
     except BaseException:
-        await store.close()
+        await disk.close()
         raise
     return parts.server
-
-
-def open_disk(config: Config) -> Disk:
-    """The store that the settings mean."""
-    return MemoryStore()
 
 
 def database_path(config: Config) -> Path:
@@ -162,10 +190,10 @@ def vault_of(config: Config, randomness: Randomness) -> AesVault:
 class Parts:
     """Builds the parts from the inside out: what holds data, what moves deliveries, what people ask for, the doors."""
 
-    def __init__(self, config: Config, outside: Outside, vault: Vault, store: Disk, opened: Opened) -> None:
+    def __init__(self, config: Config, outside: Outside, vault: Vault, disk: Disk, opened: Opened) -> None:
         self.config = config
         self.clock, self.randomness = outside.clock, outside.randomness
-        self.vault, self.store, self.history = vault, store, store
+        self.vault, self.disk, self.store, self.history = vault, disk, disk.store, disk.history
         self.directory = Directory(vault)
         self.directory.load(opened)
         self.sequence = Sequence(floor=opened.floor)
@@ -365,7 +393,7 @@ class Parts:
         application = Application(services, gate, request_ids, ROUTES)
         door = Door(services, gate, request_ids)
         self.runner.add_every("connections", limits.CONNECTION_LOOK_SECONDS, door.close_idle)
-        return Server(self.config, services, application, door, self.sender, self.telling, self.alerts)
+        return Server(self.config, services, application, door, self.sender, self.telling, self.alerts, self.disk)
 
     def _new_id(self, prefix: str) -> str:
         return random_id(prefix, self.randomness.token(TOKEN_BYTES))

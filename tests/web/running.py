@@ -10,10 +10,12 @@ from pathlib import Path
 import httpx
 
 from whatsync.compose import Disk, Outside, Server, open_server
-from whatsync.config import Config, read
+from whatsync.config import read
 from whatsync.engine.bootstrap import FirstKeys, bootstrap
 from whatsync.engine.journal import Write
 from whatsync.net.system import SystemClock, SystemRandomness
+from whatsync.ports.history import History
+from whatsync.ports.store import Opened, Store
 from whatsync.store.memory import MemoryStore
 from whatsync.web.listener import Listener, bind
 
@@ -62,23 +64,30 @@ class Running:
         return bytes(got)
 
 
-def memory(_config: Config) -> Disk:
-    return MemoryStore()
+class InMemory:
+    """A disk that is gone with the test."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._memory = store
+        self.store: Store = store
+        self.history: History = store
+
+    async def open(self, now_ms: int) -> Opened:
+        return await self._memory.open(now_ms, "test")
+
+    async def close(self) -> None:
+        await self._memory.close()
 
 
 @asynccontextmanager
 async def running(
-    folder: Path, write_line: Write | None = None, store: MemoryStore | None = None, **settings: str
+    folder: Path, write_line: Write | None = None, disk: Disk | None = None, **settings: str
 ) -> AsyncIterator[Running]:
     """Start a server, stop it at the end."""
     bound: socket.socket = bind("127.0.0.1", 0)
     port: int = bound.getsockname()[1]
     config = read({"WHATSYNC_DATA_DIR": str(folder), "WHATSYNC_PORT": str(port), **settings})
-
-    def disk(_config: Config) -> Disk:
-        return store or MemoryStore()
-
-    outside = Outside(SystemClock(), SystemRandomness(), write_line, TOKEN, disk)
+    outside = Outside(SystemClock(), SystemRandomness(), write_line, TOKEN, disk or InMemory(MemoryStore()))
     server = await open_server(config, outside)
     services = server.services
     first = await bootstrap(services.directory, services.accounts, services.keys)
