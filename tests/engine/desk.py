@@ -140,15 +140,20 @@ class Receivers:
 
 
 class Stage:
-    """Stands between the memory store and its commits; ``broken`` fails them."""
+    """Stands between the memory store and its commits; ``broken`` fails them, ``hold`` keeps changes waiting."""
 
     def __init__(self) -> None:
         self.broken = False
+        self.hold: asyncio.Event | None = None
+        self.waiting = False
 
     async def __call__(self, stage: str) -> None:
         """Let a commit through or not."""
         if self.broken and stage.startswith("before"):
             raise StoreUnavailable("the disk is full")
+        if self.hold is not None and stage.startswith("before") and "change" in stage:
+            self.waiting = True
+            await self.hold.wait()
 
 
 class Desk:

@@ -10,7 +10,7 @@ from whatsync.engine.bootstrap import Chosen, bootstrap
 from whatsync.engine.directory import RunningAccount
 from whatsync.model.account import Scope
 from whatsync.model.account_form import AccountForm, AlertsForm, LimitsForm, SettingsForm
-from whatsync.model.errors import Conflict, Invalid, NotFound
+from whatsync.model.errors import Conflict, Gone, Invalid, NotFound
 from whatsync.model.request import MASK
 from whatsync.ports.history import DeliveryQuery, EventQuery
 
@@ -220,3 +220,18 @@ async def test_the_audit_log_holds_only_what_changed() -> None:
         assert entry.actor == ACTOR
         assert entry.after is not None
         assert msgspec.json.decode(entry.after) == {"retentionDays": 3}
+
+
+async def test_nothing_is_made_in_an_account_that_is_being_removed() -> None:
+    async with opened_desk() as desk:
+        account = await full_account(desk)
+        await desk.accounts.delete(account.account.id, account.account.id, ACTOR)
+        with pytest.raises(Conflict, match="being removed"):
+            await desk.endpoint(account)
+        await removed(desk)
+        with pytest.raises(Conflict, match="being removed"):
+            await desk.keys.create(account, "x", [Scope.READ], ACTOR)
+        with pytest.raises(Gone):
+            await desk.event(account)
+    async with opened_desk(desk.store.disk) as again:
+        assert not again.directory.accounts

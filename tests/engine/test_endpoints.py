@@ -360,3 +360,22 @@ async def test_nothing_is_shown_or_changed_across_accounts() -> None:
 
 def test_the_limits_of_endpoints_are_those_of_the_contract() -> None:
     assert (limits.REQUEST_TIMEOUT_SECONDS_MIN, limits.REQUEST_TIMEOUT_SECONDS_MAX) == (1, 30)
+
+
+async def test_a_caller_who_goes_away_leaves_nothing_half_done() -> None:
+    """The lane closes and the sweep holds, though nobody waits for the answer of the change any more."""
+    async with opened_desk() as desk:
+        account = await desk.account()
+        desk.receivers.answers[HOST] = answer(500)
+        running = await desk.endpoint(account)
+        await desk.event(account)
+        await until(lambda: len(desk.observed) == 1)
+        hold = desk.stage.hold = asyncio.Event()
+        changing = asyncio.ensure_future(desk.endpoints.patch(account, running.endpoint.id, form(enabled=False), ACTOR))
+        await until(lambda: desk.stage.waiting)
+        changing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await changing
+        hold.set()
+        await until(lambda: [one.state for one in desk.store.disk.deliveries.values()] == [State.HELD])
+        assert desk.dispatcher.lanes[running.row].closed

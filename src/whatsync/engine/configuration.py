@@ -24,21 +24,31 @@ class Configuration:
     async def change(self, change: Change) -> Changed:
         """Write ``change`` and take it over.
 
-        Raises Conflict where somebody else changed a document meanwhile, Unavailable where the store can't write.
+        Raises Conflict where somebody else changed a document meanwhile or the account is being removed, Unavailable
+        where the store can't write.
         """
+        # Shielded: a caller that goes away must leave neither the copy in memory nor the listeners behind the disk.
+        return await asyncio.shield(asyncio.ensure_future(self._change(change)))
+
+    async def _change(self, change: Change) -> Changed:
         async with self._turn:
+            if any(self._is_leaving(put.account) for put in change.puts):
+                raise Conflict("account_removed", "the account is being removed; nothing can be made or changed in it")
             rows = [
                 running.row
                 for kind, id_ in ((d.kind, d.id) for d in change.deletes)
                 if kind == ENDPOINT and (running := self._directory.endpoints_by_id.get(id_))
             ]
-            # Shielded: a caller that goes away must not leave the copy in memory behind what is on disk.
-            changed = await asyncio.shield(asyncio.ensure_future(self._carry_out(change)))
+            changed = await self._carry_out(change)
             rows += [document.row for document in changed.documents if document.kind == ENDPOINT]
         for row in rows:
             for listener in self.on_endpoint:
                 listener(row)
         return changed
+
+    def _is_leaving(self, account: int) -> bool:
+        running = self._directory.accounts.get(account)
+        return account != 0 and (running is None or running.account.deleted_ms is not None)
 
     async def _carry_out(self, change: Change) -> Changed:
         try:

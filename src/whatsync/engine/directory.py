@@ -16,6 +16,7 @@ from whatsync.model import limits
 from whatsync.model.account import Account, ApiKey, Job, OwnType, SealedSecrets
 from whatsync.model.catalogue import covered_by_wildcard, is_operational
 from whatsync.model.endpoint import Endpoint
+from whatsync.model.errors import Gone
 from whatsync.model.request import fixed_head
 from whatsync.model.secret import SecretSet
 from whatsync.model.signature import Signer
@@ -166,8 +167,10 @@ class Directory:
         self._newer = asyncio.Event()
 
     async def caught_up(self, account: RunningAccount, version: int) -> None:
-        """Return when this copy of the account's configuration has reached ``version``."""
+        """Return when this copy of the account's configuration has reached ``version``. Raises Gone if it can't."""
         while account.version < version:
+            if account.row not in self.accounts:
+                raise Gone("account_removed", "the account was removed")
             await self._newer.wait()
 
     def key(self, secret: str) -> ApiKey | None:

@@ -33,8 +33,7 @@ from whatsync.ports.store import (
     StoreUnavailable,
 )
 
-_TRIES = 50
-_STALE_PAUSE_SECONDS = 0.001
+_TRIES = 20
 _RECORD_SECONDS_MAX = 10.0
 _EXAMPLE_NUMBER = "106540352242922"
 """The ``phoneNumberId`` of examples, for endpoints that are not bound to numbers."""
@@ -128,8 +127,7 @@ class TestSends:
             if isinstance(result, Accepted):
                 return Claimed(row.id, 1, 0, State.PENDING, event, None, Origin.TEST)
             if isinstance(result, Stale):
-                # The newer version reaches the directory right behind the answer of whoever made the change.
-                await self._clock.sleep(_STALE_PAUSE_SECONDS)
+                await self._directory.caught_up(account, result.version)
         raise Unavailable("configuration_changing", "the account is being changed all the time; try again")
 
     async def _record(self, outcome: Outcome) -> None:
