@@ -121,6 +121,8 @@ PAGE_ITEMS_DEFAULT = 50
 PAGE_ITEMS_MAX = 200
 PAGE_ROWS_EXAMINED_MAX = 5_000
 """Rows one page of a list may look at; the answer says how far it searched."""
+PAGE_BODIES_EXAMINED_MAX = 2_000
+"""The same where it looks for words in the events' bodies."""
 COUNT_CEILING = 10_000
 """Deliveries of one endpoint that are counted; beyond it the answer is "at least this many"."""
 FEED_WAIT_SECONDS_MAX = 30

@@ -240,10 +240,11 @@ def page(
     inside = [row for row in rows if row >= since and (until is None or row < until)]
     if query.before is not None:
         inside = [row for row in inside if (row > query.before if query.ascending else row < query.before)]
+    examined_max = limits.PAGE_ROWS_EXAMINED_MAX if query.text is None else limits.PAGE_BODIES_EXAMINED_MAX
     found: list[int] = []
     last = 0
     for examined, row in enumerate(sorted(inside, reverse=not query.ascending)):
-        if examined == limits.PAGE_ROWS_EXAMINED_MAX:
+        if examined == examined_max:
             return found, last, ms_of(last)
         if wanted(row):
             if len(found) == query.limit:

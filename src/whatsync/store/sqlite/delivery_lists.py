@@ -10,8 +10,8 @@ from whatsync.model.ids import ms_of
 from whatsync.ports.history import DeliveryPage, DeliveryQuery, DeliveryView
 from whatsync.ports.store import Origin
 from whatsync.store.sqlite.coding import STATE_NUMBERS, STATES, unpack_outcome
-from whatsync.store.sqlite.readers import Reader, rows_value, words_value
-from whatsync.store.sqlite.walks import Bounds, Found, Walk, bounds_of, listed, merged, search, thinnest
+from whatsync.store.sqlite.readers import Reader, rows_value, word_values
+from whatsync.store.sqlite.walks import Bounds, Found, Walk, bounds_of, found_for, listed, merged, search, thinnest
 
 _LOST = frozenset({State.FAILED, State.CANCELLED})
 
@@ -166,7 +166,7 @@ def deliveries(reader: Reader, query: DeliveryQuery) -> DeliveryPage:
     if values is None:
         return DeliveryPage((), None, None)
     source = _Search(reader, query, values)
-    found: Found[_Row] = search(Found(query.limit), source, bounds_of(query), reader.fold())
+    found: Found[_Row] = search(found_for(query.limit, query.text), source, bounds_of(query), reader.fold())
     rows, following, searched_to_ms = found.page(source.row_of)
     return DeliveryPage(tuple([_view(reader, row) for row in rows]), following, searched_to_ms)
 
@@ -187,7 +187,7 @@ def _values(reader: Reader, query: DeliveryQuery) -> dict[str, Any] | None:
         "test": query.test,
         "event": query.event,
         "events": None if query.events is None else msgspec.json.encode(query.events).decode(),
-        "words": words_value(query.text),
+        **word_values(query.text),
     }
     for name in ("type", "number", "code"):
         text = getattr(query, name)

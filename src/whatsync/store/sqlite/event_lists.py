@@ -8,8 +8,8 @@ import msgspec
 from whatsync.ports.history import EventPage, EventQuery
 from whatsync.ports.store import EventRow
 from whatsync.store.sqlite.coding import read_event
-from whatsync.store.sqlite.readers import Reader, rows_value, words_value
-from whatsync.store.sqlite.walks import Bounds, Found, Walk, bounds_of, listed, merged, search, thinnest
+from whatsync.store.sqlite.readers import Reader, rows_value, word_values
+from whatsync.store.sqlite.walks import Bounds, Found, Walk, bounds_of, found_for, listed, merged, search, thinnest
 
 
 class _Search:
@@ -76,14 +76,14 @@ def of_account(reader: Reader, account: int, bounds: Bounds) -> Walk:
 
 def events(reader: Reader, query: EventQuery) -> EventPage:
     """One page of events."""
-    values: dict[str, Any] = {"account": query.account, "matched": query.matched, "words": words_value(query.text)}
+    values: dict[str, Any] = {"account": query.account, "matched": query.matched, **word_values(query.text)}
     for name in ("type", "number"):
         text = getattr(query, name)
         values[name] = None if text is None else reader.words.known(text)
         if text is not None and values[name] is None:
             return EventPage((), None, None)
     source = _Search(reader, query, values)
-    found: Found[int] = search(Found(query.limit), source, bounds_of(query), reader.fold())
+    found: Found[int] = search(found_for(query.limit, query.text), source, bounds_of(query), reader.fold())
     rows, following, searched_to_ms = found.page(source.row_of)
     return EventPage(rows_of(reader, query.account, rows), following, searched_to_ms)
 

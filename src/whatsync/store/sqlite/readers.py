@@ -3,6 +3,7 @@ transaction. Knows no table; the questions stand in the modules beside it.
 """
 
 import asyncio
+import re
 import threading
 from array import array
 from collections.abc import Callable, Sequence
@@ -20,11 +21,15 @@ from whatsync.store.sqlite.words import Words
 Answer = TypeVar("Answer")
 Question = Callable[["Reader"], Answer]
 
-OPERATIONS_MAX = 20_000_000
-"""Of SQLite's machine in one statement, a few tenths of a second: bounded questions stay far below it."""
+ALARM_OPERATIONS = 2_000_000
+"""SQLite's machine calls out each time a statement has done this many more operations."""
+ALARMS_MAX = 10
+"""In one question; some tenths of a second. Bounded questions stay far below it."""
 
 _SQL = statements("history.sql")
-_FRAGMENTS = ("delivery_columns", "delivery_filter", "event_filter", "missing_filter")
+_FRAGMENTS = ("delivery_columns", "delivery_filter", "event_filter", "missing_filter", "body_filter")
+_SPECIAL = re.compile(r"[%_!]")
+_ESCAPED = r"!\g<0>"
 
 
 @cache
@@ -43,7 +48,21 @@ class Reader:
     def __init__(self, db: apsw.Connection) -> None:
         self.db = db
         self.words = Words(db)
-        db.set_progress_handler(lambda: True, OPERATIONS_MAX)
+        self._alarms = 0
+        db.set_progress_handler(self._alarm, ALARM_OPERATIONS)
+
+    def begin(self) -> None:
+        """Begin to answer a question."""
+        self._alarms = 0
+        self.db.execute(_BEGIN)
+
+    def end(self) -> None:
+        """Let go of what the question read."""
+        self.db.execute(_END)
+
+    def _alarm(self) -> bool:
+        self._alarms += 1
+        return self._alarms > ALARMS_MAX
 
     def rows(self, name: str, ascending: bool = False, **values: Any) -> list[Any]:
         """All rows of a statement."""
@@ -73,10 +92,15 @@ def rows_value(rows: Sequence[int]) -> Any:
     return apsw.carray(array("q", rows)) if rows else apsw.carray(array("q", [-1]))
 
 
-def words_value(text: str | None) -> str | None:
-    """The words of a search as one value of a statement; ``None`` where there are none."""
+def word_values(text: str | None) -> dict[str, str | None]:
+    """The words of a search as values of a statement."""
     words = () if text is None else search_words(text)
-    return msgspec.json.encode([word.decode() for word in words]).decode() if words else None
+    patterns = [f"%{_SPECIAL.sub(_ESCAPED, word.decode())}%" for word in sorted(set(words), key=len, reverse=True)]
+    return {
+        "word": patterns[0] if patterns else None,
+        "second_word": patterns[1] if len(patterns) > 1 else None,
+        "more_words": msgspec.json.encode(patterns[2:]).decode() if len(patterns) > 2 else None,
+    }
 
 
 class Readers:
@@ -138,11 +162,11 @@ class Readers:
 
 def _answer(reader: Reader, question: Question[Any]) -> tuple[Any, Exception | None]:
     try:
-        reader.db.execute(_BEGIN)
+        reader.begin()
         try:
             return question(reader), None
         finally:
-            reader.db.execute(_END)
+            reader.end()
     except Exception as problem:  # noqa: BLE001 - whoever asked gets it
         return None, problem
 

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -162,9 +162,10 @@ class Search(Generic[Item], Protocol):
 class Found(Generic[Item]):
     """What a search has come to."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, examined_max: int = limits.PAGE_ROWS_EXAMINED_MAX) -> None:
         self.items: list[Item] = []
         self.limit = limit
+        self.examined_max = examined_max
         self.stopped: int | None = None
         """The last row looked at, where the search gave up."""
 
@@ -181,6 +182,11 @@ class Found(Generic[Item]):
         if self.stopped is not None:
             return self.items, self.stopped, ms_of(self.stopped)
         return self.items, None, None
+
+
+def found_for(limit: int, text: str | None) -> Found[Any]:
+    """An empty page of ``limit`` items; a search for words may look at fewer rows."""
+    return Found(limit) if text is None else Found(limit, limits.PAGE_BODIES_EXAMINED_MAX)
 
 
 def search(found: Found[Item], source: Search[Item], bounds: Bounds, fold: int) -> Found[Item]:
@@ -206,13 +212,13 @@ def _walk(found: Found[Item], source: Search[Item], bounds: Bounds) -> None:
     walk = source.walk(bounds)
     examined, piece = 0, max(found.wanted, _PIECE)
     while found.wanted > 0:
-        left = limits.PAGE_ROWS_EXAMINED_MAX - examined
+        left = found.examined_max - examined
         rows = walk.take(min(piece, left))
         if not rows:
             return
         examined += len(rows)
         found.items += source.among(rows, found.wanted)
-        if examined >= limits.PAGE_ROWS_EXAMINED_MAX and found.wanted > 0:
+        if examined >= found.examined_max and found.wanted > 0:
             if walk.take(1):
                 found.stopped = rows[-1]
             return

@@ -1,0 +1,188 @@
+"""Fills a database with a long history and times every filter of the lists, alone and with others, first and next page.
+
+Run as ``python -m benchmarks.history --deliveries 1000000``. Nothing is sent and no server runs. Prints one line per
+question: median, 99th percentile and maximum in milliseconds, items found, and whether the page stopped at its bound.
+"""
+
+import argparse
+import asyncio
+import itertools
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+from msgspec.structs import replace
+
+from whatsync.model.delivery import State
+from whatsync.ports.history import DeliveryQuery, EventQuery
+from whatsync.store.sqlite.history import SqliteHistory
+from whatsync.store.sqlite.lookup import Recent
+from whatsync.store.sqlite.schema import migrate
+
+START_MS = 1_800_000_000_000
+SPAN_MS = 30 * 86_400_000
+TAIL = 3_000
+PIECE = 100_000
+FILTERS: dict[str, list[Any]] = {
+    "endpoint": [1001, 1058, 9999],
+    "type": ["message.incoming", "own.rare", "nothing"],
+    "number": ["100000000000007"],
+    "states": [(State.FAILED,), (State.SUCCEEDED,), (State.PENDING,), (State.HELD, State.RETRYING), tuple(State)],
+    "code": ["http_500", "http_404", "tls_error"],
+    "test": [True, False],
+    "text": ["order 471", "zebra"],
+    "since_ms": [START_MS + SPAN_MS // 2],
+    "until_ms": [START_MS + SPAN_MS // 10, START_MS + SPAN_MS // 2],
+}
+
+
+def statements() -> dict[str, str]:
+    """The statements that fill."""
+    parts = re.split(
+        r"^-- name: (\w+)\n", Path(__file__).with_name("history_fill.sql").read_text(), flags=re.MULTILINE
+    )[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def fill(path: Path, count: int, endpoints: int) -> None:
+    """Make the database."""
+    sql = statements()
+    db = apsw.Connection(str(path))
+    for pragma in ("page_size = 4096", "journal_mode = WAL", "synchronous = OFF", "cache_size = -262144"):
+        db.execute(f"PRAGMA {pragma}").fetchall()
+    migrate(db, path)
+    with db:
+        for name in ("words", "numbers", "secret"):
+            db.execute(sql[name])
+    values = {"start_ms": START_MS, "span_ms": SPAN_MS, "count": count, "endpoints": endpoints}
+    for first in range(0, count, PIECE):
+        last = min(first + PIECE, count)
+        bounds = {
+            "low": START_MS + first * SPAN_MS // count << 21,
+            "high": (START_MS + last * SPAN_MS // count << 21) - 1,
+        }
+        if last == count:
+            bounds["high"] = (1 << 62) - 1
+        with db:
+            db.execute(sql["events"], {**values, "first": first, "last": last})
+            db.execute(sql["deliveries"], {**values, **bounds})
+    fold = db.execute(sql["fold_row"], {"tail": TAIL}).fetchall()[0][0]
+    for name in ("event_types", "event_numbers", "delivery_endpoints", "delivery_types", "delivery_numbers", "fold"):
+        with db:
+            db.execute(sql[name], {"fold": fold})
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    db.close()
+
+
+def questions() -> Iterator[dict[str, Any]]:
+    """Each filter with each value, each pair of filters, and triples with the first value of each."""
+    yield {}
+    alone = [[(name, value) for value in values] for name, values in FILTERS.items()]
+    for one in itertools.chain(*alone):
+        yield dict([one])
+    for left, right in itertools.combinations(alone, 2):
+        for pair in itertools.product(left, right):
+            yield dict(pair)
+    for three in itertools.combinations(alone, 3):
+        yield dict(some[0] for some in three)
+        yield dict(some[-1] for some in three)
+
+
+async def times(history: SqliteHistory, query: DeliveryQuery, rounds: int) -> tuple[list[float], int, bool]:
+    """Seconds for the first page, each round, and for two pages after it; items of the first page; was it bounded."""
+    seconds: list[float] = []
+    items, bounded = 0, False
+    for attempt in range(rounds):
+        asked = query
+        for page_number in range(3):
+            began = time.perf_counter()
+            page = await history.deliveries(asked)
+            seconds.append(time.perf_counter() - began)
+            if page_number == 0 and attempt == 0:
+                items, bounded = len(page.items), page.searched_to_ms is not None
+            if page.next is None:
+                break
+            asked = replace(asked, before=page.next)
+    return seconds, items, bounded
+
+
+async def run(path: Path, rounds: int) -> None:
+    """Ask everything."""
+    history = SqliteHistory(path, Recent())
+    await history.open()
+    everything: list[float] = []
+    slowest: list[tuple[float, str]] = []
+    for filters in questions():
+        for ascending in (False, True):
+            query = DeliveryQuery(1, ascending=ascending, **filters)
+            seconds, items, bounded = await times(history, query, rounds)
+            everything += seconds
+            seconds.sort()
+            label = f"{'up  ' if ascending else 'down'} {filters}"
+            slowest.append((seconds[-1], label))
+            line = f"{_ms(seconds, 0.5):8.2f} {_ms(seconds, 0.99):8.2f} {_ms(seconds, 1):8.2f} {items:4d}"
+            if len(filters) < 2 or seconds[-1] > 0.03:
+                print(f"{line} {'bounded' if bounded else '       '} {label}")
+    everything.sort()
+    print(f"all {len(everything)} pages: p50 {_ms(everything, 0.5):.2f} p99 {_ms(everything, 0.99):.2f} ", end="")
+    print(f"max {_ms(everything, 1):.2f} ms")
+    await others(history)
+    await history.close()
+
+
+async def others(history: SqliteHistory) -> None:
+    """Events, feed, gaps and counts."""
+    asked = {
+        "events": lambda: history.events(EventQuery(1)),
+        "events of a small account": lambda: history.events(EventQuery(5)),
+        "events unmatched": lambda: history.events(EventQuery(1, matched=False)),
+        "events text": lambda: history.events(EventQuery(1, text="zebra")),
+        "events type and number": lambda: history.events(EventQuery(1, type="own.rare", number="100000000000007")),
+        "event by id": lambda: history.event(1, "msg_nothing"),
+        "feed from the start": lambda: history.feed(1, 0, (), 200),
+        "feed of a rare type": lambda: history.feed(1, 0, ("own.rare",), 200),
+        "missing": lambda: history.missing(1, 1058, ("message.incoming",), 0, 2 * START_MS, 0, 200),
+        "counts": lambda: history.counts(1001),
+        "rollups": lambda: history.rollups(1, None, 0, 2 * START_MS),
+    }
+    for name, ask in asked.items():
+        seconds = []
+        for _ in range(20):
+            began = time.perf_counter()
+            await ask()
+            seconds.append(time.perf_counter() - began)
+        seconds.sort()
+        print(f"{_ms(seconds, 0.5):8.2f} {_ms(seconds, 0.99):8.2f} {_ms(seconds, 1):8.2f}              {name}")
+
+
+def _ms(seconds: list[float], share: float) -> float:
+    return 1000 * seconds[min(len(seconds) - 1, int(len(seconds) * share))]
+
+
+def main() -> None:
+    """Fill, ask, remove."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--deliveries", type=int, default=1_000_000)
+    parser.add_argument("--endpoints", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="keep the database here, or use the one that is here")
+    chosen = parser.parse_args()
+    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="whatsync-history-"))
+    path = folder / "whatsync.db"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        began = time.perf_counter()
+        fill(path, chosen.deliveries, chosen.endpoints)
+        print(f"filled in {time.perf_counter() - began:.0f} s, {path.stat().st_size / 1e9:.2f} GB")
+    asyncio.run(run(path, chosen.rounds))
+    if chosen.folder is None:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
