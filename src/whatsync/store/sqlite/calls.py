@@ -100,6 +100,12 @@ class CloseCall(Call):
     __slots__ = ()
 
 
+class AbandonCall(CloseCall):
+    """The last call of a store that is dropped as a crash drops it."""
+
+    __slots__ = ()
+
+
 def resolve_all(calls: Sequence[Call]) -> None:
     """Answer everybody; in the event loop's thread."""
     for call in calls:

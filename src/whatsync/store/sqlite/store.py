@@ -29,16 +29,17 @@ from whatsync.ports.store import (
     StoreUnavailable,
 )
 from whatsync.store.sqlite import documents, opening, retention
-from whatsync.store.sqlite.calls import AcceptCall, BackupCall, CloseCall, RecordCall, Step, StepCall
+from whatsync.store.sqlite.calls import AbandonCall, AcceptCall, BackupCall, CloseCall, RecordCall, Step, StepCall
 from whatsync.store.sqlite.claim import claim, give_back
 from whatsync.store.sqlite.connection import open_writer
 from whatsync.store.sqlite.disk import Disk, free_bytes_of
 from whatsync.store.sqlite.folder_lock import FolderLock
+from whatsync.store.sqlite.history import SqliteHistory
 from whatsync.store.sqlite.lookup import Hash, Recent, keyed_hash
 from whatsync.store.sqlite.schema import migrate
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.settle import settle
-from whatsync.store.sqlite.writer import Writer
+from whatsync.store.sqlite.writer import Writer, fold_all
 
 _CLOSED = "the store is closed"
 
@@ -64,6 +65,8 @@ class SqliteStore:
         self.path = path
         self.recent = Recent()
         """What readers have to ask beside the tables; see ``lookup.py``."""
+        self.history = SqliteHistory(path, self.recent, vfs=vfs, make_hash=make_hash)
+        """The reading side; opened and closed with the store."""
         self._owner = owner
         self._vfs = vfs
         self._make_hash = make_hash
@@ -87,12 +90,12 @@ class SqliteStore:
         answer: Future[Opened] = self._loop.create_future()
         self._writer.start(StepCall(answer, lambda session: opening.begin_run(session, now_ms, version)))
         try:
-            return await answer
+            opened = await answer
+            await self.history.open()
         except BaseException:
-            self._writer.join()
-            self._writer = None
-            self._lock.release()
+            await self._end(CloseCall(self._loop.create_future()))
             raise
+        return opened
 
     def _open_session(self) -> Session:
         """In the writer's thread."""
@@ -108,14 +111,29 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Write what waits, then let go of the files."""
+        await self.history.close()
+        await self._end(CloseCall(asyncio.get_running_loop().create_future()))
+
+    async def abandon(self) -> None:
+        """Let go of the files as a crash would: nothing is folded, the log stays as it is. For tests."""
+        await self.history.close()
+        await self._end(AbandonCall(asyncio.get_running_loop().create_future()))
+
+    async def tidy(self) -> None:
+        """Do now what the writer does for itself in quiet moments: enter everything into the indexes."""
+        writer = self._running()
+        await self._step(lambda session: writer.begin_lookup_fold())
+        while writer.busy:
+            await self._step(fold_all)
+        await self._step(fold_all)
+
+    async def _end(self, call: CloseCall) -> None:
         writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        answer: Future[None] = asyncio.get_running_loop().create_future()
-        writer.stop_waiting()
-        writer.put(CloseCall(answer))
-        await answer
-        writer.join()
+        if writer is not None:
+            writer.stop_waiting()
+            if writer.alive:
+                writer.put(call)
+            await asyncio.to_thread(writer.join)
         if self._lock is not None:
             self._lock.release()
 
@@ -160,10 +178,10 @@ class SqliteStore:
 
     async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
         """Remove old events."""
-        lookups = self._running().lookups
+        writer = self._running()
 
         def step(session: Session) -> Pruned:
-            return retention.Pruning(session, lookups, account, before_ms, now_ms).step(after_seq, limit)
+            return retention.Pruning(session, writer.lookups, account, before_ms, now_ms).step(after_seq, limit)
 
         return await self._step(step)  # type: ignore[no-any-return]
 

@@ -17,7 +17,16 @@ from whatsync.ports.store import StoreUnavailable
 from whatsync.store.sqlite import rollup
 from whatsync.store.sqlite.accept import Accepting
 from whatsync.store.sqlite.backup import Backup
-from whatsync.store.sqlite.calls import AcceptCall, BackupCall, Call, CloseCall, RecordCall, StepCall, resolve_all
+from whatsync.store.sqlite.calls import (
+    AbandonCall,
+    AcceptCall,
+    BackupCall,
+    Call,
+    CloseCall,
+    RecordCall,
+    StepCall,
+    resolve_all,
+)
 from whatsync.store.sqlite.disk import Disk
 from whatsync.store.sqlite.fold import TAIL_ROWS_MAX, fold
 from whatsync.store.sqlite.lookup_fold import LookupFold
@@ -88,6 +97,20 @@ class Writer:
     def put(self, call: Call) -> None:
         """Hand a call over."""
         self._queue.put(call)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a fold of the lookups is under way."""
+        return self._lookups is not None and self._lookups.busy
+
+    def begin_lookup_fold(self) -> None:
+        """Begin to write out the lookups; in the writer's thread."""
+        self.lookups.start_if_full(whatever=True)
 
     def join(self) -> None:
         """Wait for the end of the thread."""
@@ -214,21 +237,30 @@ class Writer:
         self._disk.committed(session.db, self._disk.monotonic() - started)
 
     def _apply(self, calls: Sequence[Call]) -> None:
-        session = self.session
-        accepts = [call for call in calls if type(call) is AcceptCall]
+        """Do the work in the order it was asked for; between two steps, accepts and records go together."""
+        accepts: list[AcceptCall] = []
+        records: list[RecordCall] = []
+        for call in calls:
+            if type(call) is AcceptCall:
+                accepts.append(call)
+            elif type(call) is RecordCall:
+                records.append(call)
+            elif type(call) is StepCall:
+                self._apply_together(accepts, records)
+                accepts, records = [], []
+                call.result = call.step(self.session)
+        self._apply_together(accepts, records)
+
+    def _apply_together(self, accepts: Sequence[AcceptCall], records: Sequence[RecordCall]) -> None:
         if accepts:
-            accepting = Accepting(session)
+            accepting = Accepting(self.session)
             for accept in accepts:
                 accept.result = accepting.admit(accept.admission)
             accepting.flush()
-        records = [call for call in calls if type(call) is RecordCall]
         if records:
-            results = record_all(session, [call.outcomes for call in records])
+            results = record_all(self.session, [call.outcomes for call in records])
             for call, result in zip(records, results, strict=True):
                 call.result = result
-        for step in calls:
-            if type(step) is StepCall:
-                step.result = step.step(session)
 
     def _reopened_after(self, calls: Sequence[Call]) -> bool:
         """Open the database anew after a commit that nobody knows the fate of. True where it had taken effect."""
@@ -277,7 +309,7 @@ class Writer:
         if not self._disk.well and self._disk.must_reopen and not self._reopen():
             return
         if session.tail or session.pending_rollups:
-            steps.append(StepCall(self._loop.create_future(), _fold_all))
+            steps.append(StepCall(self._loop.create_future(), fold_all))
         try:
             self._write(steps)
         except DISK_ERRORS as problem:
@@ -320,6 +352,15 @@ class Writer:
         self._stopping.set()
 
     def _close(self, call: Call) -> None:
+        if isinstance(call, AbandonCall):
+            with suppress(apsw.Error):
+                self.session.db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        else:
+            self._finish()
+        self._let_go()
+        self._answer([call])
+
+    def _finish(self) -> None:
         while self._backups:
             for backup in list(self._backups):
                 self._copy_on(backup)
@@ -327,14 +368,12 @@ class Writer:
             self.lookups.start_if_full(whatever=True)
             while True:
                 busy = self.lookups.busy
-                self._write([StepCall(self._loop.create_future(), _fold_all)])
+                self._write([StepCall(self._loop.create_future(), fold_all)])
                 if not busy:
                     break
         except (apsw.Error, StoreUnavailable):
             # All of it is made again at the next start.
             pass
-        self._let_go()
-        self._answer([call])
 
     def _let_go(self) -> None:
         for backup in self._backups:
@@ -356,7 +395,8 @@ class _UnknownFateError(Exception):
         self.reason = reason
 
 
-def _fold_all(session: Session) -> None:
+def fold_all(session: Session) -> None:
+    """Enter all events and deliveries into the indexes, and all counts into the rollups."""
     fold(session)
     rollup.write_pending(session)
     rollup.add_pending(session)
