@@ -12,7 +12,7 @@ import time
 from array import array
 from collections import deque
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import uvloop
@@ -84,8 +84,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are not derived from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._parser = httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from array import array
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import uvloop
@@ -52,8 +52,8 @@ class Receiver(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are not derived from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
