@@ -156,6 +156,13 @@ def test_a_filter_names_a_type_and_a_field_it_has() -> None:
     assert "at most" in wrong(filters={"message.status": {"status": many}})["filters.message.status.status"]
 
 
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_numbers_of_any_size_are_refused_in_words(number: int) -> None:
+    status = {"message.status": {"status": [number]}}
+    found = wrong(maxInFlight=number, orderingMaxWaitSeconds=number, filters=status)
+    assert set(found) == {"maxInFlight", "orderingMaxWaitSeconds", "filters.message.status.status"}
+
+
 def test_a_filter_needs_its_type_among_the_events() -> None:
     status = {"message.status": {"status": ["read"]}}
     assert "message.status" in wrong(events=["message.incoming"], filters=status)["filters.message.status"]

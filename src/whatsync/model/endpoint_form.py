@@ -3,7 +3,6 @@
 Pure: the account's own types and what is known of addresses come in as ``Facts``. Sealing and storing are others' work.
 """
 
-import math
 import re
 from collections.abc import Callable, Container, Mapping
 from typing import Annotated, Any
@@ -231,6 +230,10 @@ def _filter_problem(
         return "must list at least one value; leave the field out to let everything through"
     if len(values) > limits.FILTER_VALUES_MAX:
         return f"may list at most {limits.FILTER_VALUES_MAX} values"
+    if any(isinstance(value, int | float) and abs(value) > limits.JSON_INTEGER_MAX for value in values):
+        return "holds a number beyond ±(2^53-1), which no event can hold"
+    if any(isinstance(value, str) and len(value) > limits.REFERENCE_CHARS_MAX for value in values):
+        return f"holds a text of more than {limits.REFERENCE_CHARS_MAX} characters"
     possible = fields[field]
     never = [value for value in values if possible and value not in possible]
     if never:
@@ -284,8 +287,9 @@ def _retry_schedule(waits: list[float] | str, facts: Facts) -> tuple[float, ...]
 
 def _within(least: float, most: float, unit: str) -> Callable[[Any, Facts], Any]:
     def read(value: float, facts: Facts) -> float:
-        if not (math.isfinite(value) and least <= value <= most):
-            raise _Wrong(("", f"must be {least:,g} to {most:,g} {unit}, is {value:,g}"))
+        # Said without the value: it may be a number too large to be written.
+        if not least <= value <= most:
+            raise _Wrong(("", f"must be from {least:,g} to {most:,g} {unit}"))
         return value
 
     return read
