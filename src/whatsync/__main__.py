@@ -1,5 +1,6 @@
-"""``python -m whatsync`` is the command `whatsync`. Nothing else lives here."""
+"""``python -m whatsync``: the same as the command ``whatsync``."""
 
 from whatsync.cli.app import main
 
-main()
+if __name__ == "__main__":
+    main()
