@@ -61,7 +61,7 @@ async def served(folder: Path, *arguments: str, **settings: str) -> AsyncIterato
     process = await begin(folder, *arguments, **settings)
     assert process.stdout is not None
     assert process.stderr is not None
-    lines = []
+    lines: list[str] = []
     try:
         async with asyncio.timeout(SECONDS):
             while not lines or not lines[-1].startswith("Stop with"):
