@@ -1,7 +1,7 @@
 """Measures the sender alone against a receiver in a process of its own: requests per second and CPU per request.
 
-Run ``python benchmarks/sender.py``; it ends by itself after some seconds. Sender and receiver get a core each where there
-are two, so figures compare only with those of the same machine and an otherwise idle one.
+Run ``python benchmarks/sender.py``; it ends by itself after some seconds. Sender and receiver get a core each where
+there are two, so figures compare only with those of the same machine and an otherwise idle one.
 """
 
 import argparse
@@ -34,7 +34,7 @@ HEAD = (
     b"webhook-signature: v1," + b"b" * 44 + b"\r\nContent-Length: 500\r\n\r\n"
 )
 BODY = b"x" * 500
-KEEP = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\nok"
+KEEP = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nDate: Thu, 01 Jan 1970 00:00:00\r\n\r\nok"
 CLOSE = KEEP.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 

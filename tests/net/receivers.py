@@ -90,7 +90,7 @@ class Receiver:
                 await self._handler(Peer(self.connections, reader, writer))
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - shown when the receiver ends
             self.failures.append(error)
         finally:
             self._running.discard(task)
@@ -126,6 +126,13 @@ def answering_once(answer: bytes) -> Handler:
         await peer.say(answer)
 
     return handle
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Go on as soon as ``holds()``, which must be within ``PATIENCE_SECONDS``."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():  # noqa: ASYNC110 - what is waited for belongs to the sender, which sets no event for tests
+            await asyncio.sleep(0.001)
 
 
 async def silence(peer: Peer) -> None:

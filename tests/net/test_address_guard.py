@@ -1,4 +1,4 @@
-"""Which addresses are let through: every kind that is refused, in every form it can be dressed in, and what allows it."""
+"""Which addresses are let through: each kind that is refused, in each form it can be dressed in, and what allows it."""
 
 import ipaddress
 from ipaddress import IPv4Address, IPv6Address, ip_network

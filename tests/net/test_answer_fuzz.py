@@ -1,7 +1,8 @@
-"""Whatever bytes come in whatever pieces, an exchange ends once, in time, without a bug, and its connection is kept only
-if the next answer on it is read right."""
+"""Whatever bytes come in whatever pieces, an exchange ends once, in time and without a bug; its connection is kept
+only if the next answer on it is read right."""
 
 import re
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +65,7 @@ def pieces(draw: st.DrawFn, text: bytes) -> list[bytes]:
     """The text cut at random."""
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(text) - 1)), max_size=12)))
     edges = [0, *[cut for cut in cuts if cut < len(text)], len(text)]
-    return [text[begin:end] for begin, end in zip(edges, edges[1:], strict=False) if begin < end]
+    return [text[begin:end] for begin, end in pairwise(edges) if begin < end]
 
 
 def play(desk: Desk, parts: list[bytes], ending: str) -> Result:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import knowing
-from tests.net.receivers import OK, Peer, answering, post, silence
+from tests.net.receivers import OK, Peer, answering, post, silence, until
 from tests.net.test_exchange import answer_of, failure_of
 from whatsync.model.url import Target, parse_url
 from whatsync.net.address_guard import AddressGuard
@@ -79,8 +79,7 @@ async def test_cancelling_while_connecting_leaves_nothing(make_sender: MakeSende
     sender = make_sender()
     for scheme in ("http", "https"):
         sending = asyncio.create_task(sender.send(post(at(black_hole, scheme=scheme))))
-        while sender.stats()["open_sockets"] == 0:
-            await asyncio.sleep(0)
+        await until(lambda: sender.stats()["open_sockets"] > 0)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
@@ -90,8 +89,7 @@ async def test_cancelling_while_connecting_leaves_nothing(make_sender: MakeSende
 async def test_closing_while_connecting(make_sender: MakeSender, black_hole: int) -> None:
     sender = make_sender()
     sending = asyncio.create_task(sender.send(post(at(black_hole))))
-    while sender.stats()["open_sockets"] == 0:
-        await asyncio.sleep(0)
+    await until(lambda: sender.stats()["open_sockets"] > 0)
     await sender.close()
     assert failure_of(await sending).code == "internal_error"
 
@@ -207,8 +205,7 @@ async def test_without_a_free_socket_there_is_a_short_wait_and_a_code(
     receiver = await receive(silence)
     sender = make_sender(limits=SenderLimits(sockets_max=4, socket_wait_seconds=0.1))
     waiting = [asyncio.create_task(sender.send(post(receiver.target(), timeout=2))) for _ in range(2)]
-    while receiver.connections < 2:
-        await asyncio.sleep(0)
+    await until(lambda: receiver.connections == 2)
     failure = failure_of(await sender.send(post(receiver.target())))
     assert failure.code == "no_sockets"
     assert 100_000 <= failure.timing.total_us < 1_500_000
@@ -229,8 +226,7 @@ async def test_who_waits_for_a_socket_gets_the_next_free_one(make_sender: MakeSe
     receiver = await receive(handle)
     sender = make_sender(limits=SenderLimits(sockets_max=2, socket_wait_seconds=3.0))
     sending = [asyncio.create_task(sender.send(post(receiver.target()))) for _ in range(6)]
-    while receiver.connections < 1:
-        await asyncio.sleep(0)
+    await until(lambda: receiver.connections == 1)
     assert sender.stats()["open_sockets"] == 1, "an origin that has not answered yet may use half"
     go_on.set()
     for result in await asyncio.gather(*sending):
@@ -254,8 +250,7 @@ async def test_slow_origins_leave_half_of_the_sockets_to_quick_ones(
     sender = make_sender(limits=SenderLimits(sockets_max=32, socket_wait_seconds=0.2))
     answer_of(await sender.send(post(quick.target())))
     waiting = [asyncio.create_task(sender.send(post(slow.target(), timeout=1.0))) for _ in range(64)]
-    while sender.stats()["open_sockets_slow"] != 8:  # as many as one slow origin may have
-        await asyncio.sleep(0)
+    await until(lambda: sender.stats()["open_sockets_slow"] == 8)  # as many as one slow origin may have
     answers = await asyncio.gather(*(sender.send(post(quick.target())) for _ in range(20)))
     assert {answer_of(answer).status for answer in answers} == {200}
     codes = [failure_of(result).code for result in await asyncio.gather(*waiting)]
@@ -278,8 +273,7 @@ async def test_a_quick_origin_that_becomes_slow_and_quick_again(make_sender: Mak
     assert sender.stats()["open_sockets_slow"] == 0
     go_on.clear()
     sending = asyncio.create_task(sender.send(post(receiver.target())))
-    while sender.stats()["open_sockets_slow"] == 0:
-        await asyncio.sleep(0.001)
+    await until(lambda: sender.stats()["open_sockets_slow"] > 0)
     go_on.set()
     answer_of(await sending)
     assert sender.stats()["open_sockets_slow"] == 1

@@ -1,11 +1,11 @@
-"""One request and its answer over real sockets, where the receiver behaves: framing, keep-alive, limits, early answers."""
+"""One request and its answer over real sockets, where the receiver behaves: framing, keep-alive, limits."""
 
 import asyncio
 
 import pytest
 
 from tests.net.conftest import MakeReceiver, MakeSender
-from tests.net.receivers import OK, Peer, answering, answering_once, post
+from tests.net.receivers import OK, Peer, answering, answering_once, post, until
 from whatsync.net.sender_limits import SenderLimits
 from whatsync.ports.sender import Answer, Failure
 
@@ -156,8 +156,7 @@ async def test_a_long_body_is_cut_and_the_connection_saved(
     sender = make_sender()
     answer = answer_of(await sender.send(post(receiver.target())))
     assert (answer.body, answer.truncated) == (b"x" * min(size, 16_384), truncated)
-    while sender.stats()["idle_connections"] == 0:  # the rest is still being drained
-        await asyncio.sleep(0.001)
+    await until(lambda: sender.stats()["idle_connections"] > 0)  # the rest is still being drained
     again = answer_of(await sender.send(post(receiver.target())))
     assert (again.reused, again.truncated, again.body) == (True, False, b"ok")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import REFUSED, SERVER_FAILURE, DnsServer
-from tests.net.receivers import OK, answering, post
+from tests.net.receivers import OK, answering, post, until
 from tests.net.test_exchange import answer_of, failure_of
 from whatsync.net.deadlines import Deadlines
 from whatsync.net.resolver import DnsResolver, Lookup
@@ -85,8 +85,7 @@ async def test_an_answer_is_remembered_as_long_as_it_says(server: DnsServer, mak
     resolver = make_resolver(ttl_seconds_min=0.1, ttl_seconds_max=200.0)
     first = await resolver.resolve("short.example", soon())
     assert await resolver.resolve("short.example", soon()) is first
-    while now() < first.until:
-        await asyncio.sleep(0.01)
+    await until(lambda: now() >= first.until)
     assert await resolver.resolve("short.example", soon()) is not first
     assert resolver.lookups == 2
     server.ttl_seconds = 100_000

@@ -14,7 +14,7 @@ import pytest
 from tests.net.certificates import Authority
 from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import knowing
-from tests.net.receivers import OK, Peer, answering, answering_once, post, silence
+from tests.net.receivers import OK, Peer, answering, answering_once, post, silence, until
 from tests.net.test_exchange import answer_of, failure_of
 from whatsync.model.url import Target
 from whatsync.net.http_sender import HttpSender
@@ -54,9 +54,13 @@ def alerting(context: ssl.SSLContext) -> Iterator[Target]:
         def serve() -> None:
             opened, _ = listening.accept()
             opened.settimeout(5)
-            with opened, contextlib.suppress(OSError), context.wrap_socket(opened, server_side=True) as tls:
-                tls.recv(65_536)
-                tls.recv(65_536)
+            tls = context.wrap_socket(opened, server_side=True, do_handshake_on_connect=False)
+            with contextlib.suppress(OSError):
+                tls.do_handshake()
+            with socket.socket(fileno=tls.detach()) as raw, contextlib.suppress(OSError):
+                raw.settimeout(5)
+                while raw.recv(65_536):  # closing at once would turn what the client still sends into a RST
+                    pass
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -87,8 +91,7 @@ async def test_a_request_over_tls(
     first = answer_of(await sender.send(requests[0]))
     assert (first.status, first.body, first.truncated, first.address) == (200, b"y" * 16_384, True, "127.0.0.1")
     assert first.timing.tls_us is not None
-    while sender.stats()["idle_connections"] == 0:
-        await asyncio.sleep(0.001)
+    await until(lambda: sender.stats()["idle_connections"] > 0)
     assert answer_of(await sender.send(requests[1])).reused
     assert received == [request.head + request.body for request in requests]
     assert shown == [NAME, (version.name.replace("TLSv1_", "TLSv1."), "http/1.1")]
@@ -177,8 +180,9 @@ async def test_a_server_with_tls_asked_without(
 async def test_only_old_tls(make_trusting: Make, authority: Authority) -> None:
     context = authority.context(NAME)
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1 is deprecated"):
         context.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     with alerting(context) as target:
         failure = failure_of(await make_trusting().send(post(target)))
@@ -216,8 +220,7 @@ async def test_a_stalled_handshake_ends_with_the_connect_timeout_and_holds_up_no
     sender = make_trusting()
     target = Target("https", "other.test", stalled.port, "/", "other.test")
     waiting = [asyncio.create_task(sender.send(post(target, connect_timeout=1.0))) for _ in range(100)]
-    while stalled.connections < 100:
-        await asyncio.sleep(0)
+    await until(lambda: stalled.connections == 100)
     for _ in range(5):
         answer_of(await sender.send(post(receiver.target(NAME))))
     assert not any(task.done() for task in waiting)
@@ -229,8 +232,7 @@ async def test_cancelling_within_a_handshake_leaves_nothing(make_trusting: Make,
     stalled = await receive(silence)
     sender = make_trusting()
     sending = asyncio.create_task(sender.send(post(Target("https", NAME, stalled.port, "/", NAME))))
-    while stalled.connections < 1:
-        await asyncio.sleep(0)
+    await until(lambda: stalled.connections == 1)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending

@@ -123,14 +123,18 @@ class HttpSender:
             await asyncio.sleep(0)
         await asyncio.sleep(0)  # transports close their sockets one turn of the loop after they are told to
 
-    def stats(self) -> dict[str, int | dict[str, int]]:
-        """All counters, and how many sockets are open and idle now."""
+    def stats(self) -> dict[str, int]:
+        """All counters, and how many sockets are open and idle now; failures by code are in ``failures``."""
         return self._statistics.as_dict() | {
             "open_sockets": self._budget.in_use,
             "open_sockets_slow": self._budget.slow_in_use,
             "idle_connections": self._pool.idle,
             "sockets_max": self._budget.sockets_max,
         }
+
+    def failures(self) -> dict[str, int]:
+        """How many requests failed with each network code."""
+        return dict(self._statistics.failures)
 
     async def _send_fresh(self, request: Request, started_at: float) -> Answer | Failure:
         """Send on a new connection."""
