@@ -98,7 +98,8 @@ def show_table(columns: Sequence[Column], items: Iterable[Mapping[str, Json]], e
     """Print items as a table, or ``empty`` where there are none. Columns without any value are left out."""
     rows = [[column.of(item) for column in columns] for item in items]
     if not rows:
-        console(error=True).print(Text(empty, "dim"))
+        if empty:
+            remark(empty)
         return
     used = [at for at in range(len(columns)) if any(row[at] not in (None, "", []) for row in rows)]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")

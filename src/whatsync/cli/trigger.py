@@ -70,7 +70,7 @@ def trigger(
         show_json({"event": accepted, "deliveries": deliveries})
     else:
         say(f"{accepted['event']} {accepted['id']} is accepted.", "bold")
-        show_table(_OUTCOMES, deliveries, "No endpoint wants it.")
+        show_table(_OUTCOMES, deliveries, "")
     if any(delivery["state"] != "succeeded" for delivery in deliveries):
         raise Failure("not every delivery has succeeded. What came back: whatsync deliveries attempts DELIVERY")
 

@@ -1,0 +1,71 @@
+"""``whatsync doctor``: looks at settings, data, machine and server, and says what to do about what is wrong."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from whatsync.cli.doctor.questions import ask, server_url
+from whatsync.cli.failure import FAILED, Failure
+from whatsync.cli.group import new_app
+from whatsync.cli.local import read_config
+from whatsync.cli.options import example
+from whatsync.cli.output import Column, say, show_json, show_table, styled
+from whatsync.config import Config, shown
+
+_SETTINGS = (
+    Column("SETTING", "name"),
+    Column("VALUE", "value"),
+    Column("FROM", "source"),
+)
+
+app = new_app()
+
+
+@app.command(epilog=example("whatsync doctor", "whatsync doctor --live"))
+def doctor(
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Only ask the running server whether it is alive: for container health checks."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Look at everything that can be wrong on this machine, and say what to do. Changes nothing.
+
+    Settings are shown with where they come from; secrets only as set or unset. Exits with 1 where there is a problem.
+    """
+    config = read_config()
+    if live:
+        say_alive(config, as_json)
+        return
+    from whatsync.cli.doctor.checks import Check, all_checks
+
+    checks: Sequence[Check] = all_checks(config)
+    settings = [{"name": name, "value": value, "source": source} for name, value, source in shown(config)]
+    if as_json:
+        found = [{"name": one.name, "state": one.state, "sentence": one.sentence} for one in checks]
+        show_json({"ok": not any(one.state == "problem" for one in checks), "checks": found, "settings": settings})
+    else:
+        show_table(_SETTINGS, settings, "")
+        say("")
+        for one in checks:
+            _show(one.name, one.state, one.sentence)
+    if any(one.state == "problem" for one in checks):
+        raise typer.Exit(FAILED)
+
+
+def _show(name: str, state: str, sentence: str) -> None:
+    mark = {"ok": "✓", "warning": "!", "problem": "✗"}[state]
+    say(f"{mark} {name}: {sentence}", str(styled(state).style))
+
+
+def say_alive(config: Config, as_json: bool) -> None:
+    """Ask the server whether it is alive. Raises Failure where it is not."""
+    url = server_url(config)
+    status, _ = ask(url, "/healthz")
+    if status != 200:
+        raise Failure(f"the server {url} is not alive: {'no answer' if status is None else f'it answers {status}'}")
+    if as_json:
+        show_json({"alive": True, "url": url})
+    else:
+        say(f"The server {url} is alive.")
