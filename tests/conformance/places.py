@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from whatsync.net.system import SystemClock
 from whatsync.ports.history import History
 from whatsync.ports.store import Opened, Store
 from whatsync.store.memory import Disk, MemoryStore
+from whatsync.store.sqlite.store import SqliteStore
 
 VERSION = "1.2.3"
 
@@ -56,4 +58,29 @@ class MemoryPlace:
         """Nothing to do."""
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace}
+class SqlitePlace:
+    """The store on SQLite."""
+
+    store: Store
+    history: History
+    opened: Opened
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "whatsync.db"
+
+    async def open(self, now_ms: int) -> None:
+        self.sqlite = SqliteStore(self._path, clock=SystemClock())
+        self.opened = await self.sqlite.open(now_ms, VERSION)
+        self.store, self.history = self.sqlite, self.sqlite.history
+
+    async def close(self) -> None:
+        await self.sqlite.close()
+
+    async def crash(self) -> None:
+        await self.sqlite.abandon()
+
+    async def tidy(self) -> None:
+        await self.sqlite.tidy()
+
+
+PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace, "sqlite": SqlitePlace}

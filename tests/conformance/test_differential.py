@@ -32,7 +32,7 @@ async def compare(kind: str, script: list[Step], folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(PLACES))
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(script=steps())
 def test_the_same_work_gives_the_same_history(kind: str, script: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -118,10 +118,10 @@ AND (:word IS NULL OR EXISTS (SELECT 1 FROM event AS e WHERE e.seq = d.event AND
 
 -- name: body_filter
 -- LIKE compares without case in ASCII only, which is what a search promises, and is the fastest way to look.
-e.body LIKE :word ESCAPE '!'
-AND (:second_word IS NULL OR e.body LIKE :second_word ESCAPE '!')
+CAST(e.body AS TEXT) LIKE :word ESCAPE '!'
+AND (:second_word IS NULL OR CAST(e.body AS TEXT) LIKE :second_word ESCAPE '!')
 AND (:more_words IS NULL OR NOT EXISTS (
-    SELECT 1 FROM json_each(:more_words) AS more WHERE e.body NOT LIKE more.value ESCAPE '!'
+    SELECT 1 FROM json_each(:more_words) AS more WHERE CAST(e.body AS TEXT) NOT LIKE more.value ESCAPE '!'
 ))
 
 -- name: delivery_columns
