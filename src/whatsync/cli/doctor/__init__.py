@@ -11,7 +11,7 @@ from whatsync.cli.group import new_app
 from whatsync.cli.local import read_config
 from whatsync.cli.options import example
 from whatsync.cli.output import Column, say, show_json, show_table, styled
-from whatsync.config import Config, shown
+from whatsync.config import COMMAND_SETTINGS, Config, shown
 
 _SETTINGS = (
     Column("SETTING", "name"),
@@ -41,7 +41,7 @@ def doctor(
     from whatsync.cli.doctor.checks import Check, all_checks
 
     checks: Sequence[Check] = all_checks(config)
-    settings = [{"name": name, "value": value, "source": source} for name, value, source in shown(config)]
+    settings = [{"name": name, "value": value, "source": source} for name, value, source in _all_settings(config)]
     if as_json:
         found = [{"name": one.name, "state": one.state, "sentence": one.sentence} for one in checks]
         show_json({"ok": not any(one.state == "problem" for one in checks), "checks": found, "settings": settings})
@@ -52,6 +52,16 @@ def doctor(
             _show(one.name, one.state, one.sentence)
     if any(one.state == "problem" for one in checks):
         raise typer.Exit(FAILED)
+
+
+def _all_settings(config: Config) -> list[tuple[str, str, str]]:
+    """The server's settings, then those of the commands; secrets as set or unset."""
+    rows = shown(config)
+    for setting in COMMAND_SETTINGS:
+        value = getattr(config, setting.key)
+        text = "unset" if value is None else "set" if setting.secret else str(value)
+        rows.append((setting.name, text, config.sources.get(setting.name, "default")))
+    return rows
 
 
 def _show(name: str, state: str, sentence: str) -> None:
