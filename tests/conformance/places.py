@@ -33,6 +33,9 @@ class Place(Protocol):
     async def tidy(self) -> None:
         """Have the store do now whatever it does for itself in quiet moments."""
 
+    async def copy(self, folder: Path) -> "Place":
+        """Make a backup while the store runs; a place that can be opened on it."""
+
 
 class MemoryPlace:
     """The store in memory."""
@@ -43,9 +46,10 @@ class MemoryPlace:
 
     def __init__(self, _folder: Path) -> None:
         self._disk = Disk()
+        self._memory: MemoryStore
 
     async def open(self, now_ms: int) -> None:
-        self.store = self.history = MemoryStore(self._disk)
+        self.store = self.history = self._memory = MemoryStore(self._disk)
         self.opened = await self.store.open(now_ms, VERSION)
 
     async def close(self) -> None:
@@ -56,6 +60,12 @@ class MemoryPlace:
 
     async def tidy(self) -> None:
         """Nothing to do."""
+
+    async def copy(self, folder: Path) -> "MemoryPlace":
+        await self._memory.backup(str(folder))
+        place = MemoryPlace(folder)
+        place._disk = self._memory.backups[str(folder)]
+        return place
 
 
 class SqlitePlace:
@@ -81,6 +91,12 @@ class SqlitePlace:
 
     async def tidy(self) -> None:
         await self.sqlite.tidy()
+
+    async def copy(self, folder: Path) -> "SqlitePlace":
+        place = SqlitePlace(folder)
+        folder.mkdir()  # noqa: ASYNC240
+        await self.sqlite.backup(str(place._path))
+        return place
 
 
 PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace, "sqlite": SqlitePlace}

@@ -11,7 +11,7 @@ from tests.conformance.clerk import MINUTE, Clerk, key
 from whatsync.model.delivery import Happening, State
 from whatsync.model.health import Health
 from whatsync.ports.history import DeliveryQuery, EventQuery
-from whatsync.ports.store import AuditEntry, Claimed, Delete, HealthRow, Origin, Put, Recorded, Settlement
+from whatsync.ports.store import AuditEntry, Claimed, Claims, Delete, HealthRow, Origin, Put, Recorded, Settlement
 
 ACCOUNTS = (1, 2)
 ENDPOINTS_EACH = 3
@@ -291,4 +291,9 @@ def comparable(answer: Any) -> Any:
     """An answer of a store, the parts that adapters may order as they like brought into order."""
     if isinstance(answer, Recorded):
         return sorted(answer.stale), sorted(set(answer.forwarded))
+    if isinstance(answer, Claims):
+        # Of an erased event's contact, only that there is one matters.
+        words = [one.contact and (one.event.contact or "erased") for one in answer.items]
+        items = [replace(one, contact=word) for one, word in zip(answer.items, words, strict=True)]
+        return items, answer.next_due_ms
     return answer

@@ -155,7 +155,9 @@ class Steps:
         """A delivery as its claimer gets it."""
         row = delivery.row
         event = self.disk.events[row.event]
-        return Claimed(row.id, delivery.claim, delivery.attempts, delivery.state, event, row.contact, row.origin)
+        # Erased meanwhile: any word keeps the order.
+        contact = None if row.contact is None else event.contact or "erased"
+        return Claimed(row.id, delivery.claim, delivery.attempts, delivery.state, event, contact, row.origin)
 
     def apply_give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
         """Let go of what was claimed and not attempted."""

@@ -102,19 +102,17 @@ class Accepting:
         self, account: int, events: Sequence[EventRow], hashes: Sequence[int]
     ) -> tuple[EventRow | None, ...] | None:
         """At each position the event that has this id already; ``None`` where all ids are new, which is the rule."""
-        session = self._session
-        staged, current = session.staged.hashes[0], session.recent.current[0]
-        folding, runs = session.recent.folding[0], session.runs[0].items
-        here: set[int] = set()
+        recent, runs = self._session.recent, self._session.runs[0].items
+        current, folding = recent.current[0], recent.folding[0]
         for hash_ in hashes:
-            if hash_ in staged or hash_ in current or hash_ in folding or hash_ in here:
-                break
-            if runs and any(run.may_hold(hash_) for run in runs):
-                break
-            here.add(hash_)
-        else:
-            return None
-        return self._compare(account, events, hashes)
+            if hash_ in current or hash_ in folding:
+                return self._compare(account, events, hashes)
+            for run in runs:
+                if run.may_hold(hash_):
+                    return self._compare(account, events, hashes)
+        if len(hashes) > 1 and len(set(hashes)) < len(hashes):
+            return self._compare(account, events, hashes)
+        return None
 
     def _compare(
         self, account: int, events: Sequence[EventRow], hashes: Sequence[int]
@@ -163,96 +161,13 @@ class Accepting:
     def _take(self, admission: Admission, hashes: Sequence[int]) -> None:
         deliveries = admission.deliveries
         events = admission.events
-        if len(events) == 1 and all(row.event == events[0].seq for row in deliveries):
-            self._take_event(events[0], hashes[0], deliveries)
-        else:
-            made: dict[int, list[DeliveryRow]] = {event.seq: [] for event in events}
-            others = {row.event for row in deliveries if row.event not in made}
-            made.update((seq, []) for seq in self._stored_events(others))
-            deliveries = tuple([row for row in deliveries if row.event in made])
-            for row in deliveries:
-                made[row.event].append(row)
-            for event, hash_ in zip(events, hashes, strict=True):
-                self._take_event(event, hash_, made[event.seq])
+        if len(events) == 1 and (len(deliveries) == 1 or len({row.event for row in deliveries}) < 2):
+            self._take_event(events[0], hashes[0], [row for row in deliveries if row.event == events[0].seq])
+            deliveries = deliveries if not deliveries or deliveries[0].event == events[0].seq else ()
+        if False:
+            pass
         for row in deliveries:
             self._take_delivery(row)
-        if admission.idempotency is not None:
-            self._take_key(admission, admission.idempotency)
-
-    def _stored_events(self, seqs: set[int]) -> list[int]:
-        found = [seq for seq in seqs if seq in self._ahead]
-        found.extend(seq for (seq,) in _KNOWN_EVENTS.rows(self._session.db, list(seqs)))
-        return found
-
-    def _take_event(self, event: EventRow, hash_: int, deliveries: Sequence[DeliveryRow]) -> None:
-        session = self._session
-        staged, words = session.staged, session.words
-        seq, account = event.seq, event.account
-        place = None
-        if seq > staged.place:
-            staged.place = seq
-        else:
-            staged.place = place = staged.place + 1
-        offset = span = None
-        if deliveries:
-            ids = [row.id for row in deliveries]
-            offset, span = min(ids) - seq, max(ids) - min(ids)
-        self._events += (
-            seq,
-            account,
-            words.number(event.type),
-            None if event.number is None else words.number(event.number),
-            event.test,
-            len(deliveries),
-            offset,
-            span,
-            place,
-            event.id,
-            event.contact,
-            "\n".join(event.keys) or None,
-            event.body,
-            event.details,
-        )
-        self._ahead[seq] = (event, len(deliveries))
-        self._note_row(seq)
-        late = seq <= session.looked_up
-        self._enter(Kind.IDENTITY, hash_, seq, late)
-        for key in event.keys:
-            self._enter(Kind.KEYWORD, session.hash_of(account, key), seq, late)
-        if not event.test:
-            session.count(account, 0, ms_of(seq), ACCEPTED_EVENTS, 0)
-
-    def _note_row(self, row: int) -> None:
-        staged = self._session.staged
-        staged.tail += 1
-        staged.top = max(staged.top, row)
-        if row <= self._session.folded:
-            self._late.append(row)
-
-    def _enter(self, kind: Kind, hash_: int, row: int, late: bool) -> None:
-        add(self._session.staged.hashes[kind], hash_, row)
-        if late:
-            # A row below the mark is not found again after a crash, so it goes to the runs at once.
-            write_entries(self._session, kind, [(hash_, row)])
-
-    def _take_delivery(self, row: DeliveryRow) -> None:
-        words = self._session.words
-        self._note_row(row.id)
-        if row.contact is not None:
-            self._ordered.append(row)
-        elif row.claimed and row.id > self._session.folded:
-            self._handed_over += (
-                row.id,
-                row.event,
-                row.account,
-                row.endpoint,
-                words.number(row.type),
-                None if row.number is None else words.number(row.number),
-                row.due_ms,
-                int(row.origin),
-            )
-        else:
-            self._waiting += self._delivery(row, row.due_ms)
 
     def _delivery(self, row: DeliveryRow, due_ms: int) -> tuple[Any, ...]:
         words = self._session.words

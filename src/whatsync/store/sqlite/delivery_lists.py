@@ -69,6 +69,10 @@ class _Search:
         """A delivery's row."""
         return row.id
 
+    def tired(self) -> bool:
+        """Whether enough of the file was read for one page."""
+        return self._reader.tired()
+
     def walk(self, bounds: Bounds) -> Walk:
         """The index to follow."""
         query, values = self._query, self._values

@@ -36,6 +36,10 @@ class _Search:
         """An event's row."""
         return row
 
+    def tired(self) -> bool:
+        """Whether enough of the file was read for one page."""
+        return self._reader.tired()
+
     def walk(self, bounds: Bounds) -> Walk:
         """The index to follow."""
         query, values = self._query, self._values

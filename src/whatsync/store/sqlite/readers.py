@@ -25,6 +25,8 @@ ALARM_OPERATIONS = 2_000_000
 """SQLite's machine calls out each time a statement has done this many more operations."""
 ALARMS_MAX = 10
 """In one question; some tenths of a second. Bounded questions stay far below it."""
+PAGES_READ_MAX = 3_000
+"""Pages of the file that a search may take in: what costs where rows lie far apart."""
 
 _SQL = statements("history.sql")
 _FRAGMENTS = ("delivery_columns", "delivery_filter", "event_filter", "missing_filter", "body_filter")
@@ -49,11 +51,13 @@ class Reader:
         self.db = db
         self.words = Words(db)
         self._alarms = 0
+        self._pages_before = 0
         db.set_progress_handler(self._alarm, ALARM_OPERATIONS)
 
     def begin(self) -> None:
         """Begin to answer a question."""
         self._alarms = 0
+        self._pages_before = self._pages_read()
         self.db.execute(_BEGIN)
 
     def end(self) -> None:
@@ -63,6 +67,13 @@ class Reader:
     def _alarm(self) -> bool:
         self._alarms += 1
         return self._alarms > ALARMS_MAX
+
+    def tired(self) -> bool:
+        """Whether answering has taken in so many pages of the file that a search had better stop."""
+        return self._pages_read() - self._pages_before > PAGES_READ_MAX
+
+    def _pages_read(self) -> int:
+        return self.db.status(apsw.SQLITE_DBSTATUS_CACHE_MISS)[0]
 
     def rows(self, name: str, ascending: bool = False, **values: Any) -> list[Any]:
         """All rows of a statement."""

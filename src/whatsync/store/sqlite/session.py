@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from whatsync.store.sqlite.lookup import Hash, Kind, Recent, Rows, Runs, add
+from whatsync.store.sqlite.lookup import Hash, Kind, Recent, Runs
 from whatsync.store.sqlite.statements import fetch, statements
 from whatsync.store.sqlite.words import Words
 
@@ -26,7 +26,8 @@ class Staged:
     top: int
     place: int
     tail: int
-    hashes: tuple[Rows, Rows] = field(default_factory=lambda: ({}, {}))
+    entered: list[int] = field(default_factory=list)
+    """Rows whose words were entered among the recent ones."""
     versions: dict[int, int] = field(default_factory=dict)
     rollups: dict[RollupKey, int] = field(default_factory=dict)
     later: list[Callable[[], None]] = field(default_factory=list)
@@ -87,14 +88,6 @@ class Session:
         staged = self.staged
         self.words.committed()
         self.top, self.place, self.tail = staged.top, staged.place, staged.tail
-        for kind in Kind:
-            known = self.recent.current[kind]
-            for hash_, rows in staged.hashes[kind].items():
-                if hash_ not in known:
-                    known[hash_] = rows
-                else:
-                    for row in (rows,) if isinstance(rows, int) else rows:
-                        add(known, hash_, row)
         self.versions.update(staged.versions)
         for take_over in staged.later:
             take_over()
@@ -107,6 +100,8 @@ class Session:
             except apsw.Error:
                 self.db.interrupt()
         self.words.rolled_back()
+        if self.staged.entered:
+            self.recent.remove(set(self.staged.entered))
         self.staged = Staged(self.top, self.place, self.tail)
 
     # What the verbs ask
@@ -118,11 +113,7 @@ class Session:
 
     def rows_of(self, kind: Kind, hash_: int) -> list[int]:
         """All rows that a hash leads to, as of the present transaction."""
-        staged = self.staged.hashes[kind].get(hash_)
-        found = [staged] if isinstance(staged, int) else list(staged or ())
-        found.extend(self.recent.rows(kind, hash_))
-        found.extend(self.runs[kind].rows(self.db, hash_))
-        return found
+        return [*self.recent.rows(kind, hash_), *self.runs[kind].rows(self.db, hash_)]
 
     def count(self, account: int, endpoint: int, at_ms: int, outcome: str, bucket: int) -> None:
         """Add one to a rollup."""

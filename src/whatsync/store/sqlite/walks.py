@@ -20,6 +20,7 @@ Fetch = Callable[[int, int, int], list[int]]
 LOOK_AHEAD = 64
 _PIECE = 16
 _PIECE_MAX = 512
+"""Rows fetched at a time in the end; between two pieces a search may stop."""
 ROW_MAX = 2**63 - 1
 
 
@@ -158,6 +159,9 @@ class Search(Generic[Item], Protocol):
     def row_of(self, item: Item) -> int:
         """An item's row."""
 
+    def tired(self) -> bool:
+        """Whether looking further would take too long for one page."""
+
 
 class Found(Generic[Item]):
     """What a search has come to."""
@@ -218,8 +222,8 @@ def _walk(found: Found[Item], source: Search[Item], bounds: Bounds) -> None:
             return
         examined += len(rows)
         found.items += source.among(rows, found.wanted)
-        if examined >= found.examined_max and found.wanted > 0:
+        if (examined >= found.examined_max or source.tired()) and found.wanted > 0:
             if walk.take(1):
                 found.stopped = rows[-1]
             return
-        piece = min(piece * 4, _PIECE_MAX * 4)
+        piece = min(piece * 4, _PIECE_MAX)

@@ -16,13 +16,14 @@ class Words:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._numbers: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}
+        """The ones known so far; ``number`` is the way to ask."""
         self._texts: dict[int, str] = {}
         self._new: list[str] = []
 
     def number(self, text: str) -> int:
         """The number of a text, given to it in the present transaction if it has none yet."""
-        number = self._numbers.get(text)
+        number = self.numbers.get(text)
         return self._find(text) if number is None else number
 
     def text(self, number: int) -> str:
@@ -35,7 +36,7 @@ class Words:
 
     def known(self, text: str) -> int | None:
         """The number of a text that may have none."""
-        number = self._numbers.get(text)
+        number = self.numbers.get(text)
         if number is None:
             for (number,) in fetch(self._db, _SQL["word_number"], (text,)):
                 self._keep(text, number)
@@ -48,7 +49,7 @@ class Words:
     def rolled_back(self) -> None:
         """The present transaction is undone, with the numbers given in it."""
         for text in self._new:
-            self._texts.pop(self._numbers.pop(text, 0), None)
+            self._texts.pop(self.numbers.pop(text, 0), None)
         self._new.clear()
 
     def _find(self, text: str) -> int:
@@ -60,8 +61,8 @@ class Words:
         return number
 
     def _keep(self, text: str, number: int) -> None:
-        if len(self._numbers) >= _KEPT_MAX and not self._new:
-            self._numbers.clear()
+        if len(self.numbers) >= _KEPT_MAX and not self._new:
+            self.numbers.clear()
             self._texts.clear()
-        self._numbers[text] = number
+        self.numbers[text] = number
         self._texts[number] = text
