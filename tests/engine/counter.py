@@ -108,9 +108,10 @@ class Counter(Desk):
         return known
 
     async def pass_time(self, seconds: float, step: float = 1.0) -> None:
-        """Let time pass and the loops run."""
+        """Let time pass and the loops run. The dispatcher's own sleep goes by real time, so it is woken."""
         for _ in range(max(1, round(seconds / step))):
             self.clock.advance(step)
+            self.dispatcher._wakeup.set()
             for _ in range(20):
                 await asyncio.sleep(0)
 

@@ -64,14 +64,14 @@ class Retention:
     async def pass_once(self) -> int:
         """Pass over all accounts once; returns how many events were removed."""
         removed = 0
-        for account in list(self._directory.accounts.values()):
-            try:
+        try:
+            for account in list(self._directory.accounts.values()):
                 removed += await self._account(account)
                 await self._jobs(account)
-            except (StoreUnavailable, Problem) as problem:
-                logger.warning("retention will be tried again: %s", problem)
-        await self._orphans()
-        await self._prune(0, self._clock.now_ms() - self._default_days * _DAY_MS)
+            await self._orphans()
+            await self._prune(0, self._clock.now_ms() - self._default_days * _DAY_MS)
+        except (StoreUnavailable, Problem) as problem:
+            logger.warning("retention will be tried again: %s", problem)
         return removed
 
     async def _account(self, account: RunningAccount) -> int:
