@@ -81,16 +81,15 @@ async def _run(config: Config, clock: SystemClock, lines: Lines) -> None:
     try:
         bound = bound or _bind(config.host, config.port, "PORT")
         url = _url(config, bound)
-        presence.publish(config.data_dir, url, token)
         try:
-            await _serve(server, bound, url)
+            await _serve(server, bound, url, token)
         finally:
             presence.withdraw(config.data_dir)
     finally:
         await server.stop()
 
 
-async def _serve(server: Server, bound: socket.socket, url: str) -> None:
+async def _serve(server: Server, bound: socket.socket, url: str, token: str) -> None:
     config, services = server.config, server.services
     chosen = Chosen(config.bootstrap_api_key, config.bootstrap_email)
     first = await bootstrap(services.directory, services.accounts, services.keys, chosen)
@@ -103,6 +102,8 @@ async def _serve(server: Server, bound: socket.socket, url: str) -> None:
     stopping = _signals()
     server.start()
     await listener.start([bound])
+    # Whoever finds the address can speak to it from here on.
+    presence.publish(config.data_dir, url, token)
     _greet(config, url, first)
     await stopping.wait()
     services.runner.ready = False
