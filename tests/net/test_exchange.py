@@ -306,3 +306,13 @@ async def test_closing_ends_requests_as_failures(make_sender: MakeSender, receiv
     assert failure_of(await sending).code == "internal_error"
     assert failure_of(await sender.send(post(receiver.target()))).code == "internal_error"
     await sender.close()
+
+
+async def test_a_server_that_speaks_first_and_hangs_up(make_sender: MakeSender, receive: MakeReceiver) -> None:
+    async def handle(peer: Peer) -> None:
+        await peer.say(b"HTTP/1.1 503 Full\r\nRetry-After: 5\r\n\r\nfull")
+
+    receiver = await receive(handle)
+    for _ in range(10):
+        answer = answer_of(await make_sender().send(post(receiver.target())))
+        assert (answer.status, answer.retry_after, answer.body) == (503, "5", b"full")

@@ -5,8 +5,8 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -45,8 +45,8 @@ def make_trusting(make_sender: MakeSender, authority: Authority) -> Callable[...
 Make = Callable[..., HttpSender]
 
 
-@contextmanager
-def alerting(context: ssl.SSLContext) -> Iterator[Target]:
+@asynccontextmanager
+async def alerting(context: ssl.SSLContext) -> AsyncIterator[Target]:
     """A server on plain blocking sockets for one connection: unlike asyncio's it says by an alert why it ends one."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(5)
@@ -65,7 +65,7 @@ def alerting(context: ssl.SSLContext) -> Iterator[Target]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield Target("https", NAME, listening.getsockname()[1], "/", NAME)
-        thread.join(5)
+        await asyncio.to_thread(thread.join, 10)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -184,7 +184,7 @@ async def test_only_old_tls(make_trusting: Make, authority: Authority) -> None:
         context.minimum_version = ssl.TLSVersion.TLSv1
     with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with alerting(context) as target:
+    async with alerting(context) as target:
         failure = failure_of(await make_trusting().send(post(target)))
     assert (failure.code, failure.detail) == ("tls_error", "the server offers only TLS versions older than 1.2")
 
@@ -193,7 +193,7 @@ async def test_only_old_tls(make_trusting: Make, authority: Authority) -> None:
 async def test_a_server_that_asks_for_our_certificate(
     make_trusting: Make, authority: Authority, version: ssl.TLSVersion
 ) -> None:
-    with alerting(authority.wants_client_certificate(NAME, version)) as target:
+    async with alerting(authority.wants_client_certificate(NAME, version)) as target:
         failure = failure_of(await make_trusting().send(post(target)))
     assert failure.code == "tls_error"
     assert "client certificate" in failure.detail

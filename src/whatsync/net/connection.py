@@ -89,10 +89,10 @@ class Connection(asyncio.Protocol):
     """Carries one request at a time; between two it is in the pool."""
 
     __slots__ = (
-        "_answer_state", "_body", "_body_bytes", "_create_future", "_deadlines", "_first_byte_at",
-        "_future", "_head", "_interim", "_interim_open", "_keep_alive", "_limits", "_now", "_parser", "_pool",
-        "_sent_at", "_started_at", "_state", "_status", "_stream", "_truncated", "_until", "_used",
-        "_writing_paused", "address", "connect_us", "dns_us", "look_at", "origin", "tls_us",
+        "_answer_state", "_body", "_body_bytes", "_create_future", "_deadlines", "_early_error", "_ended_early",
+        "_first_byte_at", "_future", "_head", "_interim", "_interim_open", "_keep_alive", "_limits", "_now",
+        "_parser", "_pool", "_sent_at", "_started_at", "_state", "_status", "_stream", "_truncated", "_until",
+        "_used", "_writing_paused", "address", "connect_us", "dns_us", "look_at", "origin", "tls_us",
     )  # fmt: skip
 
     def __init__(self, pool: Keeper, origin: Origin, address: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -115,6 +115,8 @@ class Connection(asyncio.Protocol):
         self._future: asyncio.Future[Result]
         self._state = _NEW
         self._used = False
+        self._ended_early = False
+        self._early_error: Exception | None = None
         self._writing_paused = False
         self._started_at = self._sent_at = self._first_byte_at = 0.0
         self._until = inf
@@ -147,15 +149,14 @@ class Connection(asyncio.Protocol):
 
     def begin_first(self, payload: bytes, started_at: float, sent_at: float, until: float) -> "asyncio.Future[Result]":
         """Send the first request of a connection, on which the peer may have spoken or hung up already."""
-        if self._state == _CLOSED:
-            self._future = self._create_future()
-            self._started_at = self._sent_at = sent_at
-            self._fail("connection_reset", "the connection was closed as soon as it was made")
-            return self._future
         early, self._head = self._head, b""
+        if self._ended_early:
+            payload = b""
         future = self.begin(payload, started_at, sent_at, until)
         if early:
             self.data_received(early)
+        if self._ended_early:
+            self._ended_by_peer(self._early_error)
         return future
 
     def close(self) -> None:
@@ -362,6 +363,10 @@ class Connection(asyncio.Protocol):
 
     def _ended_by_peer(self, error: Exception | None) -> None:
         state = self._state
+        if state == _NEW:
+            self._ended_early = True
+            self._early_error = self._early_error or error
+            return
         if state == _AWAITING:
             self._ended_without_answer(error)
         elif state == _BODY:

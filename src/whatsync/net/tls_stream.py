@@ -69,8 +69,8 @@ class TlsStream(asyncio.Protocol):
             self._decrypt()
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send."""
-        if self._ssl is None:
+        """Encrypt and send; nothing where the peer is gone, which the connection above is told by other ways."""
+        if self._ssl is None or self._lost:
             return
         try:
             written = self._ssl.write(data)
