@@ -83,6 +83,10 @@ class Statements:
         """The text of a statement."""
         return self._texts[name]
 
+    def names(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        return tuple(self._texts)
+
     def many(self, name: str) -> Many:
         """A statement over many rows."""
         return Many(name, self._texts[name])
