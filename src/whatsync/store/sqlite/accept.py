@@ -4,6 +4,7 @@ Runs inside the writer's transaction. Knows no future, no file and no attempt.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ _INSERT_HANDED_OVER = _SQL.many("insert_handed_over")
 _INSERT_DELIVERIES = _SQL.many("insert_deliveries")
 _KNOWN_EVENTS = _SQL.many("known_events")
 _ACCEPTED = Accepted()
+_MINUTE_MS = 60_000
 
 ACCEPTED_EVENTS = "accepted"
 """Outcome that counts accepted events in the rollups."""
@@ -49,6 +51,8 @@ class Accepting:
         self._waiting: list[Any] = []
         self._ordered: list[DeliveryRow] = []
         self._late: list[int] = []
+        self._accepted: Counter[tuple[int, int]] = Counter()
+        """Events by account and minute."""
         self._ahead: dict[int, tuple[EventRow, int]] = {}
         """Events of this transaction that are not in the table yet, with the number of their deliveries."""
 
@@ -62,8 +66,9 @@ class Accepting:
         version = session.version(admission.account)
         if admission.version != version:
             return Stale(version)
-        hashes = [session.hash_of(admission.account, "id:" + event.id) for event in admission.events]
-        existing = self._existing(admission.account, admission.events, hashes)
+        account, hash_of = admission.account, session.hash_of
+        hashes = [hash_of(account, "id:" + event.id) for event in admission.events]
+        existing = self._existing(account, admission.events, hashes)
         if existing is not None:
             return Duplicates(existing)
         self._take(admission, hashes)
@@ -89,6 +94,9 @@ class Accepting:
         _INSERT_HANDED_OVER.run(db, self._handed_over)
         _INSERT_DELIVERIES.run(db, self._waiting)
         self._ahead.clear()
+        for (account, minute), count in self._accepted.items():
+            self._session.count(account, 0, minute * _MINUTE_MS, ACCEPTED_EVENTS, 0, count)
+        self._accepted.clear()
         ordered, self._ordered = self._ordered, []
         for row in sorted(ordered, key=lambda row: row.id):
             _INSERT_DELIVERIES.run(db, self._delivery(row, self._turn_ms(row)))
@@ -159,15 +167,118 @@ class Accepting:
     # Taking in
 
     def _take(self, admission: Admission, hashes: Sequence[int]) -> None:
-        deliveries = admission.deliveries
-        events = admission.events
-        if len(events) == 1 and (len(deliveries) == 1 or len({row.event for row in deliveries}) < 2):
-            self._take_event(events[0], hashes[0], [row for row in deliveries if row.event == events[0].seq])
-            deliveries = deliveries if not deliveries or deliveries[0].event == events[0].seq else ()
-        if False:
-            pass
+        events, deliveries = admission.events, admission.deliveries
+        if len(events) == 1 and all_of(events[0].seq, deliveries):
+            self._take_event(events[0], hashes[0], deliveries)
+        else:
+            deliveries = self._take_events(events, hashes, deliveries)
         for row in deliveries:
             self._take_delivery(row)
+        if admission.idempotency is not None:
+            self._take_key(admission, admission.idempotency)
+
+    def _take_events(
+        self, events: Sequence[EventRow], hashes: Sequence[int], deliveries: Sequence[DeliveryRow]
+    ) -> tuple[DeliveryRow, ...]:
+        """Take in many events, and return the deliveries whose event is one of them or stored already."""
+        made: dict[int, list[DeliveryRow]] = {event.seq: [] for event in events}
+        stored = self._stored_events({row.event for row in deliveries if row.event not in made})
+        for row in deliveries:
+            if row.event in made:
+                made[row.event].append(row)
+        for event, hash_ in zip(events, hashes, strict=True):
+            self._take_event(event, hash_, made[event.seq])
+        return tuple([row for row in deliveries if row.event in made or row.event in stored])
+
+    def _stored_events(self, seqs: set[int]) -> set[int]:
+        if not seqs:
+            return seqs
+        found = {seq for seq in seqs if seq in self._ahead}
+        found.update(seq for (seq,) in _KNOWN_EVENTS.rows(self._session.db, list(seqs)))
+        return found
+
+    def _take_event(self, event: EventRow, hash_: int, deliveries: Sequence[DeliveryRow]) -> None:
+        session = self._session
+        staged, words = session.staged, session.words
+        seq, account, number, keys = event.seq, event.account, event.number, event.keys
+        place = offset = span = None
+        if seq > staged.place:
+            staged.place = seq
+        else:
+            staged.place = place = staged.place + 1
+        if len(deliveries) == 1:
+            offset, span = deliveries[0].id - seq, 0
+        elif deliveries:
+            ids = [row.id for row in deliveries]
+            offset, span = min(ids) - seq, max(ids) - min(ids)
+        self._events += (
+            seq,
+            account,
+            words.numbers.get(event.type) or words.number(event.type),
+            None if number is None else words.numbers.get(number) or words.number(number),
+            event.test,
+            len(deliveries),
+            offset,
+            span,
+            place,
+            event.id,
+            event.contact,
+            "\n".join(keys) if keys else None,
+            event.body,
+            event.details,
+        )
+        self._ahead[seq] = (event, len(deliveries))
+        self._note_row(seq)
+        self._enter_words(account, seq, hash_, keys)
+        if not event.test:
+            self._accepted[account, ms_of(seq) // _MINUTE_MS] += 1
+
+    def _enter_words(self, account: int, seq: int, hash_: int, keys: Sequence[str]) -> None:
+        session = self._session
+        identities, keywords = session.recent.current
+        session.staged.entered.append(seq)
+        if hash_ in identities:
+            add(identities, hash_, seq)
+        else:
+            identities[hash_] = seq
+        hashes = [session.hash_of(account, key) for key in keys]
+        for word in hashes:
+            if word in keywords:
+                add(keywords, word, seq)
+            else:
+                keywords[word] = seq
+        if seq <= session.looked_up:
+            # A row below the mark is not found again after a crash, so it goes to the runs at once.
+            write_entries(session, Kind.IDENTITY, [(hash_, seq)])
+            write_entries(session, Kind.KEYWORD, [(word, seq) for word in hashes])
+
+    def _note_row(self, row: int) -> None:
+        staged = self._session.staged
+        staged.tail += 1
+        if row > staged.top:
+            staged.top = row
+        if row <= self._session.folded:
+            self._late.append(row)
+
+    def _take_delivery(self, row: DeliveryRow) -> None:
+        id_, number = row.id, row.number
+        self._note_row(id_)
+        if row.contact is not None:
+            self._ordered.append(row)
+        elif row.claimed and id_ > self._session.folded:
+            words = self._session.words
+            self._handed_over += (
+                id_,
+                row.event,
+                row.account,
+                row.endpoint,
+                words.numbers.get(row.type) or words.number(row.type),
+                None if number is None else words.numbers.get(number) or words.number(number),
+                row.due_ms,
+                row.origin,
+            )
+        else:
+            self._waiting += self._delivery(row, row.due_ms)
 
     def _delivery(self, row: DeliveryRow, due_ms: int) -> tuple[Any, ...]:
         words = self._session.words
@@ -207,4 +318,12 @@ class Accepting:
         values = (used, admission.account, idempotency.key, idempotency.fingerprint, packed)
         session.db.execute(_SQL["insert_key_use"], values)
         hash_ = session.hash_of(admission.account, "key:" + idempotency.key)
-        self._enter(Kind.IDENTITY, hash_, used, used <= session.looked_up)
+        self._enter_words(admission.account, used, hash_, ())
+
+
+def all_of(event: int, deliveries: Sequence[DeliveryRow]) -> bool:
+    """Whether all deliveries are of one event."""
+    for row in deliveries:  # noqa: SIM110 - twice as quick as all() on one row, and here every event passes
+        if row.event != event:
+            return False
+    return True

@@ -185,7 +185,8 @@ def _attempt(session: Session, row: AttemptRow, late: bool) -> tuple[Any, ...]:
 
 def _count(session: Session, row: AttemptRow) -> None:
     if not row.test:
-        session.count(row.account, row.endpoint, row.finished_ms, row.code or SUCCEEDED, bucket(row.total_us))
+        for endpoint in (row.endpoint, ACCOUNT_TOTAL):
+            session.count(row.account, endpoint, row.finished_ms, row.code or SUCCEEDED, bucket(row.total_us))
 
 
 _SAVE = "SAVEPOINT deciding"

@@ -115,11 +115,11 @@ class Session:
         """All rows that a hash leads to, as of the present transaction."""
         return [*self.recent.rows(kind, hash_), *self.runs[kind].rows(self.db, hash_)]
 
-    def count(self, account: int, endpoint: int, at_ms: int, outcome: str, bucket: int) -> None:
-        """Add one to a rollup."""
+    def count(self, account: int, endpoint: int, at_ms: int, outcome: str, bucket: int, more: int = 1) -> None:
+        """Add to a rollup."""
         key = (account, endpoint, at_ms - at_ms % 60_000, outcome, bucket)
         rollups = self.staged.rollups
-        rollups[key] = rollups.get(key, 0) + 1
+        rollups[key] = rollups.get(key, 0) + more
 
 
 _BEGIN = "BEGIN IMMEDIATE"
