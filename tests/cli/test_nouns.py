@@ -1,0 +1,220 @@
+"""The nouns against a real server: what they make, list, change and end, as tables and as the API's own JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Shell
+from whatsync.cli.client import Client
+from whatsync.cli.patience import ask_until
+from whatsync.cli.receiver import Receiver
+
+
+@pytest.fixture
+def endpoint(shell: Shell, receiver: Receiver) -> str:
+    receiver.secret = shell("accounts", "secret").out.strip()
+    made = shell("endpoints", "create", "--url", receiver.url + "/hook", "--event", "*", "--json").json
+    return str(made["id"])
+
+
+@pytest.fixture
+def dead(shell: Shell) -> str:
+    """An endpoint where nobody listens, tried once."""
+    words = ("--url", "http://127.0.0.1:9/", "--event", "*", "--from", "-", "--json")
+    made = Shell(shell.environment)("endpoints", "create", *words, given='{"retrySchedule": []}').json
+    return str(made["id"])
+
+
+def send(shell: Shell, text: str = "Hello") -> str:
+    words = ("trigger", "message.incoming", f"text={text}", "--wait", "10", "--json")
+    return str(json.loads(shell(*words, code=None).out)["event"]["id"])
+
+
+# Endpoints
+
+
+def test_endpoints_from_making_to_deleting(shell: Shell, endpoint: str, receiver: Receiver) -> None:
+    assert endpoint in shell("endpoints", "list").out
+    shown = shell("endpoints", "get", endpoint).out
+    assert receiver.url in shown
+    assert "health.state" in shown
+    words = ("--description", "CRM", "--filter", "message.status:status=failed,read", "--rate-limit", "20", "--json")
+    changed = shell("endpoints", "update", endpoint, *words).json
+    assert changed["filters"] == {"message.status": {"status": ["failed", "read"]}}
+    assert changed["rateLimitPerSecond"] == 20
+    assert (
+        shell("endpoints", "update", endpoint, "--reset", "rateLimitPerSecond", "--json").json["description"] == "CRM"
+    )
+    assert shell("endpoints", "pause", endpoint, "--json").json["enabled"] is False
+    assert "held" in shell("endpoints", "enable", endpoint, "--held", "send").out
+    assert "deleted" in shell("endpoints", "delete", endpoint, "--yes").out
+    assert shell("endpoints", "list", "--json").json["items"] == []
+    assert "not_found" not in shell("endpoints", "get", endpoint, code=1).err
+
+
+def test_an_endpoint_needs_a_url_and_events(shell: Shell) -> None:
+    assert "--url" in shell("endpoints", "create", code=2).err
+    assert "url" in shell("endpoints", "create", "--url", "ftp://x", "--event", "*", code=2).err
+    assert "TYPE:FIELD=VALUE" in shell("endpoints", "update", "ep_x", "--filter", "x", code=2).err
+    assert "what to change" in shell("endpoints", "update", "ep_x", code=2).err
+
+
+def test_deleting_asks_and_nobody_is_there(shell: Shell, endpoint: str) -> None:
+    assert "--yes" in shell("endpoints", "delete", endpoint, code=2).err
+    assert endpoint in shell("endpoints", "list").out
+
+
+def test_secrets_rotate_calmly(shell: Shell, endpoint: str) -> None:
+    old = shell("endpoints", "secret", endpoint).out.strip()
+    turned = shell("endpoints", "rotate", endpoint)
+    new = turned.out.strip()
+    assert new.startswith("whsec_")
+    assert new != old
+    assert "old secret" in turned.err
+    assert shell("endpoints", "switch", endpoint, "--json").json["signatureMadeWith"] == "secret"
+    leaked = shell("endpoints", "rotate", endpoint, "--leaked", "--yes", "--json").json
+    assert leaked["previousSecret"] is None
+    assert "--leaked" in shell("endpoints", "rotate", endpoint, "--leaked", "--switch-at", "end", code=2).err
+
+
+def test_a_secret_of_ones_own_comes_from_a_file(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("whsec_" + "QUJD" * 10 + "\n")
+    assert shell("accounts", "rotate", "--secret-file", str(path)).out.strip() == path.read_text().strip()
+    assert "whsec_" in shell("accounts", "switch").out
+
+
+def test_a_test_send_shows_the_answer(shell: Shell, endpoint: str, dead: str, receiver: Receiver) -> None:
+    assert "200" in shell("endpoints", "test", endpoint).out
+    assert receiver.arrivals.get(timeout=10).headers["x-whatssync-test"] == "true"
+    failed = shell("endpoints", "test", dead, "--event", "message.status", code=1)
+    assert "nothing listens" in failed.out
+    assert json.loads(shell("endpoints", "test", dead, "--json", code=1).out)["succeeded"] is False
+
+
+def test_recover(shell: Shell, endpoint: str) -> None:
+    would = shell("endpoints", "recover", endpoint, "--since", "1h", "--dry-run", "--json").json
+    assert would["would"] == 0
+    job = shell("endpoints", "recover", endpoint, "--since", "1h", "--state", "failed", "--wait", "--json").json
+    assert job["state"] == "done"
+    assert job["id"] in shell("jobs", "list").out
+    assert shell("jobs", "get", job["id"], "--wait", "--json").json["parameters"]["states"] == ["failed"]
+    assert "done" in shell("jobs", "cancel", job["id"], code=1).err
+    assert "--since" in shell("endpoints", "recover", endpoint, code=2).err
+
+
+# Events, deliveries, messages
+
+
+def test_an_events_way(shell: Shell, endpoint: str, receiver: Receiver, api: Client) -> None:
+    event = send(shell)
+    arrived = receiver.arrivals.get(timeout=10)
+    assert arrived.verified
+    assert event in shell("events", "list", "--event", "message.incoming", "--matched", "--since", "1h").out
+    assert json.loads(shell("events", "get", event).out)["data"]["text"] == "Hello"
+    assert "succeeded" in shell("events", "deliveries", event).out
+    shell("events", "resend", event, "--endpoint", endpoint)
+    assert receiver.arrivals.get(timeout=10).body == arrived.body
+    ask_until(
+        lambda: api.get("/v1/deliveries")["items"],
+        lambda items: all(item["state"] == "succeeded" for item in items),
+        10,
+    )
+    listed = shell("deliveries", "list", "--state", "succeeded", "--endpoint", endpoint, "--json").json["items"]
+    assert len(listed) == 2
+    assert "#1" in shell("deliveries", "attempts", listed[0]["id"]).out
+    assert event in shell("deliveries", "get", listed[0]["id"]).out
+    assert "succeeded" in shell("deliveries", "retry", listed[0]["id"], code=1).err
+    told = shell("messages", "get", event).out
+    assert "Hello" in told
+    assert event in shell("messages", "list", "--search", event).out
+    assert shell("messages", "get", event, "--json").json["verdict"]["code"] == "delivered"
+
+
+def test_failed_deliveries_are_resent_in_bulk(shell: Shell, dead: str) -> None:
+    send(shell)
+    words = ("--state", "failed", "--endpoint", dead)
+    assert "connection_refused" in shell("deliveries", "list", *words).out
+    assert shell("deliveries", "resend", *words, "--dry-run", "--json").json["would"] == 1
+    assert shell("deliveries", "resend", *words, "--wait", "--json").json["done"] == 1
+    assert "which ones" in shell("deliveries", "resend", code=2).err
+
+
+def test_a_waiting_delivery_is_cancelled(shell: Shell) -> None:
+    made = shell(
+        "endpoints", "create", "--url", "http://127.0.0.1:9/", "--event", "*", "--retry-schedule", "1h,1h,1h", "--json"
+    )
+    send(shell)
+    waiting = shell("deliveries", "list", "--endpoint", made.json["id"], "--json").json["items"][0]
+    assert waiting["state"] == "retrying"
+    assert shell("deliveries", "retry", waiting["id"]).out.strip().endswith(".")
+    assert shell("deliveries", "cancel", waiting["id"]).out.strip().endswith(".")
+
+
+def test_events_from_a_file(shell: Shell, tmp_path: Path) -> None:
+    shell("event-types", "create", "order.created", "--description", "An order came in")
+    path = tmp_path / "events.json"
+    path.write_text(json.dumps([{"event": "order.created", "data": {"n": n}, "id": f"o{n}"} for n in (1, 2)]))
+    sent = shell("events", "send", str(path))
+    assert sent.out.count("accepted, no endpoint wants it") == 2
+    again = shell("events", "send", "-", given=json.dumps({"event": "order.created", "data": {"n": 1}, "id": "o1"}))
+    assert "o1" in again.out
+    assert shell("events", "list", "--unmatched", "--json").json["items"][0]["event"] == "order.created"
+    path.write_text("[")
+    assert "is not JSON" in shell("events", "send", str(path), code=2).err
+    assert "can't be read" in shell("events", "send", str(tmp_path / "none"), code=2).err
+    assert "[0].event" in shell("events", "send", "-", given='[{"data": {}}]', code=2).err
+
+
+def test_an_idempotency_key_holds(shell: Shell) -> None:
+    body = json.dumps({"event": "message.status", "data": {"messageId": "msg_1", "status": "read"}})
+    first = shell("events", "send", "-", "--idempotency-key", "k1", "--json", given=body).json
+    assert shell("events", "send", "-", "--idempotency-key", "k1", "--json", given=body).json == first
+
+
+# Types, keys, accounts
+
+
+def test_event_types(shell: Shell) -> None:
+    listed = shell("event-types", "list").out
+    assert "message.incoming" in listed
+    shown = shell("event-types", "get", "message.status").out
+    assert "messageId" in shown
+    shell("event-types", "create", "order.paid")
+    assert "deleted" in shell("event-types", "delete", "order.paid", "--yes").out
+    shell("event-types", "get", "order.paid", code=1)
+
+
+def test_keys(shell: Shell) -> None:
+    made = shell("keys", "create", "shop backend", "--scope", "events:write")
+    key = made.out.strip()
+    assert key.startswith("wsk_")
+    assert key not in shell("keys", "list").out
+    limited = Shell({**shell.environment, "WHATSYNC_API_KEY": key})
+    assert "scope" in limited("jobs", "list", code=1).err
+    named = next(one for one in shell("keys", "list", "--json").json["items"] if one["name"] == "shop backend")
+    assert "revoked" in shell("keys", "revoke", named["id"], "--yes").out
+    assert "revoked" in limited("jobs", "list", code=1).err
+    assert "--scope" in shell("keys", "create", "x", code=2).err
+    assert "leave --scope out" in shell("keys", "create", "x", "--operator", "--scope", "read", code=2).err
+
+
+def test_ones_own_account(shell: Shell) -> None:
+    words = ("--name", "Example Ltd", "--alert-email", "ops@example.com", "--json")
+    assert shell("accounts", "update", *words).json["alerts"]["emails"] == ["ops@example.com"]
+    assert "Example Ltd" in shell("accounts", "get").out
+    assert "what to change" in shell("accounts", "update", code=2).err
+    assert "scope" in shell("accounts", "list", code=1).err
+
+
+def test_operators_have_all_accounts(operator: Client, shell: Shell) -> None:
+    everyone = Shell({**shell.environment, "WHATSYNC_API_KEY": operator.access.key})
+    made = everyone("accounts", "create", "Another", "--retention-days", "7", "--json").json
+    assert made["retentionDays"] == 7
+    assert made["id"] in everyone("accounts", "list", "--all").out
+    assert "account" in everyone("endpoints", "list", code=2).err
+    assert everyone("endpoints", "list", "--account", made["id"], "--json").json["items"] == []
+    assert everyone("accounts", "update", made["id"], "--suspend", "--json").json["suspended"] is True
+    assert "operator" in everyone("keys", "list", "--operator").out
+    assert "removed" in everyone("accounts", "delete", made["id"], "--yes").out
