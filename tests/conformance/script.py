@@ -244,6 +244,7 @@ class Actor:
                 found[f"{word} {account}"] = [one.seq for one in await history.find(account, [word], 100)]
             for number in range(ENDPOINTS_EACH):
                 endpoint = endpoint_of(account, number)
+                found[f"rollups {endpoint}"] = await history.rollups(account, endpoint, 0, 2 * self.clerk.now)
                 found[f"counts {endpoint}"] = await history.counts(endpoint)
                 gaps, _ = await history.missing(account, endpoint, TYPES, 0, 2 * self.clerk.now, 0, 1000)
                 found[f"missing {endpoint}"] = [event.seq for event in gaps]

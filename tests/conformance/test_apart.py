@@ -147,9 +147,11 @@ async def test_missing(two: Two) -> None:
 
 
 async def test_rollups(two: Two) -> None:
-    rows = await two.history.rollups(ACCOUNT, None, *two.always)
-    assert {row.endpoint for row in rows} == {0, ENDPOINT[ACCOUNT]}
-    assert sum(row.count for row in rows) == 2
+    for account in (ACCOUNT, OTHER):
+        rows = await two.history.rollups(account, None, *two.always)
+        events = 1 if account == ACCOUNT else 2
+        assert [(row.outcome, row.count) for row in rows] == [("accepted", events), ("http_500", 1)]
+        assert [row.count for row in await two.history.rollups(account, ENDPOINT[account], *two.always)] == [1]
     assert await two.history.rollups(ACCOUNT, ENDPOINT[OTHER], *two.always) == ()
 
 

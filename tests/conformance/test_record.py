@@ -220,7 +220,15 @@ async def test_rollups_count_attempts_by_minute_outcome_and_latency(clerk: Clerk
         (0, "succeeded", 1, 2),
         (MINUTE, "timeout", 0, 1),
     ]
-    assert {one.endpoint for one in await clerk.history.rollups(ACCOUNT, None, 0, 2 * START_MS)} == {0, 1}
+    await clerk.accepted(3)
+    await clerk.end((await clerk.claim_one(3)), State.SUCCEEDED, endpoint=3, finished_ms=minute, total_us=1_500)
+    total = await clerk.history.rollups(ACCOUNT, None, minute, minute + MINUTE)
+    assert [(one.endpoint, one.outcome, one.bucket, one.count) for one in total] == [
+        (0, "accepted", 0, 7),
+        (0, "http_500", 15, 1),
+        (0, "succeeded", 0, 1),
+        (0, "succeeded", 1, 3),
+    ]
     assert [one.outcome for one in await clerk.history.rollups(ACCOUNT, 1, minute + 1, minute + MINUTE + 1)] == [
         "timeout"
     ]

@@ -109,7 +109,8 @@ class RollupRow(msgspec.Struct, frozen=True):
     """How many attempts of one endpoint ended one way within one minute (or, folded, one hour), in one latency bucket.
 
     ``outcome`` is the attempt's code, or ``succeeded``; the minute is that of ``finished_ms``. Tests are not counted,
-    late attempts are. ``endpoint`` 0 and outcome ``accepted`` count events, in bucket 0, by the minute of their row.
+    late attempts are. ``endpoint`` 0 has the attempts of all endpoints added up, and, as outcome ``accepted`` in
+    bucket 0, the events by the minute of their row.
     Bucket ``b`` holds attempts of less than ``2**b`` milliseconds (and not in ``b-1``).
     """
 
@@ -198,7 +199,7 @@ class History(Protocol):
         """Count what waits for an endpoint (claimed ones included), up to a ceiling."""
 
     async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
-        """Read the rollups of an account or one of its endpoints."""
+        """Read the rollups of one endpoint, or of the account as a whole (endpoint 0)."""
 
     async def document_version(self, kind: str, row: int, version: int) -> Document | None:
         """Read an old version of a document (endpoints keep theirs as long as attempts may point to them)."""

@@ -21,6 +21,7 @@ from whatsync.ports.history import (
 )
 from whatsync.ports.store import Document, EventRow, Origin
 from whatsync.store.memory.disk import Delivery, Disk
+from whatsync.store.memory.steps import ACCOUNT_TOTAL
 from whatsync.store.search import holds_words
 
 
@@ -209,10 +210,11 @@ class MemoryHistory:
 
     async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
+        wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
         return tuple(
             RollupRow(start, to, outcome, bucket, count)
             for (owner, start, to, outcome, bucket), count in sorted(self.disk.rollups.items())
-            if owner == account and since_ms <= start < until_ms and endpoint in (None, to)
+            if owner == account and since_ms <= start < until_ms and to == wanted
         )
 
     async def document_version(self, kind: str, row: int, version: int) -> Document | None:

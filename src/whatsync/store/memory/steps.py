@@ -37,6 +37,8 @@ from whatsync.store.memory.disk import Delivery, Disk, KeyUse
 
 ENDPOINT = "endpoint"
 """The one kind of document whose old versions stay readable."""
+ACCOUNT_TOTAL = 0
+"""Stands for all endpoints of an account in the rollups."""
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 _RELEASES = frozenset({Happening.RELEASED, Happening.RELEASED_TRIED})
@@ -112,7 +114,7 @@ class Steps:
         self.disk.event_ids[event.account, event.id] = event.seq
         self.disk.feed.append(event.seq)
         if not event.test:
-            self.count(event.account, ms_of(event.seq), 0, "accepted", 0)
+            self.count(event.account, ms_of(event.seq), ACCOUNT_TOTAL, "accepted", 0)
 
     def write_delivery(self, row: DeliveryRow) -> None:
         """Write one delivery: in flight already, due as asked, or parked behind an earlier one about its contact."""
@@ -195,7 +197,8 @@ class Steps:
         self.disk.attempts.setdefault(row.delivery, {})[row.claim] = (row, late)
         delivery.attempts = max(delivery.attempts, row.number)
         if not row.test:
-            self.count(row.account, row.finished_ms, row.endpoint, row.code or "succeeded", bucket(row.total_us))
+            for endpoint in (row.endpoint, ACCOUNT_TOTAL):
+                self.count(row.account, row.finished_ms, endpoint, row.code or "succeeded", bucket(row.total_us))
         if not late or (row.state is State.SUCCEEDED and self.late_success_closes(delivery)):
             self.take_outcome(delivery, row)
         return late

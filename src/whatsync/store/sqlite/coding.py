@@ -19,6 +19,9 @@ STATE_NUMBERS: dict[State, int] = {
 STATES: tuple[State, ...] = tuple(STATE_NUMBERS)
 """State by number."""
 
+ACCOUNT_TOTAL = 0
+"""Stands for all endpoints of an account in the rollups; accepted events are counted here too."""
+
 LATE = 1
 REUSED = 2
 TRUNCATED = 4

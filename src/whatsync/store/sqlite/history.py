@@ -24,7 +24,7 @@ from whatsync.ports.history import (
 )
 from whatsync.ports.store import AttemptRow, Document, EventRow
 from whatsync.store.sqlite import delivery_lists, event_lists, feeds
-from whatsync.store.sqlite.coding import LATE, ORDERED, REUSED, STATE_NUMBERS, STATES, TEST, TRUNCATED
+from whatsync.store.sqlite.coding import ACCOUNT_TOTAL, LATE, ORDERED, REUSED, STATE_NUMBERS, STATES, TEST, TRUNCATED
 from whatsync.store.sqlite.connection import open_reader
 from whatsync.store.sqlite.lookup import Hash, Kind, Recent, keyed_hash
 from whatsync.store.sqlite.readers import Reader, Readers
@@ -255,11 +255,12 @@ def _counts(reader: Reader, endpoint: int) -> Counts:
 
 
 def _rollups(reader: Reader, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
-    packed = reader.packed("rollups", account=account, endpoint=endpoint, since=since_ms, until=until_ms)
+    wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
+    packed = reader.packed("rollups", account=account, endpoint=wanted, since=since_ms, until=until_ms)
     counts = {(start, to, reader.words.text(outcome), bucket): count for start, to, outcome, bucket, count in packed}
     for (body,) in reader.rows("rollups_pending"):
         for owner, to, start, outcome, bucket, count in decode(body):
-            if owner == account and since_ms <= start < until_ms and endpoint in (None, to):
+            if owner == account and since_ms <= start < until_ms and to == wanted:
                 key = (start, to, outcome, bucket)
                 counts[key] = counts.get(key, 0) + count
     return tuple([RollupRow(*key, count) for key, count in sorted(counts.items())])

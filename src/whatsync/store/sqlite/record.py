@@ -11,6 +11,7 @@ import msgspec
 from whatsync.model.delivery import FINAL, WAITING, Happening, State, next_state
 from whatsync.ports.store import AttemptRow, HealthRow, Recorded
 from whatsync.store.sqlite.coding import (
+    ACCOUNT_TOTAL,
     LATE,
     ORDERED,
     REUSED,

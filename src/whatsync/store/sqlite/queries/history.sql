@@ -314,15 +314,8 @@ SELECT json_group_array(seq) FROM (
 -- Rollups, documents, audit -----------------------------------------------------------------------------------------
 
 -- name: rollups
-WITH RECURSIVE present(endpoint) AS (
-    SELECT coalesce(:endpoint, (SELECT min(endpoint) FROM rollup WHERE account = :account))
-    UNION ALL
-    SELECT (SELECT min(endpoint) FROM rollup WHERE account = :account AND endpoint > present.endpoint)
-    FROM present WHERE present.endpoint IS NOT NULL AND :endpoint IS NULL
-)
-SELECT json_group_array(json_array(r.start_ms, r.endpoint, r.outcome, r.bucket, r.count))
-FROM present CROSS JOIN rollup AS r
-ON r.account = :account AND r.endpoint = present.endpoint AND r.start_ms >= :since AND r.start_ms < :until
+SELECT json_group_array(json_array(start_ms, endpoint, outcome, bucket, count)) FROM rollup
+WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since AND start_ms < :until
 
 -- name: rollups_pending
 SELECT body FROM rollup_pending

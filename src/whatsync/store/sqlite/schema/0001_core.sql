@@ -264,7 +264,7 @@ CREATE TABLE attempt (
 
 CREATE TABLE rollup (
     account INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,          -- 0: accepted events
+    endpoint INTEGER NOT NULL,          -- 0: all of them, and accepted events
     start_ms INTEGER NOT NULL,
     outcome INTEGER NOT NULL,           -- word
     bucket INTEGER NOT NULL,
