@@ -118,7 +118,8 @@ async def measure(name: str, target: Target, ca_file: str, workers: int, seconds
         extra_ca_file=ca_file,
     )
     request = Request(target, HEAD, BODY, 5.0, 15.0)
-    assert isinstance(answer := await sender.send(request), Answer), answer
+    for answer in await asyncio.gather(*(sender.send(request) for _ in range(workers))):
+        assert isinstance(answer, Answer), answer
     sent = 0
     failed = 0
     end = time.perf_counter() + seconds
@@ -130,6 +131,7 @@ async def measure(name: str, target: Target, ca_file: str, workers: int, seconds
             sent += 1
             failed += not isinstance(result, Answer)
 
+    before = sender.stats()
     gaps: list[float] = []
     beat = asyncio.create_task(heartbeat(gaps))
     began, began_cpu = time.perf_counter(), time.process_time()
@@ -139,7 +141,7 @@ async def measure(name: str, target: Target, ca_file: str, workers: int, seconds
     stats = sender.stats()
     print(
         f"{name:<34} {workers:>4} {sent / took:>9,.0f} {cpu / sent * 1e6:>9.1f} {failed:>6}"
-        f" {stats['handshakes']:>9,} {stats['handshakes_resumed']:>9,} {max(gaps, default=0.0) * 1000:>9.1f}"
+        f" {stats['handshakes'] - before['handshakes']:>9,} {stats['handshakes_resumed'] - before['handshakes_resumed']:>9,} {max(gaps, default=0.0) * 1000:>9.1f}"
         f" {stats['handshake_longest_us']:>9,}",
         flush=True,
     )

@@ -31,7 +31,9 @@ BODY = (
     b'"+15551234567","contactId":"contact_abcdefghijklmnopqrstuvwxyz","body":"Hello, I would like to know more about '
     b'your products","type":"text","timestamp":"2023-06-15T14:22:31Z","media":null}}'
 )
-HEADERS = b"content-type: application/json\r\ncontent-length: 11\r\ndate: Mon, 23 Nov 2026 20:00:00 GMT\r\nserver: nginx"
+HEADERS = (
+    b"content-type: application/json\r\ncontent-length: 11\r\ndate: Mon, 23 Nov 2026 20:00:00 GMT\r\nserver: nginx"
+)
 SIGNATURES = bytes(64)
 
 
@@ -51,7 +53,11 @@ class Load:
         endpoint = account * 100 + self.random.randrange(ENDPOINTS)
         name = f"msg_{self.random.getrandbits(130):026x}"[:30]
         phone = self.random.randrange(20_000)
-        keys = (f"phone:+1555{phone:07}", f"contact:contact_{phone:026}", f"wamid:wamid.{self.random.getrandbits(250):x}")
+        keys = (
+            f"phone:+1555{phone:07}",
+            f"contact:contact_{phone:026}",
+            f"wamid:wamid.{self.random.getrandbits(250):x}",
+        )
         seq = self.sequence.next(self.now_ms)
         number = f"10627{account:05}{phone % 4}"
         event = EventRow(
@@ -125,7 +131,9 @@ async def measure(load: Load, batch: int, events: int) -> dict[str, float]:
     return {name: seconds / count * 1e6 for name, seconds in parts.items()}
 
 
-async def run(folder: Path, fill: int, events: int, keys: int, sizes: tuple[int, ...], drop: tuple[str, ...] = ()) -> None:
+async def run(
+    folder: Path, fill: int, events: int, keys: int, sizes: tuple[int, ...], drop: tuple[str, ...] = ()
+) -> None:
     """Open a fresh database, fill it, measure."""
     clock = SystemClock()
     path = folder / "bench" / "whatsync.db"

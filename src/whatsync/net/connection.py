@@ -390,16 +390,19 @@ class Connection(asyncio.Protocol):
     def _settle(self, now: float) -> None:
         """Hand the answer over as far as it is known; the rest, if any, is drained."""
         self._state = _DRAINING
-        headers = answer_head.header_lines(self._head, self._interim)
+        head = self._head
+        headers = answer_head.header_lines(head, self._interim)
         status = self._status
-        if status < 200 or len(headers) > self._limits.header_bytes_max or not answer_head.is_http(self._head):
+        limits = self._limits
+        if status < 200 or len(headers) > limits.header_bytes_max or not answer_head.is_http(head):
             self._refuse(len(headers))
             return
         body = self._body
-        if len(body) > self._limits.body_bytes_kept:
-            body = body[: self._limits.body_bytes_kept]
+        if len(body) > limits.body_bytes_kept:
+            body = body[: limits.body_bytes_kept]
             self._truncated = True
-        self._judge_speed(now)
+        if self.origin.slow or now - self._sent_at > limits.slow_seconds:
+            self._judge_speed(now)
         statistics = self._pool.statistics
         statistics.requests += 1
         if self._used:
@@ -429,14 +432,16 @@ class Connection(asyncio.Protocol):
         origin = self.origin
         if now - self._sent_at > self._limits.slow_seconds:
             self._pool.budget.mark_slow(origin)
-        elif origin.slow:
+        else:
             self._pool.budget.mark_quick(origin)
 
     def _timing(self, now: float) -> Timing:
-        first_byte_at = self._first_byte_at if self._head else 0.0
+        first_us = download_us = None
+        if self._head:
+            first_byte_at = self._first_byte_at
+            first_us = int((first_byte_at - self._sent_at) * 1e6)
+            download_us = int((now - first_byte_at) * 1e6)
         total_us = int((now - self._started_at) * 1e6)
-        first_us = int((first_byte_at - self._sent_at) * 1e6) if first_byte_at else None
-        download_us = int((now - first_byte_at) * 1e6) if first_byte_at else None
         if self._used:
             return Timing(None, None, None, first_us, download_us, total_us)
         return Timing(self.dns_us, self.connect_us, self.tls_us, first_us, download_us, total_us)
