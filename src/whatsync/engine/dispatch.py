@@ -256,10 +256,12 @@ class Dispatcher:
                     # Only what may start at once: if the endpoint fails again, nothing else has left its schedule.
                     room = min(room, lane.limit - lane.in_flight - len(lane.queue))
                     if room <= 0:
+                        lane.direct = False
                         break
                 arrivals, writing = lane.arrivals, lane.writing
                 claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=early)
                 self._take(lane, claims.items)
+                again_ms = claims.next_due_ms
                 if early:
                     lane.early = lane.early and len(claims.items) == room
                     continue
@@ -268,7 +270,6 @@ class Dispatcher:
                     if claims.next_due_ms is not None and claims.next_due_ms <= now:
                         continue
                     lane.direct = writing == 0 and lane.writing == 0 and lane.arrivals == arrivals
-                    again_ms = claims.next_due_ms
                     break
         except StoreUnavailable:
             again_ms = self._clock.now_ms() + round(_CLAIM_PAUSE_SECONDS * 1000)
@@ -384,7 +385,9 @@ class Dispatcher:
             self._let_go(lane, claimed)
             if held and outcome.row.due_ms is not None and outcome.row.state is State.RETRYING:
                 self._note_due(lane, outcome.row.due_ms)
-            if lane.early or (not lane.direct and self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX):
+            # A lane without work looks too: one that fails never has room for half a claim.
+            room = lane.owned == 0 or self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX
+            if lane.early or (not lane.direct and room):
                 self._claim(lane)
 
         self.recorder.add(outcome.row, recorded, health)
