@@ -48,7 +48,7 @@ class MailServer:
                 await writer.start_tls(self.tls)
                 self.encrypted = True
             if verb == "DATA" and verb not in self.answers:
-                self.mails.append((await reader.readuntil(b"\r\n.\r\n"))[:-3])
+                self.mails.append((await reader.readuntil(b"\r\n.\r\n"))[:-3].replace(b"\r\n", b"\n"))
                 await self._say(writer, "250 taken")
             if verb == "QUIT":
                 return

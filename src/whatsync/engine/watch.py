@@ -86,7 +86,7 @@ def disabled_notice(endpoint: RunningEndpoint, by: DisabledBy, health: Health, n
 
 
 def standing_notices(endpoint: RunningEndpoint, health: Health, now_ms: int) -> list[Notice]:
-    """The notices that belong to how an endpoint stands; telling them again makes sure that none was lost in a crash."""
+    """The notices that belong to how an endpoint stands; told again, they make sure that a crash lost none."""
     notices = []
     if health.announced_failing:
         notices.append(_notice(endpoint, Change.FAILING, health, now_ms))

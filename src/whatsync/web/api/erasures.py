@@ -1,4 +1,4 @@
-"""The route that erases one person."""
+"""The route that erases one person. Starts a job; what is erased is decided in ``engine/erasure.py``."""
 
 from typing import Annotated
 
