@@ -139,10 +139,10 @@ async def measure(name: str, target: Target, ca_file: str, workers: int, seconds
     took, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     beat.cancel()
     stats = sender.stats()
+    handshakes, resumed = (stats[counter] - before[counter] for counter in ("handshakes", "handshakes_resumed"))
     print(
-        f"{name:<34} {workers:>4} {sent / took:>9,.0f} {cpu / sent * 1e6:>9.1f} {failed:>6}"
-        f" {stats['handshakes'] - before['handshakes']:>9,} {stats['handshakes_resumed'] - before['handshakes_resumed']:>9,} {max(gaps, default=0.0) * 1000:>9.1f}"
-        f" {stats['handshake_longest_us']:>9,}",
+        f"{name:<34} {workers:>4} {sent / took:>9,.0f} {cpu / sent * 1e6:>9.1f} {failed:>6} {handshakes:>9,}"
+        f" {resumed:>9,} {max(gaps, default=0.0) * 1000:>9.1f} {stats['handshake_longest_us']:>9,}",
         flush=True,
     )
     await sender.close()
