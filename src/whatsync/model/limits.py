@@ -41,6 +41,9 @@ RETRY_AFTER_SECONDS_MAX = 86_400
 # The sender's connections
 CONNECTION_IDLE_SECONDS = 30.0
 CONNECTIONS_IDLE_PER_ORIGIN = 256
+CONNECTIONS_IDLE_MAX = 10_000
+CONNECTIONS_IDLE_ENCRYPTED_MAX = 2_000
+"""Over TLS: each of these holds about 40 KiB of memory, ten times a plain one."""
 ANSWER_BODY_SECONDS = 1.0
 """How long an answer's body may take after its headers; the status is known by then."""
 ANSWER_DRAIN_BYTES_MAX = 64 * 1024

@@ -159,6 +159,11 @@ class Connection(asyncio.Protocol):
             self._ended_by_peer(self._early_error)
         return future
 
+    @property
+    def idle_until(self) -> float:
+        """While it is idle: when it will be closed, in monotonic seconds."""
+        return self._until
+
     def close(self) -> None:
         """Close in good order and give the socket back."""
         if self._leave():

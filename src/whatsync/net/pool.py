@@ -31,37 +31,50 @@ class Pool:
         self.statistics = statistics
         self.budget: SocketBudget
         self.closed = False
-        self._idle: OrderedDict[Connection, None] = OrderedDict()
+        self._plain: OrderedDict[Connection, None] = OrderedDict()
+        self._encrypted: OrderedDict[Connection, None] = OrderedDict()
 
     @property
     def idle(self) -> int:
         """Connections that wait for a request."""
-        return len(self._idle)
+        return len(self._plain) + len(self._encrypted)
 
     def take(self, origin: Origin) -> Connection:
         """The connection of ``origin`` that was used last; there must be one."""
         connection: Connection = origin.idle.pop()
-        del self._idle[connection]
+        del (self._encrypted if origin.secure else self._plain)[connection]
         return connection
 
     def put(self, connection: Connection) -> bool:
-        """Keep a connection for the next request; ``False`` where it is better closed."""
-        idle = connection.origin.idle
+        """Keep a connection for the next request, if need be instead of another; ``False``: better close it."""
+        origin = connection.origin
+        idle = origin.idle
         if self.budget.waiting or self.closed or len(idle) >= self.limits.idle_per_origin:
             return False
+        if origin.secure:
+            kept, kept_max = self._encrypted, self.limits.idle_encrypted_max
+        else:
+            kept, kept_max = self._plain, self.limits.idle_max
         idle.append(connection)
-        self._idle[connection] = None
+        kept[connection] = None
+        if len(kept) > kept_max:
+            self._close_first(kept)
         return True
 
     def forget(self, connection: Connection) -> None:
         """An idle connection is gone."""
-        connection.origin.idle.remove(connection)
-        del self._idle[connection]
+        origin = connection.origin
+        origin.idle.remove(connection)
+        del (self._encrypted if origin.secure else self._plain)[connection]
 
     def evict(self) -> bool:
         """Close the connection that has been idle longest; ``False`` where none is idle."""
-        if not self._idle:
+        heads = [(next(iter(kept)).idle_until, kept) for kept in (self._plain, self._encrypted) if kept]
+        if not heads:
             return False
-        self.statistics.connections_evicted += 1
-        next(iter(self._idle)).close()
+        self._close_first(min(heads, key=lambda head: head[0])[1])
         return True
+
+    def _close_first(self, kept: "OrderedDict[Connection, None]") -> None:
+        self.statistics.connections_evicted += 1
+        next(iter(kept)).close()

@@ -12,6 +12,8 @@ class SenderLimits(msgspec.Struct, frozen=True, kw_only=True):
     """All sockets together; ``None`` reads it from the process's limit of open files."""
     idle_seconds: float = limits.CONNECTION_IDLE_SECONDS
     idle_per_origin: int = limits.CONNECTIONS_IDLE_PER_ORIGIN
+    idle_max: int = limits.CONNECTIONS_IDLE_MAX
+    idle_encrypted_max: int = limits.CONNECTIONS_IDLE_ENCRYPTED_MAX
     body_bytes_kept: int = limits.ANSWER_BODY_BYTES_KEPT
     header_bytes_max: int = limits.ANSWER_HEADER_BYTES_MAX
     body_seconds: float = limits.ANSWER_BODY_SECONDS
