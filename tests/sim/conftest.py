@@ -1,4 +1,4 @@
-"""``--sim-seed N`` replays one schedule."""
+"""``--sim-seed N`` replays one schedule instead of all of them. Knows nothing of worlds and laws."""
 
 import pytest
 
