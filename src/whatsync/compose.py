@@ -29,7 +29,7 @@ from whatsync.engine.feed import Feed
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.inspection import Inspection
 from whatsync.engine.jobs import Jobs
-from whatsync.engine.journal import Journal, Write
+from whatsync.engine.journal import Journal, Spans, Write
 from whatsync.engine.keys import Keys
 from whatsync.engine.messages import Messages
 from whatsync.engine.quota import Quota
@@ -115,6 +115,7 @@ class Outside:
     clock: Clock
     randomness: Randomness
     write_line: Write | None = None
+    spans: Spans | None = None
     local_token: str | None = None
     """Lets this machine's command line in as an operator."""
     disk: Disk | None = None
@@ -198,7 +199,7 @@ class Parts:
         self.directory.load(opened)
         self.sequence = Sequence(floor=opened.floor)
         self.tally = Tally()
-        self.journal = Journal(outside.write_line, self.clock)
+        self.journal = Journal(outside.write_line, self.clock, outside.spans)
         self.runner = Runner(self.clock)
         self.quota = Quota(self.clock)
         self.guard = self._guard()

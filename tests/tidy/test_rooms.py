@@ -22,7 +22,7 @@ MAY_KNOW: dict[str, frozenset[str]] = {
     "sources": CORE | {"engine"},
     "web": CORE | {"engine", "sources", "config"},
     "compose": CORE | {"engine", "store", "net", "media", "config", "logs", "tracing", "sources", "web"},
-    "cli": CORE | {"engine", "net", "web", "config", "logs", "compose"},
+    "cli": CORE | {"engine", "net", "web", "config", "logs", "tracing", "compose"},
     "__main__": frozenset({"cli"}),
 }
 COMMANDS_WITH_A_STORE = frozenset({"serve", "migrate", "backup", "restore", "doctor", "users"})

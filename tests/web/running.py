@@ -12,7 +12,7 @@ import httpx
 from whatsync.compose import Disk, Outside, Server, open_server
 from whatsync.config import read
 from whatsync.engine.bootstrap import FirstKeys, bootstrap
-from whatsync.engine.journal import Write
+from whatsync.engine.journal import Spans, Write
 from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.history import History
 from whatsync.ports.store import Opened, Store
@@ -81,13 +81,20 @@ class InMemory:
 
 @asynccontextmanager
 async def running(
-    folder: Path, write_line: Write | None = None, disk: Disk | None = None, **settings: str
+    folder: Path,
+    write_line: Write | None = None,
+    disk: Disk | None = None,
+    in_memory: bool = True,
+    spans: Spans | None = None,
+    **settings: str,
 ) -> AsyncIterator[Running]:
-    """Start a server, stop it at the end."""
+    """Start a server, stop it at the end. Where nothing is said about its disk, it works in memory."""
+    if disk is None and in_memory:
+        disk = InMemory(MemoryStore())
     bound: socket.socket = bind("127.0.0.1", 0)
     port: int = bound.getsockname()[1]
     config = read({"WHATSYNC_DATA_DIR": str(folder), "WHATSYNC_PORT": str(port), **settings})
-    outside = Outside(SystemClock(), SystemRandomness(), write_line, TOKEN, disk or InMemory(MemoryStore()))
+    outside = Outside(SystemClock(), SystemRandomness(), write_line, spans, TOKEN, disk)
     server = await open_server(config, outside)
     services = server.services
     first = await bootstrap(services.directory, services.accounts, services.keys)

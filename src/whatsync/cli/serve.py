@@ -27,6 +27,7 @@ from whatsync.engine.bootstrap import Chosen, FirstKeys, bootstrap
 from whatsync.logs import Lines, set_up
 from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.store import StoreRefused
+from whatsync.tracing import Tracing, TracingUnavailable
 from whatsync.web.listener import Listener, bind
 from whatsync.web.metrics import metrics_only
 
@@ -60,15 +61,21 @@ def serve(
     _raise_file_limit()
     clock = SystemClock()
     lines = set_up(_write_stderr, clock.now_ms, config.log_format, config.log_level)
+    tracing = None
     try:
-        uvloop.run(_run(config, clock, lines))
+        tracing = Tracing(__version__) if config.tracing else None
+        uvloop.run(_run(config, clock, lines, tracing))
     except StoreRefused as refused:
         raise wrong_use(refused.reason) from None
+    except TracingUnavailable as problem:
+        raise wrong_use(str(problem)) from None
     finally:
+        if tracing is not None:
+            tracing.close()
         lines.flush()
 
 
-async def _run(config: Config, clock: SystemClock, lines: Lines) -> None:
+async def _run(config: Config, clock: SystemClock, lines: Lines, tracing: Tracing | None) -> None:
     randomness = SystemRandomness()
     token = presence.make_token(randomness)
     _make_folder(config.data_dir)
@@ -77,7 +84,7 @@ async def _run(config: Config, clock: SystemClock, lines: Lines) -> None:
         # Any free port will do: take one now, so that deliveries can't be sent to ourselves.
         bound = _bind(config.host, 0, "PORT")
         config = msgspec.structs.replace(config, port=bound.getsockname()[1])
-    server = await open_server(config, Outside(clock, randomness, lines.line, token))
+    server = await open_server(config, Outside(clock, randomness, lines.line, tracing, token))
     try:
         bound = bound or _bind(config.host, config.port, "PORT")
         url = _url(config, bound)

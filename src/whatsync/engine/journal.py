@@ -1,10 +1,10 @@
-"""One wide log line per accepted event and per attempt: fixed field names, no personal data, cheap.
+"""One wide log line per accepted event and per attempt: fixed field names, no personal data, cheap; spans, if wanted.
 
 Above a rate lines about successes are left out and counted; lines about failures never are. Knows no log format.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from whatsync.engine.attempt import Outcome
 from whatsync.engine.directory import RunningAccount, RunningEndpoint
@@ -17,12 +17,28 @@ Write = Callable[[str, str, dict[str, Any]], None]
 """Takes level, event name and fields."""
 
 
+class Spans(Protocol):
+    """Takes finished spans; ``tracing.py`` implements it."""
+
+    def span(
+        self,
+        name: str,
+        kind: str,
+        start_ms: int,
+        seconds: float,
+        attributes: Mapping[str, str | int | float | bool | None],
+        failure: str | None = None,
+    ) -> None:
+        """Make one span."""
+
+
 class Journal:
     """Decides which lines are written and what stands in them."""
 
-    def __init__(self, write: Write | None, clock: Clock) -> None:
+    def __init__(self, write: Write | None, clock: Clock, spans: Spans | None = None) -> None:
         self._write = write
         self._clock = clock
+        self._spans = spans
         self._second = 0
         self._in_second = 0
         self.left_out = 0
@@ -31,6 +47,8 @@ class Journal:
 
     def accepted(self, account: RunningAccount, receipts: Sequence[Receipt], size_bytes: int, seconds: float) -> None:
         """A request's events are on disk."""
+        if self._spans is not None:
+            self._accept_span(self._spans, account, receipts, size_bytes, seconds)
         if self._write is None:
             return
         for receipt in receipts:
@@ -51,6 +69,8 @@ class Journal:
         """An attempt has ended."""
         row = outcome.row
         failed = row.code is not None
+        if self._spans is not None:
+            self._attempt_span(self._spans, endpoint, outcome)
         if self._write is None or not (failed or self._room()):
             return
         fields: dict[str, Any] = {
@@ -73,6 +93,33 @@ class Journal:
             "test": row.test,
         }
         self._line("warning" if failed else "info", "attempt", fields)
+
+    def _accept_span(
+        self, spans: Spans, account: RunningAccount, receipts: Sequence[Receipt], size_bytes: int, seconds: float
+    ) -> None:
+        attributes: dict[str, str | int | None] = {
+            "whatsync.account": account.account.id,
+            "whatsync.events": len(receipts),
+            "whatsync.event_type": receipts[0].event if receipts else None,
+            "http.request.body.size": size_bytes,
+        }
+        start_ms = self._clock.now_ms() - round(seconds * 1000)
+        spans.span("accept events", "server", start_ms, seconds, attributes)
+
+    def _attempt_span(self, spans: Spans, endpoint: RunningEndpoint, outcome: Outcome) -> None:
+        row = outcome.row
+        attributes: dict[str, str | int | None] = {
+            "whatsync.account": endpoint.account.account.id,
+            "whatsync.endpoint": endpoint.endpoint.id,
+            "whatsync.delivery": delivery_id(row.delivery),
+            "whatsync.attempt": row.number,
+            "whatsync.state": row.state.value,
+            "http.request.method": "POST",
+            "http.response.status_code": row.status,
+            "server.address": endpoint.target.host,
+            "error.type": row.code,
+        }
+        spans.span("attempt", "client", row.started_ms, row.total_us / 1_000_000, attributes, row.code)
 
     def _room(self) -> bool:
         second = int(self._clock.monotonic())
