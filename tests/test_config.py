@@ -26,7 +26,7 @@ def test_every_setting_has_a_field_and_words() -> None:
 def test_the_defaults_are_those_of_the_contract() -> None:
     config = read({})
     assert (config.host, config.port, config.data_dir) == ("127.0.0.1", 8600, Path("whatsync-data"))
-    assert config.retry_schedule == (5, 30, 120, 600, 1800, 3600, 10800, 21600, 43200, 86400, 86400)
+    assert list(config.retry_schedule) == [5, 30, 120, 600, 1800, 3600, 10800, 21600, 43200, 86400, 86400]
     assert (config.request_timeout, config.retention_days, config.min_free_disk) == (15.0, 30, 512 * 2**20)
     assert config.sources == {}
 

@@ -22,7 +22,7 @@ class Tracing:
     def __init__(self, version: str, exporter: "SpanExporter | None" = None) -> None:
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.resources import OTELResourceDetector, Resource
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
             from opentelemetry.trace import SpanKind, StatusCode
@@ -31,7 +31,7 @@ class Tracing:
                 "WHATSYNC_TRACING needs the optional packages: pip install 'whatsync[telemetry]', or switch it off"
             ) from None
         # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins over these.
-        resource = Resource({"service.name": "whatsync", "service.version": version}).merge(Resource.create())
+        resource = Resource({"service.name": "whatsync", "service.version": version}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("whatsync", version)
