@@ -14,7 +14,7 @@ from whatsync.store.sqlite.statements import statements
 FRAGMENTS = {"delivery_columns", "delivery_filter", "event_filter", "missing_filter", "body_filter"}
 WHOLE = {"rollups_pending", "count_unqueued", "keyword_runs", "fold", "secret"}
 """May look at a whole table: a small one, or the tail."""
-SORTED = {"attempts", "keyword_runs"}
+SORTED = {"attempts"}
 """May sort: a few dozen rows."""
 
 

@@ -1,15 +1,27 @@
 """Lists of events, single ones, and finding them by their words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from whatsync.model import limits
 from whatsync.ports.history import EventPage, EventQuery
 from whatsync.ports.store import EventRow
 from whatsync.store.sqlite.coding import read_event
 from whatsync.store.sqlite.readers import Reader, rows_value, word_values
-from whatsync.store.sqlite.walks import Bounds, Found, Walk, bounds_of, found_for, listed, merged, search, thinnest
+from whatsync.store.sqlite.walks import (
+    ROW_MAX,
+    Bounds,
+    Found,
+    Walk,
+    bounds_of,
+    found_for,
+    listed,
+    merged,
+    search,
+    thinnest,
+)
 
 
 class _Search:
@@ -123,23 +135,25 @@ def by_keyword(
     reader: Reader, account: int, word: str, hash_: int, recent: Sequence[int], limit: int
 ) -> tuple[EventRow, ...]:
     """The newest events with this word."""
-    rows = set(recent)
-    for run, last_row in reader.packed("keyword_runs"):
-        if len(rows) >= limit and sorted(rows, reverse=True)[limit - 1] > last_row:
-            break
-        rows.update(reader.packed("rows_of_keyword", run=run, hash=hash_, limit=limit))
-    newest = sorted(rows, reverse=True)
-    return _first(limit, newest, lambda some: [one for one in rows_of(reader, account, some) if word in one.keys])
-
-
-def _first(
-    limit: int, rows: Sequence[int], matching: Callable[[Sequence[int]], list[EventRow]]
-) -> tuple[EventRow, ...]:
-    """The first matching ones; a row that is gone, or has only the hash in common, makes room for another."""
+    bounds = Bounds(0, ROW_MAX, ascending=False)
+    walks = [_along_run(reader, run, hash_, bounds) for run in reader.packed("keyword_runs")]
+    rows = merged([listed(recent, bounds), *walks], ascending=False)
     found: list[EventRow] = []
-    at = 0
-    while len(found) < limit and at < len(rows):
-        piece = rows[at : at + limit - len(found)]
-        found += matching(piece)
-        at += len(piece)
+    examined = 0
+    while len(found) < limit and examined < limits.PAGE_ROWS_EXAMINED_MAX:
+        piece = rows.take(limit - len(found))
+        if not piece:
+            break
+        examined += len(piece)
+        # A row may stand in a run and among the recent ones; it may be gone, or have only the hash in common.
+        known = {event.seq for event in found[-1:]}
+        events = rows_of(reader, account, [row for row in dict.fromkeys(piece) if row not in known])
+        found += [event for event in events if word in event.keys]
     return tuple(found)
+
+
+def _along_run(reader: Reader, run: int, hash_: int, bounds: Bounds) -> Walk:
+    def fetch(low: int, high: int, limit: int) -> list[int]:
+        return reader.packed("rows_of_keyword", run=run, hash=hash_, low=low, high=high, limit=limit)
+
+    return Walk(fetch, bounds)

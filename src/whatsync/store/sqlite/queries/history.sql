@@ -238,13 +238,12 @@ SELECT json_group_array(identity.row) FROM lookup_run AS r JOIN identity ON iden
 WHERE r.kind = 0 AND identity.hash = :hash
 
 -- name: keyword_runs
-SELECT json_group_array(json_array(run, last_row)) FROM (
-    SELECT run, last_row FROM lookup_run WHERE kind = 1 ORDER BY last_row DESC
-)
+SELECT json_group_array(run) FROM lookup_run WHERE kind = 1
 
 -- name: rows_of_keyword
 SELECT json_group_array(row) FROM (
-    SELECT row FROM keyword WHERE run = :run AND hash = :hash ORDER BY row DESC LIMIT :limit
+    SELECT row FROM keyword WHERE run = :run AND hash = :hash AND row BETWEEN :low AND :high
+    ORDER BY row DESC LIMIT :limit
 )
 
 -- Feed and gaps -----------------------------------------------------------------------------------------------------
