@@ -13,6 +13,7 @@ from whatsync.net.deadlines import Deadlines, Waiter
 from whatsync.net.dial import Dial, Dialled
 from whatsync.net.handshakes import HandshakeQueue
 from whatsync.net.origin import Origin
+from whatsync.net.pace import Pace
 from whatsync.net.pool import Pool
 from whatsync.net.resolver import Resolver
 from whatsync.net.tls import SessionCache, tls_problem
@@ -64,6 +65,7 @@ class Opener:
         self._tls = tls
         self._sessions = sessions
         self._handshakes = handshakes
+        self._pace = Pace(loop=loop, per_turn=pool.limits.begun_per_turn)
 
     async def open(self, origin: Origin, until: float, way: Way) -> Connection | Trouble:
         """Open a connection before ``until`` (monotonic seconds)."""
@@ -71,6 +73,7 @@ class Opener:
         if isinstance(addresses, Trouble):
             return addresses
         wait_until = min(until, self._now() + self._pool.limits.socket_wait_seconds)
+        await self._pace.wait()
         if not await self._pool.budget.take_within(origin, wait_until):
             return Trouble("no_sockets", "all connections this server may hold were in use")
         dialled = await self._dial(origin, addresses, until, way)

@@ -22,6 +22,7 @@ class SenderLimits(msgspec.Struct, frozen=True, kw_only=True):
     slow_seconds: float = limits.SLOW_ANSWER_SECONDS
     quick_answers_to_trust: int = limits.QUICK_ANSWERS_TO_TRUST
     stagger_seconds: float = limits.ADDRESS_STAGGER_SECONDS
+    begun_per_turn: int = limits.CONNECTIONS_BEGUN_PER_TURN
     handshake_turn_seconds: float = limits.HANDSHAKE_TURN_SECONDS
     tls_sessions_max: int = limits.TLS_SESSIONS_MAX
     origins_max: int = limits.ORIGINS_MAX

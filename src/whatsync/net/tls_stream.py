@@ -26,8 +26,8 @@ class TlsStream(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_connection", "_handshakes", "_incoming", "_key", "_lost", "_outgoing", "_session_wanted", "_sessions",
-        "_ssl", "_transport", "begun", "done", "queued", "ready", "resumed",
+        "_connection", "_context", "_handshakes", "_incoming", "_key", "_lost", "_outgoing", "_session_of",
+        "_session_wanted", "_sessions", "_ssl", "_transport", "begun", "done", "queued", "ready", "resumed",
     )  # fmt: skip
 
     def __init__(
@@ -48,14 +48,14 @@ class TlsStream(asyncio.Protocol):
         self._sessions = sessions
         self._handshakes = handshakes
         self._session_wanted = True
+        self._session_of: ssl.SSLObject | None = None
         self._lost = False
         self._connection: Connection | None = None
         self._transport: asyncio.Transport | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._ssl: ssl.SSLObject | None = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=key[1], session=sessions.get(key)
-        )
+        self._context = context
+        self._ssl: ssl.SSLObject | None = None
 
     # What the connection above asks for
 
@@ -95,6 +95,7 @@ class TlsStream(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self._ssl = None
+        self.ready.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -139,12 +140,14 @@ class TlsStream(asyncio.Protocol):
     # The handshake
 
     def step(self) -> None:
-        """Take the handshake as far as the bytes that arrived allow."""
-        if self._ssl is None or self.ready.done():
+        """Take the handshake as far as the bytes that arrived allow; or, after it, keep the session."""
+        if self._session_of is not None:
+            self._sessions.put(self._key, self._session_of.session)
+            self._session_of = None
+        if self.ready.done():
             return
-        self.begun = True
         try:
-            self._ssl.do_handshake()
+            self._begin().do_handshake()
         except ssl.SSLWantReadError:
             self._flush()
             return
@@ -154,9 +157,18 @@ class TlsStream(asyncio.Protocol):
             self._settle(error)
             return
         self.done = True
-        self.resumed = bool(self._ssl.session_reused)
+        self.resumed = bool(self._begin().session_reused)
         self._flush()
         self._settle(None)
+
+    def _begin(self) -> ssl.SSLObject:
+        """The TLS machine, made at the first step: making one with a session to resume takes a quarter millisecond."""
+        if self._ssl is None:
+            self.begun = True
+            self._ssl = self._context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=self._key[1], session=self._sessions.get(self._key)
+            )
+        return self._ssl
 
     def _settle(self, error: Exception | None) -> None:
         if not self.ready.done():
@@ -178,7 +190,8 @@ class TlsStream(asyncio.Protocol):
                 if self._session_wanted:
                     self._session_wanted = False
                     if self._sessions.wants(self._key, self.resumed):
-                        self._sessions.put(self._key, self._ssl.session)
+                        self._session_of = self._ssl
+                        self._handshakes.put(self)
                 connection.data_received(plain)
         except ssl.SSLWantReadError:
             pass
