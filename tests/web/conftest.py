@@ -9,6 +9,7 @@ from tests.web.running import Running, running
 
 
 @pytest.fixture
-async def web(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path) as started:
+async def web(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
+    """On the store in memory; modules about the history say ``ON_DISK = True`` to have it read from SQLite."""
+    async with running(tmp_path, in_memory=not getattr(request.module, "ON_DISK", False)) as started:
         yield started

@@ -10,6 +10,8 @@ from tests.web.receiver import receiving
 from tests.web.running import Running
 from whatsync.model.request import MASK
 
+ON_DISK = True
+
 
 async def test_an_attempt_tells_everything(web: Running) -> None:
     async with receiving() as receiver:

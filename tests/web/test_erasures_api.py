@@ -5,6 +5,8 @@ import pytest
 from tests.web.following import make_message, read, read_until
 from tests.web.running import Running
 
+ON_DISK = True
+
 
 @pytest.mark.parametrize("form", [{"phone": "+1 234 567-890"}, {"contactId": "contact_ann"}])
 async def test_a_person_is_erased(web: Running, form: dict[str, str]) -> None:

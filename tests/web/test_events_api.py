@@ -9,6 +9,8 @@ from tests.web.following import deliveries, make_endpoint, make_message, read
 from tests.web.receiver import receiving
 from tests.web.running import Running
 
+ON_DISK = True
+
 DETAILS = {"number": "106540352242922", "wamid": "wamid.HBgL", "contactId": "contact_1"}
 
 

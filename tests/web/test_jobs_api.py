@@ -6,6 +6,8 @@ from tests.web.following import deliveries, make_endpoint, make_message, read, r
 from tests.web.receiver import receiving
 from tests.web.running import Running
 
+ON_DISK = True
+
 SINCE = "2023-06-15T14:22:33Z"
 
 

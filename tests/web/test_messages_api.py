@@ -1,8 +1,12 @@
 """Routes of messages over real HTTP: a story by id, by wamid, by phone number, and the verdict about it."""
 
+from urllib.parse import quote
+
 from tests.web.following import deliveries, make_endpoint, make_message, read
 from tests.web.receiver import receiving
 from tests.web.running import Running
+
+ON_DISK = True
 
 WAMID = "wamid.HBgLMTIzNDU2Nzg5MBUCABIYFjNB/+=="
 DETAILS = {"number": "106540352242922", "wamid": WAMID, "recipient": "+1234567890"}
@@ -32,10 +36,12 @@ async def test_the_statuses_of_an_outgoing_message(web: Running) -> None:
     assert story["statuses"][1]["error"] == error
     assert story["verdict"]["code"] == "whatsapp_failed"
     assert [entry["why"] for entry in story["endpoints"]] == ["not_subscribed"]
-    by_wamid = await web.client.get(
-        "/v1/messages", params={"q": WAMID}, headers={"authorization": f"Bearer {web.account_key}"}
-    )
+    key = {"authorization": f"Bearer {web.account_key}"}
+    by_wamid = await web.client.get("/v1/messages", params={"q": WAMID}, headers=key)
     assert by_wamid.json()["items"] == [story]
+    for name in (WAMID, quote(WAMID, safe="")):
+        assert await read(web, f"/v1/messages/{name}") == story
+    assert (await web.call("GET", "/v1/messages/")).status_code == 404
 
 
 async def test_messages_of_a_phone_number(web: Running) -> None:

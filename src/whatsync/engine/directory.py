@@ -154,13 +154,18 @@ class Directory:
 
     def apply(self, account: int, changed: Changed, deleted: Iterable[tuple[str, str]] = ()) -> None:
         """Take over a change that is on disk."""
+        kinds = {document.kind for document in changed.documents}
         for document in changed.documents:
             self._put(document)
         for kind, document_id in deleted:
+            kinds.add(kind)
             self._delete(kind, document_id)
         running = self.accounts.get(account)
         if running is not None:
             running.version = max(running.version, changed.version)
+        if kinds == {JOB}:
+            return  # The many steps of bulk work must not cost the hot path what it has worked out.
+        if running is not None:
             running.routes.clear()
         self.generation += 1
         self._newer.set()

@@ -64,7 +64,9 @@ class Application:
             methods[route.method] = route
         # Literal paths before those with parameters, so that `/feed` is never taken for an id.
         ordered = sorted(paths.items(), key=lambda item: ("{" in item[0], item[0]))
-        resources: list[BaseRoute] = [Path(path, Resource(services, gate, methods, table)) for path, methods in ordered]
+        resources: list[BaseRoute] = [
+            Path(_pattern(path, methods), Resource(services, gate, methods, table)) for path, methods in ordered
+        ]
         self._router = Router([*resources, *further], redirect_slashes=False, default=_not_found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,6 +130,11 @@ class Resource:
             body = raw if route.takes is bytes else _decode(route, raw)
         call = Call(self._services, principal, request.path_params, body, query, headers, self._table)
         return await route.handler(call)
+
+
+def _pattern(path: str, methods: Mapping[str, Route]) -> str:
+    """The path as the router wants it."""
+    return f"{path[:-1]}:path}}" if any(route.slashes for route in methods.values()) else path
 
 
 def _decode(route: Route, raw: bytes) -> Any:

@@ -3,10 +3,10 @@
 import msgspec
 
 from whatsync.engine.services import Services
+from whatsync.engine.troubles import oldest_due_seconds
 from whatsync.model import limits
 from whatsync.model.errors import FieldError, Unavailable
 from whatsync.web.api.call import Answer, Call, Route
-from whatsync.web.metrics import oldest_due_seconds
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def faults(services: Services) -> list[FieldError]:
 
 def warnings(services: Services) -> list[str]:
     """What does not keep the server from working yet."""
-    age = oldest_due_seconds(services)
+    age = oldest_due_seconds(services.dispatcher, services.clock.now_ms())
     if age > limits.OLDEST_DUE_SECONDS_MAX:
         return [f"a delivery of a healthy endpoint has been due for {age:.0f} s"]
     return []

@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from whatsync.engine.services import Services
 from whatsync.engine.tally import Histogram
+from whatsync.engine.troubles import oldest_due_seconds
 from whatsync.model import limits
-from whatsync.model.ids import ms_of
 from whatsync.web.api.call import Answer, Call, Route
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -64,20 +64,6 @@ METRICS = (
 _BY_NAME = {metric.name: metric for metric in METRICS}
 
 
-def oldest_due_seconds(services: Services) -> float:
-    """Age of the oldest delivery of a healthy endpoint that is due and not under way."""
-    now = services.clock.now_ms()
-    oldest = now
-    for lane in services.dispatcher.lanes.values():
-        if lane.closed or lane.health.failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_SLOW:
-            continue
-        if lane.next_due_ms is not None:
-            oldest = min(oldest, lane.next_due_ms)
-        if lane.queue and lane.queue[0].attempts == 0:
-            oldest = min(oldest, ms_of(lane.queue[0].id))
-    return (now - oldest) / 1000
-
-
 class ServerCollector(Collector):
     """Reads every metric anew when Prometheus asks."""
 
@@ -120,7 +106,7 @@ class ServerCollector(Collector):
         direct = sum(lane.direct for lane in lanes)
         failing = sum(lane.health.failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_SLOW for lane in lanes)
         return {
-            "whatsync_oldest_due_seconds": oldest_due_seconds(self._services),
+            "whatsync_oldest_due_seconds": oldest_due_seconds(self._services.dispatcher, self._services.clock.now_ms()),
             "whatsync_deliveries_in_flight": dispatcher.in_flight,
             "whatsync_deliveries_in_memory": dispatcher.budget.deliveries_held,
             "whatsync_memory_body_bytes": dispatcher.budget.bytes_held,

@@ -109,6 +109,8 @@ class Route:
     """Of the good answer."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers it understands, with a description each."""
+    slashes: bool = False
+    """The path's last parameter may hold slashes."""
 
 
 # Paging

@@ -9,6 +9,7 @@ from whatsync.engine.messages import EndpointEntry, Message, StatusEntry
 from whatsync.model import limits
 from whatsync.model.account import Scope
 from whatsync.model.endpoint import Why
+from whatsync.model.errors import NotFound
 from whatsync.web.api.call import (
     Answer,
     Call,
@@ -167,7 +168,10 @@ async def list_messages(call: Call) -> Answer:
 
 async def read_message(call: Call) -> Answer:
     """By `msg_…` id or wamid. A message nobody knows is answered too, with the verdict `not_received`."""
-    return Answer(200, message_view(await call.services.messages.read(call.account, call.path["message_id"])))
+    name = call.path["message_id"]
+    if not name:
+        raise NotFound("no_such_path", "there is nothing at this path; see /docs for what there is")
+    return Answer(200, message_view(await call.services.messages.read(call.account, name)))
 
 
 ROUTES = (
@@ -177,6 +181,6 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/messages/{message_id}", Scope.READ, read_message, "Read a message's whole story",
-        gives={200: MessageView},
+        gives={200: MessageView}, slashes=True,
     ),
 )  # fmt: skip
