@@ -255,9 +255,10 @@ def test_keys_on_a_terminal(api: Client, shell: Shell, receiver: Receiver) -> No
         receiver.secret = "whsec_" + terminal.seen.split("whsec_")[1][:32]
         event = send(api)
         terminal.until(event)
+        terminal.until("200 OK")
         first = arrival(receiver)
         terminal.press("r")
-        terminal.until("sent again")
+        terminal.until("\x1b[36magain")
         again = arrival(receiver)
         assert again.body == first.body
         assert again.headers["x-whatssync-delivery"] != first.headers["x-whatssync-delivery"]

@@ -143,19 +143,16 @@ class Screen:
     def accepted(self, accepted: Item) -> None:
         """An event was accepted."""
         self._say()
-        line = Text("→ ", "cyan")
-        line.append("POST /v1/events  ", "cyan")
-        line.append(f"{accepted['event']} {accepted['id']}", "bold")
-        line.append("  202: on disk", "dim")
-        self._console.print(line)
+        what = f"{accepted['event']} {accepted['id']}"
+        line = Text.assemble(("→ POST /v1/events  ", "cyan"), (what, "bold"), ("  202: on disk", "dim"))
+        self._console.print(line, soft_wrap=True)
 
     def received(self, received: Received, expected: int, briefly: bool = False) -> None:
         """A request arrived."""
         good = received.status < 300
         attempt = received.headers.get("x-whatssync-attempt", "?")
-        line = Text(f"← POST {received.path}  ", "magenta")
-        line.append(clean(received.headers.get("x-whatssync-event")), "bold")
-        line.append(f"  attempt {attempt}", "dim")
+        event = clean(received.headers.get("x-whatssync-event"))
+        line = Text.assemble((f"← POST {received.path}  ", "magenta"), (event, "bold"), (f"  attempt {attempt}", "dim"))
         if not briefly:
             self._console.print(line)
             self._request(received)
@@ -163,7 +160,7 @@ class Screen:
         line.append("  answered ")
         line.append(str(received.status), "green" if good else "yellow")
         line.append_text(self._checks(received))
-        self._console.print(line)
+        self._console.print(line, soft_wrap=True)
         self._breathe()
 
     def shaky(self, url: str, failures: int, schedule: str) -> None:
@@ -192,9 +189,7 @@ class Screen:
             ("whatsync trigger message.incoming text=Hello", "send it an event"),
             ("whatsync listen --forward-to localhost:3000/webhooks", "live events to a program on your machine"),
         ):
-            line = Text(f"  {command}", "cyan")
-            line.append(f"\n      {meaning}", "dim")
-            self._console.print(line)
+            self._console.print(Text.assemble((f"  {command}", "cyan"), (f"\n      {meaning}", "dim")))
 
     def staying(self, url: str, folder: str) -> None:
         """It stays until it is interrupted."""
@@ -217,8 +212,7 @@ class Screen:
     def _request(self, received: Received) -> None:
         for name in _SHOWN_HEADERS:
             if name in received.headers:
-                line = Text(f"    {_spelled(name)}: ", "dim")
-                line.append(clean(received.headers[name]), "dim")
+                line = Text(f"    {_spelled(name)}: {clean(received.headers[name])}", "dim")
                 self._console.print(line, overflow="ellipsis", no_wrap=True)
         body = Text(clean(received.body.decode("utf-8", "replace")))
         JSONHighlighter().highlight(body)

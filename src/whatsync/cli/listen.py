@@ -148,9 +148,9 @@ class Listening:
         return self._orders.count is not None and self._copies >= self._orders.count
 
     async def _copy(self, event: Event, forwarder: Forwarder, again: bool = False) -> None:
+        self._last = event
         self._view.sending(event)
         forwarded = await forwarder.send(event)
-        self._last = event
         self._copies += not again
         self._view.sent(forwarded, again)
 

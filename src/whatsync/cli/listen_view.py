@@ -15,8 +15,8 @@ from whatsync.cli.forwarder import Forwarded
 from whatsync.cli.live_feed import Event, Told
 from whatsync.cli.output import clean, console
 
-_EVENT_COLUMNS = 18
-_ID_COLUMNS = 34
+_EVENT_COLUMNS = 16
+_ANSWER_COLUMNS = 20
 
 
 class ListenView(Told, Protocol):
@@ -44,16 +44,16 @@ def clock_time(at_ms: int) -> str:
 
 
 def line_of(forwarded: Forwarded, again: bool) -> Text:
-    """One copy in a line: when, what, what came back, how long it took."""
-    good = forwarded.succeeded
-    line = Text(f"{clock_time(forwarded.at_ms)}  ", "dim")
-    line.append(f"{clean(forwarded.event):<{_EVENT_COLUMNS}}  ", "bold")
-    line.append(f"{clean(forwarded.id):<{_ID_COLUMNS}}  ", "dim")
-    line.append(f"{_answer(forwarded):<22}", "green" if good else "red")
-    line.append(f"{forwarded.duration_ms:>8.1f} ms")
-    if again:
-        line.append("  sent again", "cyan")
-    return line
+    """One copy in a line: when, what came back, how long it took, what it was."""
+    answer = f"{_answer(forwarded):<{_ANSWER_COLUMNS}}"
+    return Text.assemble(
+        (f"{clock_time(forwarded.at_ms)}  ", "dim"),
+        (answer, "green" if forwarded.succeeded else "red"),
+        f"{forwarded.duration_ms:>8.1f} ms  ",
+        ("again  " if again else "", "cyan"),
+        (f"{clean(forwarded.event):<{_EVENT_COLUMNS}}  ", "bold"),
+        (clean(forwarded.id), "dim"),
+    )
 
 
 def _answer(forwarded: Forwarded) -> str:
@@ -164,7 +164,7 @@ class LiveView:
         self._state = Text("connecting …", "yellow")
         self._under_way: Text | None = None
         self._good = self._bad = 0
-        self._live = Live(self._footer(), console=self._console, refresh_per_second=8, transient=True)
+        self._live = Live(self._footer(), console=self._console, auto_refresh=False, transient=True)
 
     def began(self, target: str, secret: str) -> None:
         """Copies go to ``target``, signed with ``secret``."""
@@ -201,7 +201,8 @@ class LiveView:
             self._good += 1
         else:
             self._bad += 1
-        self._console.print(line_of(forwarded, again))
+        self._live.update(self._footer())
+        self._console.print(line_of(forwarded, again), no_wrap=True, overflow="ellipsis")
         if forwarded.sentence:
             self._console.print(Text(f"          {forwarded.sentence}", "dim"))
         self._refresh()
@@ -216,15 +217,12 @@ class LiveView:
         self._console.print(Text(f"{self._good} sent well, {self._bad} failed.", "dim"))
 
     def _footer(self) -> Group:
-        keys = Text("r", "bold")
-        keys.append(" sends the last again   ", "dim")
-        keys.append("q", "bold")
-        keys.append(" quits", "dim")
+        keys = (("r", "bold"), (" sends the last again   ", "dim"), ("q", "bold"), (" quits", "dim"))
         lines = [] if self._under_way is None else [self._under_way]
-        return Group(*lines, Text.assemble(self._state, "   ", keys, no_wrap=True, overflow="ellipsis"))
+        return Group(*lines, Text.assemble(self._state, "   ", *keys, no_wrap=True, overflow="ellipsis"))
 
     def _refresh(self) -> None:
-        self._live.update(self._footer())
+        self._live.update(self._footer(), refresh=True)
 
 
 def choose_view(as_json: bool) -> ListenView:
