@@ -5,6 +5,7 @@ Sleeps until the next delivery is due or somebody wakes it. Knows model and port
 """
 
 import asyncio
+import contextlib
 import heapq
 import logging
 from collections.abc import Callable, Coroutine, Sequence
@@ -99,7 +100,8 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if give_back:
-            await self._store.give_back(give_back, self._clock.now_ms())
+            with contextlib.suppress(StoreUnavailable):  # the next start takes them back
+                await self._store.give_back(give_back, self._clock.now_ms())
         await self.recorder.drained()
 
     # The accepting door
@@ -235,12 +237,17 @@ class Dispatcher:
     def _claim(self, lane: Lane) -> None:
         """Start claiming for a lane unless it does already. A lane that is full claims when it has room again."""
         if lane.claiming or lane.closed or self._stopping:
+            lane.again = True
             return
         lane.claiming = True
         self._spawn(self._claim_lane(lane))
 
     def _room(self, lane: Lane) -> int:
-        return min(lane.capacity(self.budget), max(2 * lane.limit, limits.CLAIM_DELIVERIES_MAX)) - lane.owned
+        """How many more a lane may claim. One that drains keeps a modest stock; a direct one only fetches retries."""
+        capacity = lane.capacity(self.budget)
+        if lane.direct:
+            return min(capacity - lane.owned, limits.CLAIM_DELIVERIES_MAX)
+        return min(capacity, max(2 * lane.limit, limits.CLAIM_DELIVERIES_MAX)) - lane.owned
 
     async def _claim_lane(self, lane: Lane) -> None:
         """Claim until the lane is full or nothing more is due; then the lane is direct again."""
@@ -259,6 +266,7 @@ class Dispatcher:
                         lane.direct = False
                         break
                 arrivals, writing = lane.arrivals, lane.writing
+                lane.again = False
                 claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=early)
                 self._take(lane, claims.items)
                 again_ms = claims.next_due_ms
@@ -267,7 +275,7 @@ class Dispatcher:
                     continue
                 if len(claims.items) < room:
                     now = self._clock.now_ms()
-                    if claims.next_due_ms is not None and claims.next_due_ms <= now:
+                    if lane.again or (claims.next_due_ms is not None and claims.next_due_ms <= now):
                         continue
                     lane.direct = writing == 0 and lane.writing == 0 and lane.arrivals == arrivals
                     break

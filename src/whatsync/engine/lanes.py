@@ -41,7 +41,7 @@ class Lane:
     """
 
     __slots__ = (
-        "arrivals", "claiming", "closed", "direct", "early", "endpoint", "health", "in_flight", "next_due_ms",
+        "again", "arrivals", "claiming", "closed", "direct", "early", "endpoint", "health", "in_flight", "next_due_ms",
         "owned", "queue", "ramp", "tokens", "tokens_at", "waking", "writing",
     )  # fmt: skip
 
@@ -59,6 +59,8 @@ class Lane:
         """
         self.direct = True
         self.claiming = False
+        self.again = False
+        """Something fell due while a claim was under way: it has to look once more."""
         self.early = False
         """The endpoint has just recovered: waiting retries come forward whatever their due time."""
         self.next_due_ms: int | None = None
@@ -66,7 +68,7 @@ class Lane:
         self.tokens = 1.0
         self.tokens_at = 0.0
         self.waking = False
-        self.closed = False
+        self.closed = not endpoint.endpoint.enabled
 
     @property
     def ordered(self) -> bool:
