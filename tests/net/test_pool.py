@@ -70,9 +70,20 @@ def test_the_oldest_of_both_kinds_is_evicted_first() -> None:
     for scheme in ("https", "http", "http", "https"):
         rack.rest(Origin((scheme, "a.test", 80)))
     for count in range(1, 5):
-        assert rack.pool.evict()
+        assert rack.pool.evict(False)
         assert rack.closed() == [True] * count + [False] * (4 - count)
-    assert not rack.pool.evict()
+    assert not rack.pool.evict(False)
+
+
+def test_only_a_slow_one_is_evicted_if_so_asked() -> None:
+    rack = Rack(SenderLimits())
+    origins = [plain(f"h{number}.test") for number in range(3)]
+    for origin in origins:
+        rack.rest(origin)
+    assert not rack.pool.evict(True)
+    rack.desk.budget.mark_slow(origins[1])
+    assert rack.pool.evict(True)
+    assert rack.closed() == [False, True, False]
 
 
 def test_what_is_forgotten_is_never_taken() -> None:

@@ -5,6 +5,7 @@ Knows no bytes; a connection tells when it is free or gone.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 
 from whatsync.net.connection import Connection
 from whatsync.net.deadlines import Deadlines
@@ -12,6 +13,8 @@ from whatsync.net.origin import Origin
 from whatsync.net.sender_limits import SenderLimits
 from whatsync.net.socket_budget import SocketBudget
 from whatsync.net.statistics import SenderStatistics
+
+_LOOKED_AT = 100
 
 
 class Pool:
@@ -58,7 +61,7 @@ class Pool:
         idle.append(connection)
         kept[connection] = None
         if len(kept) > kept_max:
-            self._close_first(kept)
+            self._close_idle(next(iter(kept)))
         return True
 
     def forget(self, connection: Connection) -> None:
@@ -67,14 +70,22 @@ class Pool:
         origin.idle.remove(connection)
         del (self._encrypted if origin.secure else self._plain)[connection]
 
-    def evict(self) -> bool:
-        """Close the connection that has been idle longest; ``False`` where none is idle."""
-        heads = [(next(iter(kept)).idle_until, kept) for kept in (self._plain, self._encrypted) if kept]
-        if not heads:
+    def evict(self, slow_only: bool) -> bool:
+        """Close the connection that has been idle longest; ``False`` where none is idle.
+
+        ``slow_only`` takes one of a slow origin, if there is one among those that have been idle longest.
+        """
+        oldest = [
+            connection
+            for kept in (self._plain, self._encrypted)
+            for connection in islice(kept, _LOOKED_AT if slow_only else 1)
+            if connection.origin.slow or not slow_only
+        ]
+        if not oldest:
             return False
-        self._close_first(min(heads, key=lambda head: head[0])[1])
+        self._close_idle(min(oldest, key=lambda connection: connection.idle_until))
         return True
 
-    def _close_first(self, kept: "OrderedDict[Connection, None]") -> None:
+    def _close_idle(self, connection: Connection) -> None:
         self.statistics.connections_evicted += 1
-        next(iter(kept)).close()
+        connection.close()

@@ -27,7 +27,8 @@ def sockets_of_process() -> int:
 class SocketBudget:
     """Counts sockets per origin and lets the quick go first.
 
-    ``evict`` closes the connection that has been idle longest and tells whether there was one.
+    ``evict`` closes the connection that has been idle longest, of the slow origins' if asked so, and tells whether
+    there was one.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class SocketBudget:
         *,
         loop: asyncio.AbstractEventLoop,
         deadlines: Deadlines,
-        evict: Callable[[], bool],
+        evict: Callable[[bool], bool],
         quick_answers_to_trust: int,
     ) -> None:
         self.sockets_max = sockets_max
@@ -54,10 +55,13 @@ class SocketBudget:
 
     def take(self, origin: Origin) -> bool:
         """Take one socket at once, at the cost of an idle connection if need be."""
-        if origin.slow and (self.slow_in_use >= self.slow_max or origin.sockets >= self.slow_per_origin_max):
+        if origin.slow and origin.sockets >= self.slow_per_origin_max:
             return False
+        while origin.slow and self.slow_in_use >= self.slow_max:
+            if not self._evict(True):
+                return False
         while self.in_use >= self.sockets_max:
-            if not self._evict():
+            if not self._evict(False):
                 return False
         self._count(origin, 1)
         return True

@@ -61,6 +61,8 @@ def tls_problem(error: BaseException) -> str:
         if reason in _PROTOCOL_PROBLEMS:
             return _PROTOCOL_PROBLEMS[reason]
         return f"TLS failed: {reason.lower().replace('_', ' ') or 'the connection ended early'}"
+    if isinstance(error, ValueError):
+        return "the host name can't be used with TLS"
     return "the connection ended during the TLS handshake"
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from whatsync.model.url import Target
 
-__all__ = ["Answer", "Failure", "Request", "Sender", "Target", "Timing"]
+__all__ = ["Answer", "Failure", "Request", "Sender", "Target", "TargetCheck", "Timing"]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -75,3 +75,10 @@ class Sender(Protocol):
 
     async def close(self) -> None:
         """Close every connection; requests under way end as failures."""
+
+
+class TargetCheck(Protocol):
+    """Tells in advance whether a URL could be reached, for the moment it is saved. Each request is checked again."""
+
+    async def check(self, target: Target, timeout_seconds: float) -> Failure | None:
+        """Look the host up and judge its addresses; ``None`` if one may be reached. Nothing is connected to."""
