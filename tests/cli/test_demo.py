@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import SECONDS, Shell
+from whatsync.cli.child_server import ChildServer
+from whatsync.cli.failure import Failure
 from whatsync.cli.receiver import document_check, standard_check
 from whatsync.model.catalogue import DOCUMENTED
 
@@ -55,19 +57,27 @@ def test_it_can_be_read_and_says_where_to_look_next(away: Shell) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [(), ("--stay",)])
-def test_ctrl_c_ends_it_and_cleans_up(away: Shell, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("words", "number"), [((), signal.SIGINT), (("--stay",), signal.SIGINT), ((), signal.SIGTERM)])
+def test_it_can_be_stopped_at_any_time_and_cleans_up(away: Shell, words: tuple[str, ...], number: int) -> None:
     process = away.start("demo", "--json", *words)
     assert process.stdout is not None
     wanted = "staying" if words else "accepted"
     for line in process.stdout:
         if json.loads(line)["step"] == wanted:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["step"] == "ended"
     assert left_behind(away) == []
+
+
+def test_a_server_that_does_not_start_is_told_of(tmp_path: Path) -> None:
+    server = ChildServer({"NONSENSE": "1"}, tmp_path)
+    with pytest.raises(Failure, match="WHATSYNC_NONSENSE"):
+        server.__enter__()
+    assert server.process is not None
+    assert server.process.poll() == 2
 
 
 def test_the_receivers_checks_can_fail() -> None:

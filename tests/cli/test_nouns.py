@@ -60,6 +60,12 @@ def test_an_endpoint_needs_a_url_and_events(shell: Shell) -> None:
     assert "what to change" in shell("endpoints", "update", "ep_x", code=2).err
 
 
+def test_an_id_is_one_word_of_a_path(shell: Shell) -> None:
+    for odd in ("../keys", "a/b", "x?y=1", "a#b", "%2e%2e"):
+        assert "there is no" in shell("endpoints", "get", odd, code=1).err
+    assert shell("messages", "get", "wamid.a/b+c==", "--json").json["verdict"]["code"] == "not_received"
+
+
 def test_deleting_asks_and_nobody_is_there(shell: Shell, endpoint: str) -> None:
     assert "--yes" in shell("endpoints", "delete", endpoint, code=2).err
     assert endpoint in shell("endpoints", "list").out

@@ -8,7 +8,19 @@ import typer
 from whatsync.cli.client import connect
 from whatsync.cli.failure import wrong_use
 from whatsync.cli.group import new_app
-from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, Yes, example, given, list_items, sure
+from whatsync.cli.options import (
+    AsJson,
+    Cursor,
+    Everything,
+    Limit,
+    OfAccount,
+    Yes,
+    example,
+    given,
+    list_items,
+    quoted,
+    sure,
+)
 from whatsync.cli.output import Column, moment, remark, say, show_json, show_one
 from whatsync.cli.secrets import rotation_form, show_secret
 
@@ -22,7 +34,7 @@ COLUMNS = (
 )
 FIRST = ("id", "name", "suspended")
 
-Id = Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="acc_…; left out: your own.")]
+Id = Annotated[str | None, typer.Argument(metavar="ACCOUNT", help="acc_…; left out: your own.", callback=quoted)]
 Emails = Annotated[list[str] | None, typer.Option("--alert-email", metavar="MAIL", help="Told of trouble. Repeatable.")]
 AlertUrl = Annotated[str | None, typer.Option(metavar="URL", help="Chat webhook that is told of trouble.")]
 Days = Annotated[int | None, typer.Option("--retention-days", help="How long events are kept.")]
@@ -87,7 +99,9 @@ def update(
 
 @app.command(epilog=example("whatsync accounts delete acc_… --yes"))
 def delete(
-    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="acc_…")], yes: Yes = False, as_json: AsJson = False
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="acc_…", callback=quoted)],
+    yes: Yes = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete an account with everything in it (operators)."""
     client = connect()

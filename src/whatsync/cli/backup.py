@@ -27,6 +27,7 @@ from whatsync.store.sqlite.copying import copy_database
 from whatsync.store.vault import KEY_FILE
 
 KEY_SUFFIX = ".key"
+MEDIA_FOLDER = "media"
 
 app = new_app()
 
@@ -58,6 +59,7 @@ def backup(
         return
     say(f"{target}: {size / 2**20:,.1f} MiB, the whole database of {source}.")
     _speak_of_key(config, key)
+    _speak_of_media(config)
 
 
 def _target(destination: Path, force: bool) -> Path:
@@ -129,3 +131,9 @@ def _speak_of_key(config: Config, key: Path | None) -> None:
         path = (config.data_dir / KEY_FILE).resolve()
         remark(f"The encryption key is not in it. It is {path}: keep a copy apart from this one. Without it, secrets")
         remark("and headers of endpoints are lost.")
+
+
+def _speak_of_media(config: Config) -> None:
+    folder = Path(config.media_store) if config.media_store is not None else config.data_dir / MEDIA_FOLDER
+    if folder.is_dir():
+        remark(f"Media files are not in it: copy the folder {folder.resolve()} too.")

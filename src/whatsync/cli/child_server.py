@@ -43,7 +43,7 @@ class ChildServer:
         try:
             self.start()
         except BaseException:
-            self._clean()
+            self.__exit__(None, None, None)
             raise
         return self
 
@@ -100,6 +100,9 @@ class ChildServer:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+            except BaseException:
+                process.kill()
+                raise
         return process.wait()
 
     def _clean(self) -> None:

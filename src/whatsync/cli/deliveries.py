@@ -10,7 +10,19 @@ from whatsync.cli.failure import wrong_use
 from whatsync.cli.group import new_app
 from whatsync.cli.job_progress import show_job
 from whatsync.cli.moments import read_moment
-from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, Since, Until, example, given, list_items
+from whatsync.cli.options import (
+    AsJson,
+    Cursor,
+    Everything,
+    Limit,
+    OfAccount,
+    Since,
+    Until,
+    example,
+    given,
+    list_items,
+    quoted,
+)
 from whatsync.cli.output import Column, moment, say, show_json, show_one
 
 app = new_app(no_args_is_help=True, help="Deliveries: what was sent where, and what came back.")
@@ -28,7 +40,7 @@ COLUMNS = (
 )
 FIRST = ("id", "state", "event", "eventId", "endpoint", "attempts")
 
-Id = Annotated[str, typer.Argument(metavar="DELIVERY", help="dlv_…")]
+Id = Annotated[str, typer.Argument(metavar="DELIVERY", help="dlv_…", callback=quoted)]
 Search = Annotated[str | None, typer.Option("--search", "-q", help="An id, wamid, phone number or words.")]
 OfEndpoint = Annotated[str | None, typer.Option("--endpoint", metavar="ENDPOINT", help="To this endpoint, ep_…")]
 OfType = Annotated[str | None, typer.Option("--event", metavar="TYPE", help="Of this event type.")]

@@ -4,6 +4,7 @@ Starts both by itself on this machine, needs nothing else, and leaves nothing be
 """
 
 import queue
+import signal
 import threading
 from typing import Annotated
 
@@ -40,6 +41,8 @@ def demo(
 
     Everything runs on this machine, in a temporary folder that is removed at the end. Ctrl+C ends it at any time.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     view: DemoView = JsonLines() if as_json else Screen(0 if fast else PAUSE_SECONDS)
     clock = SystemClock()
     receiver = Receiver(judge, lambda: clock.now_ms() // 1000)
@@ -56,6 +59,11 @@ def demo(
     finally:
         receiver.close()
     view.ended()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End as with Ctrl+C, so that nothing is left behind."""
+    raise KeyboardInterrupt
 
 
 def judge(path: str, event_id: str, before: int) -> int:

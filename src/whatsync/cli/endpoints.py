@@ -23,6 +23,7 @@ from whatsync.cli.options import (
     example,
     given,
     list_items,
+    quoted,
     read_document,
     sure,
 )
@@ -40,7 +41,7 @@ COLUMNS = (
 )
 FIRST = ("id", "url", "enabled", "events", "description")
 
-Id = Annotated[str, typer.Argument(metavar="ENDPOINT", help="ep_…")]
+Id = Annotated[str, typer.Argument(metavar="ENDPOINT", help="ep_…", callback=quoted)]
 Url = Annotated[str | None, typer.Option(help="Where events are sent: https://…")]
 Events = Annotated[
     list[str] | None, typer.Option("--event", metavar="TYPE", help="An event type, or '*'. May be repeated.")

@@ -6,7 +6,7 @@ import typer
 
 from whatsync.cli.client import connect
 from whatsync.cli.group import new_app
-from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, Yes, example, list_items, sure
+from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, Yes, example, list_items, quoted, sure
 from whatsync.cli.output import Column, say, show_json, show_one, show_table
 
 app = new_app(no_args_is_help=True, help="The catalogue of events, and types of your own.")
@@ -23,7 +23,7 @@ FIELDS = (
     Column("VALUES", "values"),
     Column("DESCRIPTION", "description"),
 )
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as message.incoming.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as message.incoming.", callback=quoted)]
 
 
 @app.command("list", epilog=example("whatsync event-types list"))
@@ -55,7 +55,7 @@ def get(name: Name, as_json: AsJson = False, account: OfAccount = None) -> None:
 
 @app.command(epilog=example("whatsync event-types create order.created --description 'An order came in'"))
 def create(
-    name: Name,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Words joined by dots, such as order.created.")],
     description: Annotated[str, typer.Option(help="What it means.")] = "",
     as_json: AsJson = False,
     account: OfAccount = None,

@@ -23,6 +23,7 @@ from whatsync.cli.options import (
     example,
     given,
     list_items,
+    quoted,
 )
 from whatsync.cli.output import Column, moment, remark, say, show_json, show_one, show_table
 
@@ -35,7 +36,7 @@ COLUMNS = (
     Column("NUMBER", "number"),
     Column("DELIVERIES", "deliveries", right=True),
 )
-Id = Annotated[str, typer.Argument(metavar="EVENT_ID", help="Such as msg_…")]
+Id = Annotated[str, typer.Argument(metavar="EVENT_ID", help="Such as msg_…", callback=quoted)]
 
 
 @app.command("list", epilog=example("whatsync events list --event message.incoming --since 1h"))

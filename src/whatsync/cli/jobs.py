@@ -7,7 +7,7 @@ import typer
 from whatsync.cli.client import connect
 from whatsync.cli.group import new_app
 from whatsync.cli.job_progress import FIRST, show_job
-from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, example, list_items
+from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, example, list_items, quoted
 from whatsync.cli.output import Column, moment, show_one
 
 app = new_app(no_args_is_help=True, help="Bulk work (recover, resend, erase) and its progress.")
@@ -21,7 +21,7 @@ COLUMNS = (
     Column("BEGUN", lambda item: moment(item.get("createdAt"))),
     Column("ENDED", lambda item: moment(item.get("finishedAt"))),
 )
-Id = Annotated[str, typer.Argument(metavar="JOB", help="job_…")]
+Id = Annotated[str, typer.Argument(metavar="JOB", help="job_…", callback=quoted)]
 
 
 @app.command("list", epilog=example("whatsync jobs list"))

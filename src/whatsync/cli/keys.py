@@ -7,7 +7,19 @@ import typer
 from whatsync.cli.client import connect
 from whatsync.cli.failure import wrong_use
 from whatsync.cli.group import new_app
-from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, Yes, example, given, list_items, sure
+from whatsync.cli.options import (
+    AsJson,
+    Cursor,
+    Everything,
+    Limit,
+    OfAccount,
+    Yes,
+    example,
+    given,
+    list_items,
+    quoted,
+    sure,
+)
 from whatsync.cli.output import Column, moment, remark, say, show_json
 
 app = new_app(no_args_is_help=True, help="API keys: what programs show to call the API.")
@@ -68,7 +80,7 @@ def create(
 
 @app.command(epilog=example("whatsync keys revoke key_… --yes"))
 def revoke(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="key_…")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="key_…", callback=quoted)],
     force: Annotated[bool, typer.Option("--force", help="Also the last key that could make new ones.")] = False,
     operator: Operator = False,
     yes: Yes = False,

@@ -159,8 +159,9 @@ class JsonView:
 class LiveView:
     """A list that grows, and below it one line that says how things stand and which keys there are."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_keys: bool) -> None:
         self._console = console()
+        self._has_keys = has_keys
         self._state = Text("connecting …", "yellow")
         self._under_way: Text | None = None
         self._good = self._bad = 0
@@ -218,6 +219,8 @@ class LiveView:
 
     def _footer(self) -> Group:
         keys = (("r", "bold"), (" sends the last again   ", "dim"), ("q", "bold"), (" quits", "dim"))
+        if not self._has_keys:
+            keys = (("", ""), ("", ""), ("Ctrl+C", "bold"), (" quits", "dim"))
         lines = [] if self._under_way is None else [self._under_way]
         return Group(*lines, Text.assemble(self._state, "   ", *keys, no_wrap=True, overflow="ellipsis"))
 
@@ -229,4 +232,4 @@ def choose_view(as_json: bool) -> ListenView:
     """The view that fits where the output goes."""
     if as_json:
         return JsonView()
-    return LiveView() if sys.stdout.isatty() else LinesView()
+    return LiveView(sys.stdin.isatty()) if sys.stdout.isatty() else LinesView()

@@ -6,6 +6,7 @@ Knows the API's feed and how a server is found again after a restart; forwards n
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import httpx
 
@@ -88,7 +89,7 @@ class LiveFeed:
 
     async def event(self, event_id: str) -> Event:
         """Read one event. Raises Failure."""
-        found: Event = await self._get(f"/v1/events/{event_id}", {})
+        found: Event = await self._get(f"/v1/events/{quote(event_id, safe='')}", {})
         return found
 
     async def _past(self) -> list[Event]:

@@ -1,12 +1,13 @@
 """``whatsync messages``: the whole story of a message, with a verdict. Speaks the API alone."""
 
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import typer
 
-from whatsync.cli.client import connect
+from whatsync.cli.client import Client, connect
 from whatsync.cli.group import new_app
-from whatsync.cli.options import AsJson, Cursor, Everything, OfAccount, example, list_items
+from whatsync.cli.options import AsJson, Cursor, Everything, OfAccount, example, list_items, quoted
 from whatsync.cli.output import Column, clean, look_up, moment, say, show_json, show_table
 
 app = new_app(no_args_is_help=True, help="A message's whole story, by msg_… id, wamid or phone number.")
@@ -48,12 +49,14 @@ def list_messages(
 
 @app.command(epilog=example("whatsync messages get msg_…"))
 def get(
-    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="msg_… or WhatsApp's own id, wamid.…")],
+    message: Annotated[
+        str, typer.Argument(metavar="MESSAGE", help="msg_… or WhatsApp's own id, wamid.…", callback=quoted)
+    ],
     as_json: AsJson = False,
     account: OfAccount = None,
 ) -> None:
     """Tell a message's whole story: received, delivered where, every status, and what to do next."""
-    story: dict[str, Any] = connect(account).get(f"/v1/messages/{message}")
+    story = _read(connect(account), message)
     if as_json:
         show_json(story)
         return
@@ -68,6 +71,16 @@ def get(
         show_table(_STATUSES, story["statuses"], "")
     for endpoint in story.get("endpoints", []):
         _show_endpoint(endpoint)
+
+
+def _read(client: Client, message: str) -> dict[str, Any]:
+    """Read the story; an id with a slash in it, as WhatsApp's may have, goes by the search."""
+    if "%2F" in message:
+        found: list[dict[str, Any]] = client.get("/v1/messages", {"q": unquote(message), "limit": 1})["items"]
+        if found:
+            return found[0]
+    story: dict[str, Any] = client.get(f"/v1/messages/{message}")
+    return story
 
 
 def _show_endpoint(endpoint: dict[str, Any]) -> None:

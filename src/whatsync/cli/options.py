@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -25,6 +26,11 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Older than this, written the same way.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def quoted(text: str | None) -> str | None:
+    """Make what was typed a word of a path, whatever is in it."""
+    return None if text is None else quote(text, safe="")
 
 
 def example(*lines: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from whatsync.cli.client import Client, connect
 from whatsync.cli.failure import Failure
 from whatsync.cli.group import new_app
-from whatsync.cli.options import AsJson, OfAccount, Yes, example, fields_of, sure
+from whatsync.cli.options import AsJson, OfAccount, Yes, example, fields_of, quoted, sure
 from whatsync.cli.output import Column, remark, say, show_json, show_table
 from whatsync.cli.patience import ask_until
 from whatsync.model.endpoint import Endpoint, Scalar, passes_filters, subscribes, takes_number
@@ -56,7 +56,7 @@ def trigger(
     has not succeeded in time.
     """
     client = connect(account)
-    known = client.get(f"/v1/event-types/{event}")
+    known = client.get(f"/v1/event-types/{quoted(event)}")
     form = _form(known, fields or [], number, contact)
     reached = _reached(client, form, known["inWildcard"])
     if not as_json:
