@@ -20,7 +20,7 @@ class Call:
 
     __slots__ = ("answer", "problem", "result")
 
-    def __init__(self, answer: "Future[Any]") -> None:
+    def __init__(self, answer: "Future[Any] | None") -> None:
         self.answer = answer
         self.result: Any = None
         self.problem: BaseException | None = None
@@ -32,7 +32,7 @@ class Call:
 
     def resolve(self) -> None:
         """Answer; in the event loop's thread."""
-        if self.answer.done():
+        if self.answer is None or self.answer.done():
             return
         if self.problem is None:
             self.answer.set_result(self.result)
@@ -77,7 +77,7 @@ class StepCall(Call):
 
     __slots__ = ("step",)
 
-    def __init__(self, answer: "Future[Any]", step: Step) -> None:
+    def __init__(self, answer: "Future[Any] | None", step: Step) -> None:
         self.answer = answer
         self.result = self.problem = None
         self.step = step

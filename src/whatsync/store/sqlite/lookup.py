@@ -14,8 +14,9 @@ import apsw
 
 from whatsync.store.sqlite.statements import fetch, statements
 
-RUN_ENTRIES_MAX = 1 << 19
-FILTER_BITS = RUN_ENTRIES_MAX * 16
+RUN_ENTRIES_MAX = (1 << 19, 1 << 18)
+"""By kind. Small runs are cheap to fill, and many are dear to ask; identities are asked all the time."""
+FILTER_BITS = RUN_ENTRIES_MAX[0] * 16
 """Sixteen bits for each hash, two of them set: one of seventy absent hashes looks present in a full run."""
 _KEPT_MAX = 20_000
 _MET_AGAIN = ("phone:", "contact:", "order:")
@@ -92,10 +93,6 @@ class Recent:
                 found += (rows,) if isinstance(rows, int) else tuple(rows)
         return found
 
-    def add(self, kind: Kind, hash_: int, row: int) -> None:
-        """Take in one entry. It may be a moment early: a row that is not on disk yet is not found in the tables."""
-        add(self.current[kind], hash_, row)
-
     def remove(self, gone: set[int]) -> None:
         """Take back the entries of rows that were not written after all."""
         for known in self.current:
@@ -108,13 +105,18 @@ class Recent:
 
     def load(self, db: apsw.Connection, hash_of: Hash) -> None:
         """Make the entries again from the events above the mark, after a crash."""
-        rows: Iterable[Any] = db.execute(_SQL["events_above_mark"])
-        for account, seq, event_id, keys in rows:
-            self.add(Kind.IDENTITY, hash_of(account, "id:" + event_id), seq)
+        identities: Rows = {}
+        keywords: Rows = {}
+        events: Iterable[Any] = db.execute(_SQL["events_above_mark"])
+        for account, seq, event_id, keys in events:
+            add(identities, hash_of(account, "id:" + event_id), seq)
             for word in keys.split("\n") if keys else ():
-                self.add(Kind.KEYWORD, hash_of(account, word), seq)
+                add(keywords, hash_of(account, word), seq)
         for account, used, key in fetch(db, _SQL["keys_above_mark"]):
-            self.add(Kind.IDENTITY, hash_of(account, "key:" + key), used)
+            add(identities, hash_of(account, "key:" + key), used)
+        # At once, for readers that are asking already.
+        self.current = (identities, keywords)
+        self.folding = ({}, {})
 
 
 def add(rows: Rows, hash_: int, row: int) -> None:

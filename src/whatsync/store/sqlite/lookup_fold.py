@@ -10,8 +10,8 @@ from whatsync.store.sqlite.lookup import FILTER_BITS, RUN_ENTRIES_MAX, Kind, Run
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
 
-IDENTITIES_MAX = 1 << 14
-KEYWORDS_MAX = 1 << 16
+IDENTITIES_MAX = 1 << 15
+KEYWORDS_MAX = 1 << 17
 """Distinct hashes kept in memory before they are written."""
 _SLICE_BITS = 5
 _EMPTY_ROWS = 4_000
@@ -120,7 +120,7 @@ def write_entries(session: Session, kind: Kind, entries: Entries) -> None:
     runs = session.runs[kind]
     filtered = kind is Kind.IDENTITY
     run = runs.items[-1] if runs.items else None
-    if run is None or run.entries >= RUN_ENTRIES_MAX:
+    if run is None or run.entries >= RUN_ENTRIES_MAX[kind]:
         if run is not None:
             _put_run(session, kind, run, run.entries, run.last_row, closed=True)
         run = Run(1 if run is None else run.number + 1, bits=bytearray(FILTER_BITS // 8) if filtered else None)

@@ -70,8 +70,6 @@ class Session:
         self.top, self.place = fetch(db, _SQL["top"])[0]
         self.tail = fetch(db, _SQL["tail"], (self.folded, self.folded))[0][0]
         self.pending_rollups = fetch(db, _SQL["count_pending_rollups"])[0][0]
-        self.recent.current = ({}, {})
-        self.recent.folding = ({}, {})
         self.recent.load(db, self.hash_of)
         for runs in self.runs:
             runs.load(db)

@@ -5,6 +5,7 @@ One bad call never fails its neighbours; a failing disk fails all of them and is
 unknown is looked up and replayed before anybody is answered. Knows no verb's SQL.
 """
 
+import logging
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from queue import Empty, SimpleQueue
 
 import apsw
 
-from whatsync.ports.store import StoreUnavailable
+from whatsync.ports.store import StoreRefused, StoreUnavailable
 from whatsync.store.sqlite import rollup
 from whatsync.store.sqlite.accept import Accepting
 from whatsync.store.sqlite.backup import Backup
@@ -52,6 +53,11 @@ DISK_ERRORS = (
 
 _SQL = statements("session.sql")
 _COMMIT = "COMMIT"
+_SAVE = "SAVEPOINT upkeep"
+_UNDO = "ROLLBACK TO upkeep"
+_RELEASE = "RELEASE upkeep"
+
+logger = logging.getLogger(__name__)
 
 
 class Writer:
@@ -68,6 +74,7 @@ class Writer:
         self._stopping = threading.Event()
         self._closing: Call | None = None
         self._commit_number = 0
+        self._upkeep_broken = False
         self.commits = 0
         self.operations = 0
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -130,14 +137,22 @@ class Writer:
         self._disk.look()
         self._answer([self._opening])
         while self._closing is None:
-            calls = self._take()
-            if calls:
-                self._write_group(calls)
-            elif self._closing is None:
-                self._tidy()
-            for backup in list(self._backups):
-                self._copy_on(backup)
+            try:
+                self._turn()
+            except Exception as problem:
+                # Nobody would ever be answered again if this thread ended.
+                logger.exception("the store's writer met a mistake of its own")
+                self._disk.failed(problem)
         self._close(self._closing)
+
+    def _turn(self) -> None:
+        calls = self._take()
+        if calls:
+            self._write_group(calls)
+        elif self._closing is None:
+            self._tidy()
+        for backup in list(self._backups):
+            self._copy_on(backup)
 
     def _open(self) -> None:
         session = self._open_session()
@@ -148,8 +163,9 @@ class Writer:
 
     def _take(self) -> list[Call]:
         """Wait for work and take all there is; an empty list after a while without."""
-        busy = bool(self._backups) or self.lookups.busy
-        untidy = self.session.tail or self.session.pending_rollups or not self._disk.fit
+        session = self._session
+        busy = bool(self._backups) or (session is not None and self.lookups.busy)
+        untidy = session is None or session.tail or session.pending_rollups or not self._disk.fit
         try:
             first = self._queue.get(block=not busy, timeout=QUIET_SECONDS if untidy else None)
         except Empty:
@@ -183,9 +199,14 @@ class Writer:
         if not calls:
             return
         try:
+            if self._session is None and not self._reopen():
+                raise StoreUnavailable(self._disk.reason or "the database could not be opened again")
             self._write(calls)
         except DISK_ERRORS as problem:
             self._fail(calls, problem)
+        except StoreUnavailable as problem:
+            for call in calls:
+                call.problem = problem
         except Exception as problem:  # noqa: BLE001 - the guilty call's caller gets it
             self.session.roll_back()
             if len(calls) == 1:
@@ -267,19 +288,29 @@ class Writer:
         expected = self._commit_number + 1
         while True:
             self._stopping.wait(self._disk.pause_seconds)
-            self._let_go()
-            try:
-                self._open()
-            except (apsw.Error, OSError, StoreUnavailable) as problem:
-                self._disk.failed(problem)
-                if self._stopping.is_set():
-                    raise StoreUnavailable("the store was closed while its disk was failing") from None
-                continue
-            if self._commit_number < expected:
-                return False
-            self.commits += 1
-            self.operations += len(calls)
-            return True
+            if self._reopen() and (self._commit_number < expected or self._made_safe()):
+                break
+            if self._stopping.is_set():
+                raise StoreUnavailable(
+                    "the store was closed while its disk was failing; whether this was written shows "
+                    "when it is opened again"
+                )
+        if self._commit_number < expected:
+            return False
+        self.commits += 1
+        self.operations += len(calls)
+        return True
+
+    def _made_safe(self) -> bool:
+        """Bring what is only in the log into the database. After a sync that failed, a later one proves nothing about
+        the pages of the first: they have to be written again.
+        """
+        try:
+            self.session.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+        except apsw.Error as problem:
+            self._disk.failed(problem)
+            return False
+        return True
 
     def _fail(self, calls: Sequence[Call], problem: apsw.Error) -> None:
         """Nothing of the group is on disk: say so to everybody."""
@@ -291,7 +322,26 @@ class Writer:
     # Upkeep
 
     def _maintain(self) -> None:
-        """Inside a transaction: one piece of what keeps the hot path cheap."""
+        """Inside a transaction: one piece of what keeps the hot path cheap. A mistake in it must not cost an event."""
+        if self._upkeep_broken:
+            return
+        session = self.session
+        staged = session.staged
+        before = len(staged.later), staged.tail
+        session.db.execute(_SAVE)
+        try:
+            self._maintain_one()
+        except DISK_ERRORS:
+            raise
+        except Exception:
+            logger.exception("the database's upkeep has stopped; history will slow down until the next start")
+            self._upkeep_broken = True
+            session.db.execute(_UNDO)
+            del staged.later[before[0] :]
+            staged.tail = before[1]
+        session.db.execute(_RELEASE)
+
+    def _maintain_one(self) -> None:
         session, lookups = self.session, self.lookups
         if session.staged.tail >= TAIL_ROWS_MAX:
             fold(session)
@@ -304,24 +354,25 @@ class Writer:
 
     def _tidy(self) -> None:
         """Without work: fold what there is, or see whether the disk is well again."""
-        session = self.session
-        steps: list[Call] = []
-        if not self._disk.well and self._disk.must_reopen and not self._reopen():
+        disk = self._disk
+        if (self._session is None or disk.must_reopen) and not self._reopen():
             return
-        if session.tail or session.pending_rollups:
-            steps.append(StepCall(self._loop.create_future(), fold_all))
-        try:
-            self._write(steps)
-        except DISK_ERRORS as problem:
-            self._disk.failed(problem)
-            session.roll_back()
-        self._disk.look()
+        session = self.session
+        if not disk.well or session.tail or session.pending_rollups or self.lookups.busy:
+            try:
+                self._write([StepCall(None, fold_all)])
+            except DISK_ERRORS as problem:
+                disk.failed(problem)
+                self.session.roll_back()
+            except StoreUnavailable:
+                return
+        disk.look()
 
     def _reopen(self) -> bool:
         self._let_go()
         try:
             self._open()
-        except (apsw.Error, OSError) as problem:
+        except (apsw.Error, OSError, StoreRefused) as problem:
             self._disk.failed(problem)
             return False
         return True
@@ -352,7 +403,9 @@ class Writer:
         self._stopping.set()
 
     def _close(self, call: Call) -> None:
-        if isinstance(call, AbandonCall):
+        if self._session is None:
+            pass
+        elif isinstance(call, AbandonCall):
             with suppress(apsw.Error):
                 self.session.db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         else:
@@ -368,7 +421,7 @@ class Writer:
             self.lookups.start_if_full(whatever=True)
             while True:
                 busy = self.lookups.busy
-                self._write([StepCall(self._loop.create_future(), fold_all)])
+                self._write([StepCall(None, fold_all)])
                 if not busy:
                     break
         except (apsw.Error, StoreUnavailable):
@@ -378,9 +431,9 @@ class Writer:
     def _let_go(self) -> None:
         for backup in self._backups:
             backup.abandon()
-            backup.call.problem = StoreUnavailable("the store was closed before the backup was complete")
+            backup.call.problem = StoreUnavailable("the database was closed before the backup was complete")
         self._answer([backup.call for backup in self._backups])
-        self._backups.clear()
+        self._backups = []
         if self._session is not None:
             with suppress(apsw.Error):
                 self._session.db.close(True)
