@@ -291,6 +291,7 @@ class Parts:
             configuration=configuration,
             dispatcher=self.dispatcher,
             sweep=self.sweep,
+            quota=self.quota,
             clock=clock,
             randomness=randomness,
             works={work.kind: work for work in (self.recover, self.bulk_resend, self.erasure)},

@@ -62,6 +62,7 @@ class Counter(Desk):
             configuration=self.configuration,
             dispatcher=self.dispatcher,
             sweep=self.sweep,
+            quota=self.quota,
             clock=clock,
             randomness=self.randomness,
             works={work.kind: work for work in (self.recover, self.bulk_resend, self.erasure)},

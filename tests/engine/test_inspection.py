@@ -132,6 +132,17 @@ async def test_a_search_says_how_far_it_looked(monkeypatch: pytest.MonkeyPatch) 
         assert page.searched_to_ms is not None
 
 
+async def test_an_exact_word_with_too_many_events_says_how_far_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SEARCH_EVENTS_MAX", 2)
+    async with opened_counter() as counter:
+        account, _ = await filled(counter)
+        reached = counter.clock.ms - 60_000
+        page = await counter.inspection.deliveries(account, DeliveryFilter(q="+1234567890"))
+        assert (len(page.items), page.next, page.searched_to_ms) == (4, None, reached)
+        events = await counter.inspection.events(account, EventFilter(q="+1234567890"))
+        assert (len(events.items), events.next, events.searched_to_ms) == (2, None, reached)
+
+
 async def test_events_that_matched_nothing_are_listed() -> None:
     async with opened_counter() as counter:
         account = await counter.account()

@@ -1,5 +1,7 @@
 """Jobs as such: durable, one transaction per step, cancelled and failed with a reason, resumed after a crash."""
 
+import asyncio
+
 import pytest
 
 from tests.engine.counter import Counter, opened_counter
@@ -12,6 +14,7 @@ from whatsync.model import limits
 from whatsync.model.account import Job, JobState
 from whatsync.model.delivery import State
 from whatsync.model.errors import Conflict, Forbidden, LimitExceeded, NotFound
+from whatsync.ports.store import StoreUnavailable
 
 DOWN = "down.example"
 FAILED = DeliveryFilter(states=(State.FAILED,))
@@ -90,6 +93,33 @@ async def test_a_job_waits_for_a_store_that_can_not_write() -> None:
         assert (await counter.job_ended(account, job)).done == 3
 
 
+@pytest.mark.parametrize("stage", ["before", "after"])
+@pytest.mark.parametrize("failing", range(12))
+async def test_any_commit_may_fail_once(monkeypatch: pytest.MonkeyPatch, failing: int, stage: str) -> None:
+    monkeypatch.setattr(limits, "JOB_STEP_ITEMS", 1)
+    async with opened_counter() as counter:
+        account, parameters = await with_failures(counter)
+        job = await counter.jobs.start(account, KIND, parameters, ACTOR)
+        seen = 0
+
+        async def commit(at: str) -> None:
+            nonlocal seen
+            if at.startswith(stage):
+                seen += 1
+                if seen == failing + 1:
+                    raise StoreUnavailable("once")
+
+        counter.store._commit = commit
+        async with asyncio.timeout(10):
+            while counter.jobs.read(account, job.id).state is JobState.RUNNING:
+                await counter.pass_time(0.5, 0.25)
+        await counter.pass_time(10)
+        await counter.settled(account, 3)
+        ended = counter.jobs.read(account, job.id)
+        assert (ended.state, ended.done, ended.examined) == (JobState.DONE, 3, 3)
+        assert len(await counter.views(account)) == 6, "three failed ones and one new for each"
+
+
 async def test_cancelling_keeps_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "JOB_STEP_ITEMS", 1)
     async with opened_counter() as counter:
@@ -128,6 +158,17 @@ async def test_what_can_not_go_on_ends_with_the_reason(problem: Exception, error
         ended = await counter.job_ended(account, job)
         assert ended.state is JobState.FAILED
         assert error in (ended.error or "")
+
+
+async def test_a_job_makes_no_deliveries_for_an_account_that_is_full() -> None:
+    async with opened_counter() as counter:
+        account, parameters = await with_failures(counter)
+        counter.quota.open_deliveries[account.row] = limits.ACCOUNT_OPEN_DELIVERIES
+        job = await counter.jobs.start(account, KIND, parameters, ACTOR)
+        await counter.pass_time(10)
+        assert (counter.jobs.read(account, job.id).done, len(await counter.views(account))) == (0, 3)
+        counter.quota.open_deliveries.clear()
+        assert (await counter.job_ended(account, job)).done == 3
 
 
 async def test_the_list_is_newest_first_and_paged() -> None:

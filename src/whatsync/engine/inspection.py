@@ -117,7 +117,10 @@ class Inspection:
             return DeliveryList(())
         page: DeliveryPage = await self._history.deliveries(msgspec.structs.replace(query, before=before, limit=limit))
         items = tuple([await self._story(view) for view in page.items])
-        return DeliveryList(items, page.next, page.searched_to_ms)
+        searched = page.searched_to_ms
+        if page.next is None and searched is None:
+            searched = _reached(query.events)
+        return DeliveryList(items, page.next, searched)
 
     async def delivery_query(self, account: RunningAccount, wanted: DeliveryFilter) -> DeliveryQuery | None:
         """Turn public ids into rows; ``None`` where nothing can match. Raises Invalid."""
@@ -243,7 +246,12 @@ class Inspection:
                 query = msgspec.structs.replace(query, text=words)
         if seqs is not None:
             query = msgspec.structs.replace(query, seqs=tuple(sorted(seqs, reverse=True)))
-        return EventPage((), None, None) if seqs == set() else await self._history.events(query)
+        if seqs == set():
+            return EventPage((), None, None)
+        page = await self._history.events(query)
+        if page.next is None and page.searched_to_ms is None:
+            page = msgspec.structs.replace(page, searched_to_ms=_reached(query.seqs))
+        return page
 
     async def _seqs(self, account: RunningAccount, keys: list[str]) -> set[int]:
         return {event.seq for event in await self._history.find(account.row, keys, limits.SEARCH_EVENTS_MAX)}
@@ -272,6 +280,11 @@ def search_keys(words: str) -> list[str]:
         if words[0] not in "+0":
             keys.append(f"phone:{phone_word('+' + words)}")
     return list(dict.fromkeys(keys))
+
+
+def _reached(found: tuple[int, ...] | None) -> int | None:
+    """How far back an exact word's events reach, where there may be older ones beyond the bound."""
+    return ms_of(min(found)) if found is not None and len(found) >= limits.SEARCH_EVENTS_MAX else None
 
 
 def _words(q: str | None) -> str | None:

@@ -14,6 +14,7 @@ from whatsync.engine import audit
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import JOB, Directory, RunningAccount
 from whatsync.engine.dispatch import Dispatcher
+from whatsync.engine.quota import Quota
 from whatsync.engine.sweep import Sweep
 from whatsync.model import limits
 from whatsync.model.account import Job, JobState
@@ -69,6 +70,7 @@ class Jobs:
         configuration: Configuration,
         dispatcher: Dispatcher,
         sweep: Sweep,
+        quota: Quota,
         clock: Clock,
         randomness: Randomness,
         works: Mapping[str, Work],
@@ -77,6 +79,7 @@ class Jobs:
         self._configuration = configuration
         self._dispatcher = dispatcher
         self._sweep = sweep
+        self._quota = quota
         self._clock = clock
         self._randomness = randomness
         self._works = works
@@ -189,7 +192,10 @@ class Jobs:
         account = self._directory.accounts[document.account]
         try:
             step = await self._plan(account, job)
-            await self._write(account, document, step)
+            if step.deliveries and self._quota.full(account):
+                await self._clock.sleep(_PAUSE_SECONDS)  # Planned anew when some of what is open has gone.
+            else:
+                await self._write(account, document, step)
         except Conflict:
             return  # Somebody cancelled it meanwhile: the directory has the newer document.
         except (StoreUnavailable, Unavailable) as problem:

@@ -43,8 +43,8 @@ class Quota:
         bucket.bytes = min(bytes_rate * _BURST_SECONDS, bucket.bytes + elapsed * bytes_rate)
         _check("events_per_second", f"{events_rate:g} events a second", bucket.events, events, events_rate)
         _check("bytes_per_second", f"{bytes_rate:g} bytes a second", bucket.bytes, size_bytes, bytes_rate)
-        ceiling = own.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
-        if self.open_deliveries.get(account.row, 0) >= ceiling:
+        if self.full(account):
+            ceiling = own.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
             raise LimitExceeded(
                 "open_deliveries",
                 f"the account has {ceiling} or more deliveries that wait or are held; "
@@ -53,6 +53,11 @@ class Quota:
             )
         bucket.events -= events
         bucket.bytes -= size_bytes
+
+    def full(self, account: RunningAccount) -> bool:
+        """Whether the account has as many open deliveries as it may: no more are made for it."""
+        ceiling = account.account.limits.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
+        return self.open_deliveries.get(account.row, 0) >= ceiling
 
 
 def _check(code: str, words: str, held: float, wanted: float, rate: float) -> None:

@@ -39,7 +39,8 @@ Words = Annotated[
     str,
     Meta(
         max_length=limits.SEARCH_CHARS_MAX,
-        description="An exact id, wamid, phone number or contact id; anything else is looked for in the bodies",
+        description="An exact id, wamid, phone number or contact id leads to its newest 1,000 events; "
+        "anything else is looked for in the bodies",
     ),
 ]
 Data = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
