@@ -35,7 +35,7 @@ COMMANDS = (
 )
 
 LazyGroup.entries = COMMANDS
-app = new_app(cls=LazyGroup, no_args_is_help=True, name="whatsync")
+app = new_app(cls=LazyGroup, no_args_is_help=True, name="whatsync", context_settings={"max_content_width": 120})
 
 
 def _version(asked: bool) -> None:
