@@ -61,10 +61,10 @@ async def test_both_ways_answer_alike(web: Running, case: str, monkeypatch: pyte
     ordinary_calls = 0
     post = HotProtocol._begin_ordinary
 
-    def count(protocol: HotProtocol) -> None:
+    def count(protocol: HotProtocol, head: list[tuple[bytes, bytes]]) -> None:
         nonlocal ordinary_calls
         ordinary_calls += 1
-        post(protocol)
+        post(protocol, head)
 
     monkeypatch.setattr(HotProtocol, "_begin_ordinary", count)
     monkeypatch.setattr("whatsync.web.hot._PATH", b"/nowhere")

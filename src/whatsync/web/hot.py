@@ -34,6 +34,7 @@ _ACCOUNT_HEADER = ACCOUNT_HEADER.encode()
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
+_ACCEPTED = 202
 _ACCEPTED_REST = b"".join(
     (
         b"\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n",
@@ -140,6 +141,7 @@ class HotProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._slots: deque[Slot] = deque()
         self._hot: Slot | None = None
+        self._head: list[tuple[bytes, bytes]] = []
         self._in_head = False
         self._in_message = False
         self._received = 0
@@ -219,20 +221,19 @@ class HotProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins; which way it goes is decided after its head."""
         self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
+        self._head = []
         self._in_head = self._in_message = True
         self._received = 0
         self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; trailers behind the body are passed over."""
-        if self._in_head:
-            super().on_header(name, value)
+        """Keep a header; trailers behind the body end in a list that nobody reads."""
+        self._head.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Choose the way: the short cut for the plain form of the one hot request."""
         self._in_head = False
+        head, self._head = self._head, []
         parser = self.parser
         if (
             self.url == _PATH
@@ -241,26 +242,25 @@ class HotProtocol(HttpToolsProtocol):
             and not self._ordinary_busy()
             and not self.pipeline
             and not parser.should_upgrade()
-            and len(self.headers) <= limits.REQUEST_HEADERS_MAX
+            and len(head) <= limits.REQUEST_HEADERS_MAX
         ):
-            self._begin_hot()
+            self._begin_hot(dict(head))
             return
-        if len(self.headers) > limits.REQUEST_HEADERS_MAX:
+        if len(head) > limits.REQUEST_HEADERS_MAX:
             most = limits.REQUEST_HEADERS_MAX
             self._refuse(HeadTooLarge("too_many_headers", f"the request has more than {most} headers"))
             return
-        self._begin_ordinary()
+        self._begin_ordinary(head)
 
-    def _begin_ordinary(self) -> None:
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
+    def _begin_ordinary(self, head: list[tuple[bytes, bytes]]) -> None:
+        url = self.url
         super().on_message_begin()
         self.url = url
-        self.headers.extend(headers)
-        self.expect_100_continue = expects
+        for name, value in head:
+            super().on_header(name, value)
         super().on_headers_complete()
 
-    def _begin_hot(self) -> None:
-        headers = dict(self.headers)
+    def _begin_hot(self, headers: dict[bytes, bytes]) -> None:
         request_id = self.door.request_ids.name(headers.get(b"x-request-id"))
         slot = self._hot = Slot(self, headers, self.parser.should_keep_alive(), request_id)
         self._slots.append(slot)
@@ -275,7 +275,7 @@ class HotProtocol(HttpToolsProtocol):
         except Problem as problem:
             slot.settle(problem_answer(problem))
             return
-        if self.expect_100_continue and len(self._slots) == 1:
+        if len(self._slots) == 1 and headers.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(_CONTINUE)
         if len(self._slots) > limits.PIPELINED_REQUESTS_MAX:
             self.flow.pause_reading()
@@ -313,7 +313,7 @@ class HotProtocol(HttpToolsProtocol):
         dated = self.door.default_headers(self.server_state.default_headers)
         body: bytes = answer.body
         close = b"" if slot.keep_alive else _CLOSE
-        if answer.status == HTTPStatus.ACCEPTED:
+        if answer.status == _ACCEPTED:
             name = slot.request_id.encode("ascii")
             size = b"%d\r\n" % len(body)
             return b"".join((_STATUS[202], dated, b"x-request-id: ", name, _ACCEPTED_REST, size, close, b"\r\n", body))
