@@ -11,6 +11,7 @@ from whatsync.model.ids import ms_of
 from whatsync.ports.history import EventQuery
 from whatsync.store.sqlite.walks import (
     LOOK_AHEAD,
+    AnyOf,
     Bounds,
     Found,
     Walk,
@@ -65,14 +66,46 @@ def test_merged_walks_give_every_row_of_all(sets: list[set[int]], bounds: Bounds
     assert list(walk) == in_order(set().union(*apart), bounds)
 
 
+class Listed:
+    """A way along plain numbers."""
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        self.rows = rows
+
+    def walk(self, bounds: Bounds) -> Walk:
+        return source(self.rows, bounds)
+
+    def among(self, rows: Sequence[int]) -> list[int]:
+        return [row for row in rows if row in self.rows]
+
+
 @pytest.mark.parametrize("ascending", [False, True])
-def test_the_thinnest_walk_is_followed(ascending: bool) -> None:
+def test_the_thinnest_way_is_followed(ascending: bool) -> None:
     bounds = Bounds(0, 10**6, ascending)
-    dense, sparse = source(range(100_000), bounds), source(range(0, 100_000, 50), bounds)
-    ending = source(range(LOOK_AHEAD - 1), bounds)
-    assert thinnest([dense, sparse]) is sparse
-    assert thinnest([dense, sparse, ending]) is ending
-    assert len(sparse.take(3000)) == 2000
+    dense, sparse, ending = Listed(range(100_000)), Listed(range(0, 100_000, 50)), Listed(range(LOOK_AHEAD - 1))
+    assert len(thinnest([dense, sparse], bounds).take(3000)) == 2000
+    assert len(thinnest([dense, sparse, ending], bounds).take(3000)) == LOOK_AHEAD - 1
+    assert len(thinnest([dense], bounds).take(3000)) == 3000
+
+
+@given(sets=st.lists(rows_of, min_size=1, max_size=4), bounds=bounds_made)
+def test_all_ways_together_give_what_is_in_each(sets: list[set[int]], bounds: Bounds) -> None:
+    walk = thinnest([Listed(sorted(rows)) for rows in sets], bounds)
+    seen: list[int] = []
+    while rows := walk.take(20):
+        seen += walk.sifted(rows)
+    assert seen == in_order(set.intersection(*sets), bounds)
+
+
+@given(sets=st.lists(rows_of, min_size=1, max_size=4), bounds=bounds_made)
+def test_any_of_several_ways_is_one_way(sets: list[set[int]], bounds: Bounds) -> None:
+    apart: list[set[int]] = []
+    for rows in sets:
+        apart.append(rows - set().union(*apart))
+    way = AnyOf([Listed(sorted(rows)) for rows in apart])
+    everything = set().union(*sets)
+    assert list(way.walk(bounds)) == in_order(everything, bounds)
+    assert way.among(list(range(0, 3000, 3))) == [row for row in range(0, 3000, 3) if row in everything]
 
 
 class Table:

@@ -10,8 +10,20 @@ from whatsync.model.ids import ms_of
 from whatsync.ports.history import DeliveryPage, DeliveryQuery, DeliveryView
 from whatsync.ports.store import Origin
 from whatsync.store.sqlite.coding import STATE_NUMBERS, STATES, unpack_outcome
-from whatsync.store.sqlite.readers import Reader, rows_value, word_values
-from whatsync.store.sqlite.walks import Bounds, Found, Walk, bounds_of, found_for, listed, merged, search, thinnest
+from whatsync.store.sqlite.readers import Along, Reader, rows_value, word_values
+from whatsync.store.sqlite.walks import (
+    AnyOf,
+    Bounds,
+    Found,
+    Walk,
+    Way,
+    bounds_of,
+    found_for,
+    listed,
+    merged,
+    search,
+    thinnest,
+)
 
 _LOST = frozenset({State.FAILED, State.CANCELLED})
 
@@ -80,44 +92,32 @@ class _Search:
             return self._of_events((query.event,), bounds)
         if query.events is not None:
             return self._of_events(query.events, bounds)
-        walks = []
+        ways: list[Way] = []
         if query.code is not None:
-            walks.append(self._along("deliveries_by_code", values["code"], bounds))
+            ways.append(self._along("deliveries_by_code", values["code"]))
         if query.states and State.SUCCEEDED not in query.states:
-            walks.append(merged([self._in_state(state, bounds) for state in set(query.states)], bounds.ascending))
+            ways.append(AnyOf([self._in_state(state) for state in State if state in query.states]))
         if query.test:
-            walks.append(self._along("deliveries_of_tests", None, bounds))
+            ways.append(self._along("deliveries_of_tests", None))
         named = [name for name in ("endpoint", "type", "number") if values[name] is not None]
-        walks += [self._along(f"deliveries_by_{name}", values[name], bounds) for name in named]
-        return thinnest(walks or [self._of_account(bounds)])
+        ways += [self._along(f"deliveries_by_{name}", values[name]) for name in named]
+        return thinnest(ways, bounds) if ways else self._of_account(bounds)
 
-    def _along(self, name: str, key: int | None, bounds: Bounds) -> Walk:
-        reader, account, ascending = self._reader, self._query.account, bounds.ascending
+    def _along(self, name: str, key: int | None) -> Along:
+        return Along(self._reader, name, {"account": self._query.account, "key": key})
 
-        def fetch(low: int, high: int, limit: int) -> list[int]:
-            return reader.packed(name, ascending, account=account, key=key, low=low, high=high, limit=limit)
-
-        return Walk(fetch, bounds)
-
-    def _in_state(self, state: State, bounds: Bounds) -> Walk:
+    def _in_state(self, state: State) -> Along:
         number = STATE_NUMBERS[state]
-        if self._query.endpoint is None:
-            return self._along(
-                "deliveries_pending" if state is State.PENDING else "deliveries_by_state", number, bounds
-            )
-        reader, endpoint, ascending = self._reader, self._query.endpoint, bounds.ascending
-        name = "deliveries_lost" if state in _LOST else "deliveries_open"
-
-        def fetch(low: int, high: int, limit: int) -> list[int]:
-            return reader.packed(name, ascending, endpoint=endpoint, key=number, low=low, high=high, limit=limit)
-
-        return Walk(fetch, bounds)
+        if self._query.endpoint is not None:
+            name = "deliveries_lost" if state in _LOST else "deliveries_open"
+            return Along(self._reader, name, {"endpoint": self._query.endpoint, "key": number})
+        return self._along("deliveries_pending" if state is State.PENDING else "deliveries_by_state", number)
 
     def _of_account(self, bounds: Bounds) -> Walk:
         types = self._reader.packed("types_of_deliveries", account=self._query.account)
         if not types:
             return listed((), bounds)
-        return merged([self._along("deliveries_by_type", number, bounds) for number in types], bounds.ascending)
+        return AnyOf([self._along("deliveries_by_type", number) for number in types]).walk(bounds)
 
     def _of_events(self, events: Sequence[int], bounds: Bounds) -> Walk:
         spans = self._reader.packed("delivery_spans", account=self._query.account, rows=rows_value(events))

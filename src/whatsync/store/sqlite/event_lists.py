@@ -9,9 +9,10 @@ from whatsync.model import limits
 from whatsync.ports.history import EventPage, EventQuery
 from whatsync.ports.store import EventRow
 from whatsync.store.sqlite.coding import read_event
-from whatsync.store.sqlite.readers import Reader, rows_value, word_values
+from whatsync.store.sqlite.readers import Along, Reader, rows_value, word_values
 from whatsync.store.sqlite.walks import (
     ROW_MAX,
+    AnyOf,
     Bounds,
     Found,
     Walk,
@@ -57,32 +58,22 @@ class _Search:
         query, values = self._query, self._values
         if query.seqs is not None:
             return listed(query.seqs, bounds)
-        walks = [
-            along(self._reader, f"events_by_{name}", query.account, values[name], bounds)
+        ways = [
+            Along(self._reader, f"events_by_{name}", {"account": query.account, "key": values[name]})
             for name in ("type", "number")
             if values[name] is not None
         ]
         if query.matched is False:
-            walks.append(along(self._reader, "events_unmatched", query.account, None, bounds))
-        return thinnest(walks or [of_account(self._reader, query.account, bounds)])
-
-
-def along(reader: Reader, name: str, account: int, key: int | None, bounds: Bounds) -> Walk:
-    """A walk along one index."""
-    ascending = bounds.ascending
-
-    def fetch(low: int, high: int, limit: int) -> list[int]:
-        return reader.packed(name, ascending, account=account, key=key, low=low, high=high, limit=limit)
-
-    return Walk(fetch, bounds)
+            ways.append(Along(self._reader, "events_unmatched", {"account": query.account, "key": None}))
+        return thinnest(ways, bounds) if ways else of_account(self._reader, query.account, bounds)
 
 
 def of_types(reader: Reader, account: int, types: Sequence[int], bounds: Bounds) -> Walk:
     """A walk over an account's events of some types."""
     if not types:
         return listed((), bounds)
-    walks = [along(reader, "events_by_type", account, number, bounds) for number in types]
-    return merged(walks, bounds.ascending)
+    ways = [Along(reader, "events_by_type", {"account": account, "key": number}) for number in types]
+    return AnyOf(ways).walk(bounds)
 
 
 def of_account(reader: Reader, account: int, bounds: Bounds) -> Walk:

@@ -16,6 +16,7 @@ import msgspec
 
 from whatsync.store.search import search_words
 from whatsync.store.sqlite.statements import statements
+from whatsync.store.sqlite.walks import Bounds, Walk
 from whatsync.store.sqlite.words import Words
 
 Answer = TypeVar("Answer")
@@ -25,7 +26,7 @@ ALARM_OPERATIONS = 2_000_000
 """SQLite's machine calls out each time a statement has done this many more operations."""
 ALARMS_MAX = 10
 """In one question; some tenths of a second. Bounded questions stay far below it."""
-PAGES_READ_MAX = 3_000
+PAGES_READ_MAX = 1_000
 """Pages of the file that a search may take in: what costs where rows lie far apart."""
 
 _SQL = statements("history.sql")
@@ -106,12 +107,32 @@ def rows_value(rows: Sequence[int]) -> Any:
 def word_values(text: str | None) -> dict[str, str | None]:
     """The words of a search as values of a statement."""
     words = () if text is None else search_words(text)
-    patterns = [f"%{_SPECIAL.sub(_ESCAPED, word.decode())}%" for word in sorted(set(words), key=len, reverse=True)]
+    patterns = [f"%{_SPECIAL.sub(_ESCAPED, word.decode())}%" for word in sorted(set(words), key=lambda word: (-len(word), word))]
     return {
         "word": patterns[0] if patterns else None,
         "second_word": patterns[1] if len(patterns) > 1 else None,
         "more_words": msgspec.json.encode(patterns[2:]).decode() if len(patterns) > 2 else None,
     }
+
+
+class Along:
+    """A way along one index: the statement ``name`` walks it, ``name_among`` tells which rows are in it."""
+
+    def __init__(self, reader: Reader, name: str, values: dict[str, Any]) -> None:
+        self._reader, self._name, self._values = reader, name, values
+
+    def walk(self, bounds: Bounds) -> Walk:
+        """Its rows."""
+        reader, name, values, ascending = self._reader, self._name, self._values, bounds.ascending
+
+        def fetch(low: int, high: int, limit: int) -> list[int]:
+            return reader.packed(name, ascending, low=low, high=high, limit=limit, **values)
+
+        return Walk(fetch, bounds)
+
+    def among(self, rows: Sequence[int]) -> list[int]:
+        """The ones of these rows that are in the index."""
+        return self._reader.packed(f"{self._name}_among", rows=rows_value(rows), **self._values)
 
 
 class Readers:

@@ -20,6 +20,7 @@ Fetch = Callable[[int, int, int], list[int]]
 LOOK_AHEAD = 64
 _PIECE = 16
 _PIECE_MAX = 512
+_SEARCH_PIECE_MAX = 256
 """Rows fetched at a time in the end; between two pieces a search may stop."""
 ROW_MAX = 2**63 - 1
 
@@ -78,6 +79,15 @@ class Walk:
         self._fetch = fetch
         self._low, self._high, self.ascending = bounds.low, bounds.high, bounds.ascending
         self._ahead: list[int] = []
+        self.sieves: Sequence[Callable[[Sequence[int]], list[int]]] = ()
+        """Other indexes a row has to be in: asked before the table itself is."""
+
+    def sifted(self, rows: list[int]) -> list[int]:
+        """The ones of these rows that are in all other indexes too."""
+        for sieve in self.sieves:
+            if rows:
+                rows = sieve(rows)
+        return rows
 
     def take(self, count: int) -> list[int]:
         """The next rows, ``count`` of them unless the walk ends."""
@@ -139,9 +149,40 @@ def listed(rows: Sequence[int], bounds: Bounds) -> Walk:
     return Walk(fetch, bounds)
 
 
-def thinnest(walks: Sequence[Walk]) -> Walk:
-    """The walk whose rows lie farthest apart: the one to follow where all of several have to hold."""
-    return walks[0] if len(walks) == 1 else min(walks, key=Walk.density)
+class Way(Protocol):
+    """An index and the key to follow in it."""
+
+    def walk(self, bounds: Bounds) -> Walk:
+        """Its rows."""
+
+    def among(self, rows: Sequence[int]) -> list[int]:
+        """The ones of these rows that are in it, in their order."""
+
+
+class AnyOf:
+    """Several ways that have no row in common, taken as one."""
+
+    def __init__(self, ways: Sequence[Way]) -> None:
+        self._ways = ways
+
+    def walk(self, bounds: Bounds) -> Walk:
+        """Rows of all of them."""
+        return merged([way.walk(bounds) for way in self._ways], bounds.ascending)
+
+    def among(self, rows: Sequence[int]) -> list[int]:
+        """Rows that are in one of them."""
+        known = {row for way in self._ways for row in way.among(rows)}
+        return [row for row in rows if row in known]
+
+
+def thinnest(ways: Sequence[Way], bounds: Bounds) -> Walk:
+    """A walk along the way whose rows lie farthest apart, the others as its sieves."""
+    if len(ways) == 1:
+        return ways[0].walk(bounds)
+    walks = [way.walk(bounds) for way in ways]
+    chosen = min(range(len(ways)), key=lambda at: walks[at].density())
+    walks[chosen].sieves = [way.among for at, way in enumerate(ways) if at != chosen]
+    return walks[chosen]
 
 
 class Search(Generic[Item], Protocol):
@@ -221,9 +262,11 @@ def _walk(found: Found[Item], source: Search[Item], bounds: Bounds) -> None:
         if not rows:
             return
         examined += len(rows)
-        found.items += source.among(rows, found.wanted)
+        sifted = walk.sifted(rows)
+        if sifted:
+            found.items += source.among(sifted, found.wanted)
         if (examined >= found.examined_max or source.tired()) and found.wanted > 0:
             if walk.take(1):
                 found.stopped = rows[-1]
             return
-        piece = min(piece * 4, _PIECE_MAX)
+        piece = min(piece * 2, _SEARCH_PIECE_MAX)

@@ -85,6 +85,58 @@ SELECT json_group_array(id) FROM (
     ORDER BY id DESC LIMIT :limit
 )
 
+-- Which rows are in an index: cheaper than reading the rows themselves, which lie far apart.
+
+-- name: deliveries_by_endpoint_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery_by_endpoint WHERE endpoint = :key AND delivery = wanted.value
+)
+
+-- name: deliveries_by_type_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery_by_type WHERE account = :account AND type = :key AND delivery = wanted.value
+)
+
+-- name: deliveries_by_number_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery_by_number WHERE account = :account AND number = :key AND delivery = wanted.value
+)
+
+-- name: deliveries_by_state_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery INDEXED BY delivery_state
+    WHERE state IN (2, 3, 4, 5) AND account = :account AND state = :key AND id = wanted.value
+)
+
+-- name: deliveries_pending_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery INDEXED BY delivery_pending
+    WHERE queued = 1 AND state = 0 AND account = :account AND id = wanted.value
+)
+
+-- name: deliveries_open_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery INDEXED BY delivery_open
+    WHERE queued = 1 AND endpoint = :endpoint AND state = :key AND id = wanted.value
+)
+
+-- name: deliveries_lost_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery INDEXED BY delivery_lost
+    WHERE state IN (3, 4) AND endpoint = :endpoint AND state = :key AND id = wanted.value
+)
+
+-- name: deliveries_by_code_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery INDEXED BY delivery_code
+    WHERE account = :account AND code = :key AND id = wanted.value
+)
+
+-- name: deliveries_of_tests_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM delivery INDEXED BY delivery_test WHERE origin = 3 AND account = :account AND id = wanted.value
+)
+
 -- name: delivery_spans
 SELECT json_group_array(json_array(e.seq + e.delivery_offset, e.seq + e.delivery_offset + e.delivery_span))
 FROM carray(:rows) AS wanted CROSS JOIN event AS e NOT INDEXED ON e.seq = wanted.value
@@ -202,6 +254,21 @@ SELECT json_group_array(seq) FROM (
     SELECT seq FROM event INDEXED BY event_unmatched
     WHERE deliveries = 0 AND account = :account AND seq BETWEEN :low AND :high
     ORDER BY seq DESC LIMIT :limit
+)
+
+-- name: events_by_type_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM event_by_type WHERE account = :account AND type = :key AND event = wanted.value
+)
+
+-- name: events_by_number_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM event_by_number WHERE account = :account AND number = :key AND event = wanted.value
+)
+
+-- name: events_unmatched_among
+SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
+    SELECT 1 FROM event INDEXED BY event_unmatched WHERE deliveries = 0 AND account = :account AND seq = wanted.value
 )
 
 -- Events ------------------------------------------------------------------------------------------------------------
