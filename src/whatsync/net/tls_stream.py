@@ -177,12 +177,16 @@ class TlsStream(asyncio.Protocol):
     # Afterwards
 
     def _decrypt(self) -> None:
-        """Hand up what can be decrypted. Asks only when there is something, since being told no is costly."""
+        """Hand up what can be decrypted.
+
+        Asks only when there is something, since being told no is costly. Each reading empties a whole record, so what is
+        left can only be in ``incoming``.
+        """
         incoming = self._incoming
         connection = self._connection
         assert connection is not None
         try:
-            while self._ssl is not None and (incoming.pending or self._ssl.pending()):
+            while self._ssl is not None and incoming.pending:
                 plain = self._ssl.read(_RECORD_BYTES_MAX)
                 if not plain:
                     self._end(None)
