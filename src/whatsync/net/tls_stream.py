@@ -179,8 +179,8 @@ class TlsStream(asyncio.Protocol):
     def _decrypt(self) -> None:
         """Hand up what can be decrypted.
 
-        Asks only when there is something, since being told no is costly. Each reading empties a whole record, so what is
-        left can only be in ``incoming``.
+        Asks only when there is something, since being told no is costly. Each reading empties a whole record, so what
+        is left can only be in ``incoming``.
         """
         incoming = self._incoming
         connection = self._connection
