@@ -107,7 +107,8 @@ def rows_value(rows: Sequence[int]) -> Any:
 def word_values(text: str | None) -> dict[str, str | None]:
     """The words of a search as values of a statement."""
     words = () if text is None else search_words(text)
-    patterns = [f"%{_SPECIAL.sub(_ESCAPED, word.decode())}%" for word in sorted(set(words), key=lambda word: (-len(word), word))]
+    longest_first = sorted(set(words), key=lambda word: (-len(word), word))
+    patterns = [f"%{_SPECIAL.sub(_ESCAPED, word.decode())}%" for word in longest_first]
     return {
         "word": patterns[0] if patterns else None,
         "second_word": patterns[1] if len(patterns) > 1 else None,
