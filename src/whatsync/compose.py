@@ -5,6 +5,7 @@ No rule lives here; what a part does stands in its own file.
 
 import asyncio
 import gc
+import logging
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ from whatsync.model.delivery import State
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
 from whatsync.net.address_guard import AddressGuard
+from whatsync.net.frames import Setting as SendingSetting
 from whatsync.net.http_sender import HttpSender
+from whatsync.net.remote_sender import RemoteSender
 from whatsync.net.smtp_mailer import SmtpMailer
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
@@ -130,7 +133,7 @@ class Server:
     services: Services
     application: Application
     door: Door
-    sender: HttpSender
+    sender: HttpSender | RemoteSender
     telling: Telling
     alerts: Alerts
     disk: Disk
@@ -168,6 +171,8 @@ async def open_server(config: Config, outside: Outside) -> Server:
     try:
         await check_key(vault, disk.store, opened)
         parts = Parts(config, outside, vault, disk, opened)
+        if isinstance(parts.sender, RemoteSender):
+            await parts.sender.start()
     except BaseException:
         await disk.close()
         raise
@@ -203,21 +208,33 @@ class Parts:
         self.runner = Runner(self.clock)
         self.quota = Quota(self.clock)
         self.guard = self._guard()
-        self.sender = HttpSender(guard=self.guard, clock=self.clock)
+        self.sender = self._sender()
         self._moving(opened)
         self._serving()
         self._loops(opened)
         self.server = self._doors(outside)
 
     def _guard(self) -> AddressGuard:
-        config = self.config
-        own = [] if config.host == "localhost" else [config.host]
         return AddressGuard(
-            config.allow_addresses,
-            allow_loopback=lambda: config.first_try and len(self.directory.accounts) <= 1,
-            own_addresses=[host for host in own if _is_address(host)],
-            own_ports=[config.port, *([] if config.metrics_address is None else [config.metrics_address[1]])],
+            self.config.allow_addresses,
+            allow_loopback=self._is_first_try,
+            own_addresses=own_addresses(self.config),
+            own_ports=own_ports(self.config),
         )
+
+    def _is_first_try(self) -> bool:
+        return self.config.first_try and len(self.directory.accounts) <= 1
+
+    def _sender(self) -> HttpSender | RemoteSender:
+        if self.config.processes == 1:
+            return HttpSender(guard=self.guard, clock=self.clock)
+        setting = SendingSetting(
+            allow_networks=[str(network) for network in self.config.allow_addresses],
+            own_addresses=own_addresses(self.config),
+            own_ports=own_ports(self.config),
+            level=logging.getLogger().level,
+        )
+        return RemoteSender(setting, self.clock, self._is_first_try)
 
     def _moving(self, opened: Opened) -> None:
         self.defaults = Defaults(self.config.retry_schedule, self.config.request_timeout)
@@ -414,9 +431,14 @@ class Parts:
         self.journal.attempted(endpoint, outcome)
 
 
-def _is_address(host: str) -> bool:
+def own_addresses(config: Config) -> list[str]:
+    """Addresses the server listens on, as far as they are named by number."""
     try:
-        ip_address(host)
+        return [str(ip_address(config.host))]
     except ValueError:
-        return False
-    return True
+        return []
+
+
+def own_ports(config: Config) -> list[int]:
+    """Ports of the server itself: nothing is ever delivered there."""
+    return [config.port, *([] if config.metrics_address is None else [config.metrics_address[1]])]
