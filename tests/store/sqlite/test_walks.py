@@ -105,6 +105,11 @@ def test_any_of_several_ways_is_one_way(sets: list[set[int]], bounds: Bounds) ->
     way = AnyOf([Listed(sorted(rows)) for rows in apart])
     everything = set().union(*sets)
     assert list(way.walk(bounds)) == in_order(everything, bounds)
+
+    def heads(within: Bounds) -> list[int | None]:
+        return [next(iter(in_order(rows, within)), None) for rows in apart]
+
+    assert list(AnyOf([Listed(sorted(rows)) for rows in apart], heads).walk(bounds)) == in_order(everything, bounds)
     assert way.among(list(range(0, 3000, 3))) == [row for row in range(0, 3000, 3) if row in everything]
 
 

@@ -10,7 +10,7 @@ from whatsync.model.ids import ms_of
 from whatsync.ports.history import DeliveryPage, DeliveryQuery, DeliveryView
 from whatsync.ports.store import Origin
 from whatsync.store.sqlite.coding import STATE_NUMBERS, STATES, unpack_outcome
-from whatsync.store.sqlite.readers import Along, Reader, rows_value, word_values
+from whatsync.store.sqlite.readers import Along, Reader, heads, rows_value, word_values
 from whatsync.store.sqlite.walks import (
     AnyOf,
     Bounds,
@@ -117,7 +117,8 @@ class _Search:
         types = self._reader.packed("types_of_deliveries", account=self._query.account)
         if not types:
             return listed((), bounds)
-        return AnyOf([self._along("deliveries_by_type", number) for number in types]).walk(bounds)
+        ways = [self._along("deliveries_by_type", number) for number in types]
+        return AnyOf(ways, heads(self._reader, "delivery_heads", self._query.account, types)).walk(bounds)
 
     def _of_events(self, events: Sequence[int], bounds: Bounds) -> Walk:
         spans = self._reader.packed("delivery_spans", account=self._query.account, rows=rows_value(events))

@@ -9,7 +9,7 @@ from whatsync.model import limits
 from whatsync.ports.history import EventPage, EventQuery
 from whatsync.ports.store import EventRow
 from whatsync.store.sqlite.coding import read_event
-from whatsync.store.sqlite.readers import Along, Reader, rows_value, word_values
+from whatsync.store.sqlite.readers import Along, Reader, heads, rows_value, word_values
 from whatsync.store.sqlite.walks import (
     ROW_MAX,
     AnyOf,
@@ -73,7 +73,7 @@ def of_types(reader: Reader, account: int, types: Sequence[int], bounds: Bounds)
     if not types:
         return listed((), bounds)
     ways = [Along(reader, "events_by_type", {"account": account, "key": number}) for number in types]
-    return AnyOf(ways).walk(bounds)
+    return AnyOf(ways, heads(reader, "event_heads", account, types)).walk(bounds)
 
 
 def of_account(reader: Reader, account: int, bounds: Bounds) -> Walk:

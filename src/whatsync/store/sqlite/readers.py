@@ -136,6 +136,17 @@ class Along:
         return self._reader.packed(f"{self._name}_among", rows=rows_value(rows), **self._values)
 
 
+def heads(reader: Reader, name: str, account: int, types: Sequence[int]) -> Callable[[Bounds], list[int | None]]:
+    """Finds the first row of each of an account's types by the statement ``name``."""
+
+    def find(bounds: Bounds) -> list[int | None]:
+        return reader.packed(
+            name, bounds.ascending, account=account, rows=rows_value(types), low=bounds.low, high=bounds.high
+        )
+
+    return find
+
+
 class Readers:
     """The threads. ``start`` before the first question, ``close`` after the last."""
 

@@ -4,7 +4,7 @@ that walks them until a page is full or enough has been looked at. Knows no tabl
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from heapq import merge
+from heapq import heapify, heappop, heapreplace, merge
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -133,6 +133,38 @@ class Merged(Walk):
         return list(islice(self._rows, count))
 
 
+class _Headed(Walk):
+    """Rows of several ways whose first rows are known."""
+
+    def __init__(self, ways: Sequence["Way"], heads: Sequence[int | None], bounds: Bounds) -> None:
+        super().__init__(lambda _low, _high, _limit: [], bounds)
+        self._sign = 1 if bounds.ascending else -1
+        self._bounds = bounds
+        self._ways = ways
+        self._heap = [(self._sign * row, at) for at, row in enumerate(heads) if row is not None]
+        heapify(self._heap)
+        self._begun: dict[int, Iterator[int]] = {}
+
+    def _more(self, count: int) -> list[int]:
+        rows: list[int] = []
+        while self._heap and len(rows) < count:
+            signed, at = self._heap[0]
+            rows.append(self._sign * signed)
+            following = self._after(rows[-1], at)
+            if following is None:
+                heappop(self._heap)
+            else:
+                heapreplace(self._heap, (self._sign * following, at))
+        return rows
+
+    def _after(self, row: int, at: int) -> int | None:
+        begun = self._begun.get(at)
+        if begun is None:
+            rest = self._bounds.above(row) if self.ascending else self._bounds.up_to(row - 1)
+            begun = self._begun[at] = iter(self._ways[at].walk(rest))
+        return next(begun, None)
+
+
 def merged(walks: Sequence[Walk], ascending: bool) -> Walk:
     """One walk over all of them."""
     return walks[0] if len(walks) == 1 else Merged(walks, ascending)
@@ -160,14 +192,20 @@ class Way(Protocol):
 
 
 class AnyOf:
-    """Several ways that have no row in common, taken as one."""
+    """Several ways that have no row in common, taken as one.
 
-    def __init__(self, ways: Sequence[Way]) -> None:
+    ``heads`` finds the first row of each (``None``: it has no row) at once; then only ways are walked whose turn comes.
+    """
+
+    def __init__(self, ways: Sequence[Way], heads: Callable[[Bounds], Sequence[int | None]] | None = None) -> None:
         self._ways = ways
+        self._heads = heads
 
     def walk(self, bounds: Bounds) -> Walk:
         """Rows of all of them."""
-        return merged([way.walk(bounds) for way in self._ways], bounds.ascending)
+        if self._heads is None or len(self._ways) == 1:
+            return merged([way.walk(bounds) for way in self._ways], bounds.ascending)
+        return _Headed(self._ways, self._heads(bounds), bounds)
 
     def among(self, rows: Sequence[int]) -> list[int]:
         """Rows that are in one of them."""

@@ -22,6 +22,13 @@ WITH RECURSIVE present(type) AS (
 )
 SELECT json_group_array(type) FROM present WHERE type IS NOT NULL
 
+-- name: delivery_heads
+SELECT json_group_array((
+    SELECT delivery FROM delivery_by_type
+    WHERE account = :account AND type = wanted.value AND delivery BETWEEN :low AND :high
+    ORDER BY delivery DESC LIMIT 1
+)) FROM carray(:rows) AS wanted
+
 -- name: deliveries_by_endpoint
 SELECT json_group_array(delivery) FROM (
     SELECT delivery FROM delivery_by_endpoint
@@ -46,7 +53,7 @@ SELECT json_group_array(delivery) FROM (
 -- name: deliveries_by_state
 SELECT json_group_array(id) FROM (
     SELECT id FROM delivery INDEXED BY delivery_state
-    WHERE state IN (2, 3, 4, 5) AND account = :account AND state = :key AND id BETWEEN :low AND :high
+    WHERE state > 1 AND account = :account AND state = :key AND id BETWEEN :low AND :high
     ORDER BY id DESC LIMIT :limit
 )
 
@@ -105,7 +112,7 @@ SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS 
 -- name: deliveries_by_state_among
 SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
     SELECT 1 FROM delivery INDEXED BY delivery_state
-    WHERE state IN (2, 3, 4, 5) AND account = :account AND state = :key AND id = wanted.value
+    WHERE state > 1 AND account = :account AND state = :key AND id = wanted.value
 )
 
 -- name: deliveries_pending_among
@@ -234,6 +241,13 @@ WITH RECURSIVE present(type) AS (
     FROM present WHERE present.type IS NOT NULL
 )
 SELECT json_group_array(type) FROM present WHERE type IS NOT NULL
+
+-- name: event_heads
+SELECT json_group_array((
+    SELECT event FROM event_by_type
+    WHERE account = :account AND type = wanted.value AND event BETWEEN :low AND :high
+    ORDER BY event DESC LIMIT 1
+)) FROM carray(:rows) AS wanted
 
 -- name: events_by_type
 SELECT json_group_array(event) FROM (
