@@ -6,12 +6,12 @@ Runs inside the writer's transaction. Knows no future and no file.
 from collections.abc import Sequence
 from typing import Any
 
+import apsw
 import msgspec
 
-from whatsync.model.delivery import FINAL, WAITING, Happening, State, next_state
+from whatsync.model.delivery import FINAL, Happening, State, next_state
 from whatsync.ports.store import AttemptRow, HealthRow, Recorded
 from whatsync.store.sqlite.coding import (
-    ACCOUNT_TOTAL,
     LATE,
     ORDERED,
     REUSED,
@@ -59,20 +59,23 @@ def _decide_all(session: Session, rows: Sequence[AttemptRow]) -> bool:
     """Decide and keep all; false, and nothing done, where a claim did not hold or a delivery is not there."""
     db = session.db
     decisions: list[Any] = []
-    for row in rows:
-        decisions += _decision(session, row)
-    db.execute(_SAVE)
-    if _DECIDE.run(db, decisions) != len(rows):
-        db.execute(_UNDO)
-        db.execute(_RELEASE)
-        return False
-    db.execute(_RELEASE)
     kept: list[Any] = []
     for row in rows:
+        decisions += _decision(session, row)
         kept += _attempt(session, row, False)
+    db.execute(_SAVE)
+    try:
+        held = _DECIDE.run(db, decisions) == len(rows)
+        if held:
+            _INSERT_ATTEMPTS.run(db, kept)
+    except apsw.ConstraintError:
+        held = False
+    if not held:
+        db.execute(_UNDO)
+    db.execute(_RELEASE)
+    for row in rows if held else ():
         _count(session, row)
-    _INSERT_ATTEMPTS.run(db, kept)
-    return True
+    return held
 
 
 def _forward_all(session: Session, attempts: Sequence[AttemptRow]) -> tuple[int, ...]:
@@ -108,6 +111,7 @@ def _record_slowly(session: Session, attempts: Sequence[AttemptRow]) -> Recorded
 
 def _keep_one(session: Session, row: AttemptRow, before: State, late: bool) -> None:
     db = session.db
+    db.execute(_SQL["remove_attempt"], (row.delivery, row.claim))
     _INSERT_ATTEMPTS.run(db, _attempt(session, row, late))
     _count(session, row)
     closes = row.state is State.SUCCEEDED and next_state(before, Happening.LATE_SUCCESS) is not None
@@ -125,38 +129,23 @@ def _is_final(session: Session, delivery: int) -> bool:
 
 
 def _decision(session: Session, row: AttemptRow) -> tuple[Any, ...]:
-    state = row.state
-    if state is State.SUCCEEDED:
-        return (
-            row.delivery,
-            row.claim,
-            1,
-            0,
-            row.finished_ms,
-            row.number,
-            pack_outcome(row.status, row.total_us),
-            (None if row.code is None else session.words.number(row.code)),
-        )
+    state, code = row.state, row.code
+    ends = state in FINAL
     return (
         row.delivery,
         row.claim,
         STATE_NUMBERS[state],
-        state not in FINAL,
-        (row.due_ms or 0) if state in WAITING else row.finished_ms,
+        not ends,
+        row.finished_ms if ends else row.due_ms or 0,
         row.number,
         pack_outcome(row.status, row.total_us),
-        None if row.code is None else session.words.number(row.code),
+        None if code is None else session.words.number(code),
     )
 
 
 def _attempt(session: Session, row: AttemptRow, late: bool) -> tuple[Any, ...]:
-    flags = (
-        (LATE if late else 0)
-        | (REUSED if row.reused else 0)
-        | (TRUNCATED if row.truncated else 0)
-        | (TEST if row.test else 0)
-        | (ORDERED if row.ordered else 0)
-    )
+    code = row.code
+    flags = late * LATE | row.reused * REUSED | row.truncated * TRUNCATED | row.test * TEST | row.ordered * ORDERED
     return (
         row.delivery,
         row.claim,
@@ -167,7 +156,7 @@ def _attempt(session: Session, row: AttemptRow, late: bool) -> tuple[Any, ...]:
         row.finished_ms - row.started_ms,
         row.due_ms,
         row.status,
-        None if row.code is None else session.words.number(row.code),
+        None if code is None else session.words.number(code),
         row.dns_us,
         row.connect_us,
         row.tls_us,
@@ -186,8 +175,7 @@ def _attempt(session: Session, row: AttemptRow, late: bool) -> tuple[Any, ...]:
 
 def _count(session: Session, row: AttemptRow) -> None:
     if not row.test:
-        for endpoint in (row.endpoint, ACCOUNT_TOTAL):
-            session.count(row.account, endpoint, row.finished_ms, row.code or SUCCEEDED, bucket(row.total_us))
+        session.count(row.account, row.endpoint, row.finished_ms, row.code or SUCCEEDED, bucket(row.total_us))
 
 
 _SAVE = "SAVEPOINT deciding"

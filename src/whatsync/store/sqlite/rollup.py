@@ -4,8 +4,11 @@ together; old minutes become hours.
 Runs inside the writer's transaction; ``decode`` is for readers too.
 """
 
+from collections import Counter
+
 import msgspec
 
+from whatsync.store.sqlite.coding import ACCOUNT_TOTAL
 from whatsync.store.sqlite.session import RollupKey, Session
 from whatsync.store.sqlite.statements import fetch, statements
 
@@ -35,7 +38,11 @@ def write_pending(session: Session) -> None:
     """Write down what this transaction counted."""
     rollups = session.staged.rollups
     if rollups:
-        entries = [(*key, count) for key, count in rollups.items()]
+        totals: Counter[RollupKey] = Counter()
+        for (account, endpoint, start_ms, outcome, in_bucket), count in rollups.items():
+            if endpoint != ACCOUNT_TOTAL:
+                totals[account, ACCOUNT_TOTAL, start_ms, outcome, in_bucket] += count
+        entries = [(*key, count) for counts in (rollups, totals) for key, count in counts.items()]
         session.db.execute(_SQL["insert_pending"], (_encode(entries),))
         session.staged.rollups = {}
         session.staged.later.append(lambda: _counted(session))

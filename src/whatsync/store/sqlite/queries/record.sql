@@ -14,10 +14,13 @@ FROM (VALUES {(?, ?, ?, ?, ?, ?, ?, ?)}) AS decision
 WHERE delivery.id = decision.column1 AND delivery.in_flight = 1 AND delivery.claim = decision.column2;
 
 -- name: insert_attempts
-INSERT OR REPLACE INTO attempt (
+INSERT INTO attempt (
     delivery, claim, number, state, flags, started_ms, took_ms, due_ms, status, code, dns_us, connect_us, tls_us,
     first_byte_us, total_us, endpoint_version, signed_s, run, detail, address, signatures, answer_headers, answer_body
 ) VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)};
+
+-- name: remove_attempt
+DELETE FROM attempt WHERE delivery = ? AND claim = ?;
 
 -- name: stands
 SELECT state, in_flight, claim FROM delivery WHERE id = ?;

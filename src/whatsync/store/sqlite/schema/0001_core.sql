@@ -208,7 +208,7 @@ CREATE INDEX delivery_contact ON delivery (endpoint, contact) WHERE contact IS N
 CREATE INDEX delivery_added ON delivery (event) WHERE origin <> 0;
 CREATE INDEX delivery_test ON delivery (account) WHERE origin = 3;
 -- What went wrong is looked for across everything else.
-CREATE INDEX delivery_state ON delivery (account, state) WHERE state IN (2, 3, 4, 5);
+CREATE INDEX delivery_state ON delivery (account, state) WHERE state > 1;
 CREATE INDEX delivery_lost ON delivery (endpoint, state) WHERE state IN (3, 4);
 CREATE INDEX delivery_pending ON delivery (account) WHERE queued = 1 AND state = 0;
 CREATE INDEX delivery_code ON delivery (account, code) WHERE code IS NOT NULL;
