@@ -20,8 +20,8 @@ Fetch = Callable[[int, int, int], list[int]]
 LOOK_AHEAD = 64
 _PIECE = 16
 _PIECE_MAX = 512
-_SEARCH_PIECE_MAX = 256
-"""Rows fetched at a time in the end; between two pieces a search may stop."""
+_PIECES_MIN = 5
+"""Pieces, at least, in which a search looks at all it may; between two of them it can stop."""
 ROW_MAX = 2**63 - 1
 
 
@@ -307,4 +307,4 @@ def _walk(found: Found[Item], source: Search[Item], bounds: Bounds) -> None:
             if walk.take(1):
                 found.stopped = rows[-1]
             return
-        piece = min(piece * 2, _SEARCH_PIECE_MAX)
+        piece = min(piece * 4, found.examined_max // _PIECES_MIN)
