@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -10,8 +11,8 @@ import pytest
 from tests.conformance.clerk import ACCOUNT, START_MS, Clerk
 from tests.store.sqlite.conftest import SqlitePlace
 from tests.store.sqlite.faulty_disk import FaultyDisk
-from whatsync.model.delivery import State
-from whatsync.ports.store import Accepted, Duplicates, StoreUnavailable
+from whatsync.model.delivery import Happening, State
+from whatsync.ports.store import Accepted, Duplicates, StoreRefused, StoreUnavailable
 from whatsync.store.sqlite import writer
 
 
@@ -162,3 +163,29 @@ async def test_the_log_begins_anew(place: SqlitePlace, clerk: Clerk, monkeypatch
         await clerk.accept([clerk.event(body=bytes(10_000)) for _ in range(10)])
         await clerk.history.event(ACCOUNT, "evt_1")
     assert clerk.store.state().wal_bytes < 2_000_000
+
+
+async def test_a_full_disk_at_the_start(tmp_path: Path, disk: FaultyDisk) -> None:
+    """Refused in words; the next start finds everything."""
+    place = SqlitePlace(tmp_path, vfs=disk.name)
+    await place.open(START_MS)
+    (row,) = await Clerk(place).accepted(1)
+    await place.close()
+    disk.write = apsw.FullError
+    with pytest.raises(StoreRefused, match="can't be opened"):
+        await place.open(START_MS)
+    disk.write = None
+    await place.open(START_MS)
+    assert [one.id for one in (await Clerk(place).claim()).items] == [row]
+    await place.close()
+
+
+async def test_a_quiet_store_sees_by_itself_that_the_disk_is_well(shaky: Clerk, disk: FaultyDisk) -> None:
+    disk.write = apsw.FullError
+    with pytest.raises(StoreUnavailable):
+        await shaky.settle(Happening.CANCEL, 1)
+    disk.write = None
+    await until_writable(shaky)
+    commits = shaky.store.state().commits
+    await shaky.history.event(ACCOUNT, "evt_1")
+    assert shaky.store.state().commits - commits <= 1

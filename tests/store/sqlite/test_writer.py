@@ -10,7 +10,9 @@ from tests.conformance.clerk import ACCOUNT, Clerk
 from tests.store.sqlite.conftest import SqlitePlace
 from whatsync.model.delivery import State
 from whatsync.ports.store import Accepted, Admission, Claimed, Duplicates, EventRow, Recorded, StoreUnavailable
+from whatsync.store.sqlite import writer
 from whatsync.store.sqlite.connection import open_reader
+from whatsync.store.sqlite.fold import fold
 from whatsync.store.sqlite.session import Session
 
 
@@ -133,3 +135,20 @@ async def test_what_waits_is_written_before_closing(clerk: Clerk, place: SqliteP
 def test_sqlite_is_new_enough() -> None:
     """Older ones can damage a log that two connections restart at the same moment."""
     assert apsw.sqlite_lib_version() >= "3.51.3"
+
+
+async def test_a_mistake_in_the_upkeep_costs_no_event(
+    clerk: Clerk, place: SqlitePlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_session: Session) -> None:
+        raise ValueError("a bug in folding")
+
+    monkeypatch.setattr(writer, "fold", broken)
+    monkeypatch.setattr(writer, "TAIL_ROWS_MAX", 10)
+    for _ in range(5):
+        await clerk.accepted(*range(1, 11))
+    assert "upkeep has stopped" in caplog.text
+    await clerk.reopen()
+    assert [one.waiting for one in place.opened.backlog] == [5] * 10
+    await place.sqlite._step(fold)
+    assert len((await clerk.claim()).items) == 5

@@ -5,6 +5,7 @@ Lives in the writer's thread. Knows no verb.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import apsw
@@ -90,17 +91,17 @@ class Session:
         for take_over in staged.later:
             take_over()
 
-    def roll_back(self) -> None:
-        """Undo the transaction, on disk and in memory. An error while doing so means that SQLite has done it itself."""
-        if not self.db.get_autocommit():
-            try:
-                self.db.execute(_ROLLBACK)
-            except apsw.Error:
-                self.db.interrupt()
+    def roll_back(self) -> bool:
+        """Undo the transaction, on disk and in memory; false where SQLite could not and has to be opened anew."""
         self.words.rolled_back()
         if self.staged.entered:
             self.recent.remove(set(self.staged.entered))
         self.staged = Staged(self.top, self.place, self.tail)
+        # After some errors SQLite has rolled back by itself.
+        if not self.db.get_autocommit():
+            with suppress(apsw.Error):
+                self.db.execute(_ROLLBACK)
+        return self.db.get_autocommit()
 
     # What the verbs ask
 

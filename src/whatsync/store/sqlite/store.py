@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import apsw
+
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import (
     AcceptResult,
@@ -31,7 +33,7 @@ from whatsync.ports.store import (
 from whatsync.store.sqlite import documents, opening, retention
 from whatsync.store.sqlite.calls import AbandonCall, AcceptCall, BackupCall, CloseCall, RecordCall, Step, StepCall
 from whatsync.store.sqlite.claim import claim, give_back
-from whatsync.store.sqlite.connection import open_writer
+from whatsync.store.sqlite.connection import open_writer, refusal
 from whatsync.store.sqlite.disk import Disk, free_bytes_of
 from whatsync.store.sqlite.folder_lock import FolderLock
 from whatsync.store.sqlite.history import SqliteHistory
@@ -104,6 +106,9 @@ class SqliteStore:
             migrate(db, self.path)
             session = Session(db, self.recent, self._make_hash)
             session.load()
+        except apsw.Error as problem:
+            db.close(True)
+            raise refusal(self.path, problem) from None
         except BaseException:
             db.close(True)
             raise
@@ -122,10 +127,12 @@ class SqliteStore:
     async def tidy(self) -> None:
         """Do now what the writer does for itself in quiet moments: enter everything into the indexes."""
         writer = self._running()
-        await self._step(lambda session: writer.begin_lookup_fold())
-        while writer.busy:
-            await self._step(fold_all)
         await self._step(fold_all)
+        while writer.busy():
+            await self._step(fold_all)
+        await self._step(lambda session: writer.begin_lookup_fold())
+        while writer.busy():
+            await self._step(fold_all)
 
     async def _end(self, call: CloseCall) -> None:
         writer, self._writer = self._writer, None

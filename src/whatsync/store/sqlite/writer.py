@@ -28,6 +28,7 @@ from whatsync.store.sqlite.calls import (
     StepCall,
     resolve_all,
 )
+from whatsync.store.sqlite.connection import refusal
 from whatsync.store.sqlite.disk import Disk
 from whatsync.store.sqlite.fold import TAIL_ROWS_MAX, fold
 from whatsync.store.sqlite.lookup_fold import LookupFold
@@ -110,10 +111,9 @@ class Writer:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    @property
     def busy(self) -> bool:
         """Whether a fold of the lookups is under way."""
-        return self._lookups is not None and self._lookups.busy
+        return self._lookups is not None and self._lookups.busy and not self._upkeep_broken
 
     def begin_lookup_fold(self) -> None:
         """Begin to write out the lookups; in the writer's thread."""
@@ -130,7 +130,7 @@ class Writer:
             self._open()
             self._write([self._opening])
         except BaseException as problem:  # noqa: BLE001 - whoever opens the store gets it
-            self._opening.problem = problem
+            self._opening.problem = refusal(self._disk.path, problem) if isinstance(problem, apsw.Error) else problem
             self._let_go()
             self._answer([self._opening])
             return
@@ -164,8 +164,10 @@ class Writer:
     def _take(self) -> list[Call]:
         """Wait for work and take all there is; an empty list after a while without."""
         session = self._session
-        busy = bool(self._backups) or (session is not None and self.lookups.busy)
-        untidy = session is None or session.tail or session.pending_rollups or not self._disk.fit
+        busy = bool(self._backups) or (session is not None and self.busy())
+        untidy = session is None or not self._disk.fit
+        if session is not None and not self._upkeep_broken:
+            untidy = untidy or session.tail > 0 or session.pending_rollups > 0
         try:
             first = self._queue.get(block=not busy, timeout=QUIET_SECONDS if untidy else None)
         except Empty:
@@ -208,7 +210,7 @@ class Writer:
             for call in calls:
                 call.problem = problem
         except Exception as problem:  # noqa: BLE001 - the guilty call's caller gets it
-            self.session.roll_back()
+            self._roll_back()
             if len(calls) == 1:
                 calls[0].problem = problem
             else:
@@ -312,10 +314,14 @@ class Writer:
             return False
         return True
 
+    def _roll_back(self) -> None:
+        if self._session is not None and not self._session.roll_back():
+            self._reopen()
+
     def _fail(self, calls: Sequence[Call], problem: apsw.Error) -> None:
         """Nothing of the group is on disk: say so to everybody."""
         self._disk.failed(problem)
-        self.session.roll_back()
+        self._roll_back()
         for call in calls:
             call.result, call.problem = None, StoreUnavailable(self._disk.reason or str(problem))
 
@@ -333,13 +339,17 @@ class Writer:
             self._maintain_one()
         except DISK_ERRORS:
             raise
-        except Exception:
-            logger.exception("the database's upkeep has stopped; history will slow down until the next start")
-            self._upkeep_broken = True
+        except Exception as problem:  # noqa: BLE001 - logged; no event may be lost over it
+            self._give_up_upkeep(problem)
             session.db.execute(_UNDO)
             del staged.later[before[0] :]
             staged.tail = before[1]
         session.db.execute(_RELEASE)
+
+    def _give_up_upkeep(self, problem: Exception) -> None:
+        words = "the database's upkeep has stopped; history will slow down until the next start"
+        logger.error(words, exc_info=problem)
+        self._upkeep_broken = True
 
     def _maintain_one(self) -> None:
         session, lookups = self.session, self.lookups
@@ -358,14 +368,18 @@ class Writer:
         if (self._session is None or disk.must_reopen) and not self._reopen():
             return
         session = self.session
-        if not disk.well or session.tail or session.pending_rollups or self.lookups.busy:
+        untidy = (session.tail or session.pending_rollups) and not self._upkeep_broken
+        if not disk.well or untidy or self.busy():
             try:
-                self._write([StepCall(None, fold_all)])
+                self._write([StepCall(None, fold_all if untidy else _nothing)])
             except DISK_ERRORS as problem:
                 disk.failed(problem)
-                self.session.roll_back()
+                self._roll_back()
             except StoreUnavailable:
                 return
+            except Exception as problem:  # noqa: BLE001 - logged; all of it is made again at the next start
+                self._give_up_upkeep(problem)
+                self._roll_back()
         disk.look()
 
     def _reopen(self) -> bool:
@@ -418,15 +432,18 @@ class Writer:
             for backup in list(self._backups):
                 self._copy_on(backup)
         try:
-            self.lookups.start_if_full(whatever=True)
-            while True:
-                busy = self.lookups.busy
+            while self.busy():
                 self._write([StepCall(None, fold_all)])
-                if not busy:
-                    break
+            self.lookups.start_if_full(whatever=True)
+            self._write([StepCall(None, fold_all)])
+            while self.busy():
+                self._write([StepCall(None, fold_all)])
         except (apsw.Error, StoreUnavailable):
             # All of it is made again at the next start.
-            pass
+            self._roll_back()
+        except Exception as problem:  # noqa: BLE001 - logged; all of it is made again at the next start
+            self._give_up_upkeep(problem)
+            self._roll_back()
 
     def _let_go(self) -> None:
         for backup in self._backups:
@@ -446,6 +463,10 @@ class _UnknownFateError(Exception):
     def __init__(self, reason: apsw.Error) -> None:
         super().__init__(str(reason))
         self.reason = reason
+
+
+def _nothing(_session: Session) -> None:
+    """Only the commit itself, to see whether the disk is well."""
 
 
 def fold_all(session: Session) -> None:
