@@ -68,7 +68,8 @@ class Writer:
         self._loop = loop
         self._disk = disk
         self._open_session = open_session
-        self._queue: SimpleQueue[Call] = SimpleQueue()
+        self._handed: list[Call] = []
+        self._queue: SimpleQueue[list[Call]] = SimpleQueue()
         self._session: Session | None = None
         self._lookups: LookupFold | None = None
         self._backups: list[Backup] = []
@@ -83,7 +84,7 @@ class Writer:
     @property
     def queued(self) -> int:
         """Calls that wait for a commit."""
-        return self._queue.qsize()
+        return len(self._handed) + self._queue.qsize()
 
     @property
     def session(self) -> Session:
@@ -103,8 +104,17 @@ class Writer:
         self._thread.start()
 
     def put(self, call: Call) -> None:
-        """Hand a call over."""
-        self._queue.put(call)
+        """Hand a call over, in the loop's thread.
+
+        What one turn of the loop hands over wakes the thread once: a wake-up each costs more than the work.
+        """
+        self._handed.append(call)
+        if len(self._handed) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        handed, self._handed = self._handed, []
+        self._queue.put(handed)
 
     @property
     def alive(self) -> bool:
@@ -169,21 +179,22 @@ class Writer:
         if session is not None and not self._upkeep_broken:
             untidy = untidy or session.tail > 0 or session.pending_rollups > 0
         try:
-            first = self._queue.get(block=not busy, timeout=QUIET_SECONDS if untidy else None)
+            handed = self._queue.get(block=not busy, timeout=QUIET_SECONDS if untidy else None)
         except Empty:
             return []
         calls: list[Call] = []
         weight = 0
         while True:
-            if isinstance(first, CloseCall):
-                self._closing = first
-                return calls
-            calls.append(first)
-            weight += first.weight
+            for call in handed:
+                if isinstance(call, CloseCall):
+                    self._closing = call
+                    return calls
+                calls.append(call)
+                weight += call.weight
             if weight >= GROUP_ROWS_MAX:
                 return calls
             try:
-                first = self._queue.get_nowait()
+                handed = self._queue.get_nowait()
             except Empty:
                 return calls
 
