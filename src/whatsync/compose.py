@@ -60,7 +60,6 @@ from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import Opened, Store
 from whatsync.ports.vault import Vault
-from whatsync.store.sqlite.history import SqliteHistory
 from whatsync.store.sqlite.store import SqliteStore
 from whatsync.store.vault import AesVault, check_key, key_from, key_in
 from whatsync.web.api.routes import ROUTES
@@ -95,19 +94,15 @@ class SqliteDisk:
         path = database_path(config)
         owner = f"http://{config.host}:{config.port}"
         self._sqlite = SqliteStore(path, clock=clock, free_bytes_min=config.min_free_disk, owner=owner)
-        self._reading = SqliteHistory(path, self._sqlite.recent)
         self.store: Store = self._sqlite
-        self.history: History = self._reading
+        self.history: History = self._sqlite.history
 
     async def open(self, now_ms: int) -> Opened:
-        """Open the file for writing, then for reading."""
-        opened = await self._sqlite.open(now_ms, __version__)
-        await self._reading.open()
-        return opened
+        """Open the file for writing and reading."""
+        return await self._sqlite.open(now_ms, __version__)
 
     async def close(self) -> None:
-        """Close in the other order."""
-        await self._reading.close()
+        """Write what waits and let go of the file."""
         await self._sqlite.close()
 
 
