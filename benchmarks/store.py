@@ -1,18 +1,21 @@
-"""What the store on SQLite costs: processor time of the writer's thread and of the loop per event, at several sizes of a
-commit, on an empty and on a filled database; size on disk; and what each index costs when it is left out.
+"""What the store on SQLite costs: processor time of the writer's thread and of the loop per event, at several sizes of
+a commit, on an empty and on a filled database; bytes of each table; and what it costs without an index.
 
-    python benchmarks/store.py [--fill 1000000] [--events 20000] [--folder …] [--indexes]
+    python benchmarks/store.py [--fill 1000000] [--events 20000] [--keys 2] [--tables] [--without delivery_state,…]
 
 Process time, not wall time, is what counts here: the disk of a benchmark machine is somebody else's.
 """
 
 import argparse
 import asyncio
+import gc
+import os
 import random
 import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -21,6 +24,8 @@ from whatsync.model.delivery import State
 from whatsync.model.ids import Sequence
 from whatsync.net.system import SystemClock
 from whatsync.ports.store import Accepted, Admission, AttemptRow, DeliveryRow, EventRow
+from whatsync.store.sqlite.session import Session
+from whatsync.store.sqlite.statements import fetch
 from whatsync.store.sqlite.store import SqliteStore
 
 ACCOUNTS = 10
@@ -73,8 +78,8 @@ class Load:
         """A request that succeeded."""
         now = self.now_ms
         return AttemptRow(
-            row.id, 1, 1, row.account, row.endpoint, now, now + 3, state, None, 200, None, None, "203.0.113.7:443", True,
-            None, None, None, 1500, 1800, 3, now // 1000, SIGNATURES, 1, HEADERS, b'{"ok":true}',
+            row.id, 1, 1, row.account, row.endpoint, now, now + 3, state, None, 200, None, None, "203.0.113.7:443",
+            True, None, None, None, 1500, 1800, 3, now // 1000, SIGNATURES, 1, HEADERS, b'{"ok":true}',
         )  # fmt: skip
 
     async def fill(self, events: int) -> None:
@@ -94,17 +99,17 @@ class Load:
 
 def writer_seconds(store: SqliteStore) -> float:
     """Processor time the writer's thread has used."""
-    thread = store._writer._thread  # type: ignore[union-attr]  # noqa: SLF001 - a benchmark may look inside
+    thread = store._writer._thread  # type: ignore[union-attr]
     assert thread.ident is not None
     return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
 
 
 async def measure(load: Load, batch: int, events: int) -> dict[str, float]:
-    """Accept and record ``events`` events, ``batch`` at a time: first apart, then an accept and a record to a commit."""
+    """Accept and record events, ``batch`` at a time: first apart, then an accept and a record to a commit."""
     store, parts = load.store, {}
     batches = [[load.admission() for _ in range(batch)] for _ in range(max(events // batch, 1))]
     count = sum(len(one) for one in batches)
-    writer, loop, wall = writer_seconds(store), time.thread_time(), time.perf_counter()
+    writer = writer_seconds(store)
     for one in batches:
         results = await asyncio.gather(*[store.accept(admission) for admission in one])
         assert all(type(result) is Accepted for result in results)
@@ -131,53 +136,63 @@ async def measure(load: Load, batch: int, events: int) -> dict[str, float]:
     return {name: seconds / count * 1e6 for name, seconds in parts.items()}
 
 
-async def run(
-    folder: Path, fill: int, events: int, keys: int, sizes: tuple[int, ...], drop: tuple[str, ...] = ()
-) -> None:
+async def run(given: argparse.Namespace) -> None:
     """Open a fresh database, fill it, measure."""
     clock = SystemClock()
-    path = folder / "bench" / "whatsync.db"
+    path: Path = given.folder / "bench" / "whatsync.db"
     shutil.rmtree(path.parent, ignore_errors=True)
     store = SqliteStore(path, clock=clock)
     await store.open(clock.now_ms(), "bench")
-    load = Load(store, keys, clock.now_ms())
-    for name in drop:
-        await store._step(lambda session, name=name: session.db.execute(name))  # noqa: SLF001
+    for name in filter(None, given.without.split(",")):
+        await store._step(partial(drop, name))
+    load = Load(store, given.keys, clock.now_ms())
     started = time.perf_counter()
-    await load.fill(fill)
-    if fill:
+    await load.fill(given.fill)
+    if given.fill:
         seconds = time.perf_counter() - started
         await store.tidy()
-        size = path.stat().st_size
-        print(f"filled {fill} events in {seconds:.0f} s, {fill / seconds:.0f}/s, {size / fill:.0f} bytes an event")
+        size = os.stat(path).st_size
+        print(f"filled {given.fill} events at {given.fill / seconds:.0f}/s, {size / given.fill:.0f} bytes an event")
     load.now_ms = clock.now_ms()
-    for batch in sizes:
-        figures = await measure(load, batch, min(events, batch * 400))
+    for batch in (int(size) for size in given.sizes.split(",")):
+        figures = await measure(load, batch, min(given.events, batch * 400))
         told = "  ".join(f"{name} {value:6.1f}" for name, value in figures.items())
-        print(f"fill {fill:>9} keys {keys} batch {batch:>5}: {told}   µs/event", flush=True)
+        print(f"fill {given.fill:>9} keys {given.keys} batch {batch:>5}: {told}   µs/event", flush=True)
     await store.close()
+    if given.tables:
+        tell_sizes(path)
     shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def sizes_of(path: Path) -> None:
-    """Bytes of each table and index."""
+def drop(name: str, session: Session) -> None:
+    """Take an index away."""
+    session.db.execute(f"DROP INDEX {name}")
+
+
+def tell_sizes(path: Path) -> None:
+    """Print the bytes of each table and index."""
     db = apsw.Connection(str(path))
-    for name, size in db.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC"):
+    for name, size in fetch(db, "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 24"):
         print(f"{size / 1e6:9.1f} MB  {name}")
+    db.close()
 
 
 def main() -> None:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fill", type=int, default=0)
     parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--keys", type=int, default=3)
+    parser.add_argument("--keys", type=int, default=2, choices=range(4))
     parser.add_argument("--sizes", default="1,10,100,1000")
+    parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--without", default="")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    given = parser.parse_args()
+    # What the server sets at its start.
     sys.setswitchinterval(0.0005)
-    sizes = tuple(int(size) for size in given.sizes.split(","))
-    asyncio.run(run(given.folder, given.fill, given.events, given.keys, sizes))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    asyncio.run(run(parser.parse_args()))
 
 
 if __name__ == "__main__":
