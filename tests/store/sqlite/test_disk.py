@@ -189,3 +189,34 @@ async def test_a_quiet_store_sees_by_itself_that_the_disk_is_well(shaky: Clerk, 
     commits = shaky.store.state().commits
     await shaky.history.event(ACCOUNT, "evt_1")
     assert shaky.store.state().commits - commits <= 1
+
+
+async def test_a_commit_that_had_taken_effect_is_not_made_twice(shaky: Clerk, disk: FaultyDisk) -> None:
+    """With no reader left, opening anew finds the whole commit in the log though its sync failed."""
+    place = shaky.place
+    assert isinstance(place, SqlitePlace)
+    await place.history.close()  # type: ignore[attr-defined]  # the adapter's own
+    event = shaky.event(id="evt_once")
+    disk.sync = apsw.IOError
+    answer = asyncio.ensure_future(shaky.accept([event], [shaky.delivery(event, 1)]))
+    await disk.failed(2)
+    assert not answer.done()
+    disk.sync = None
+    assert await answer == Accepted()
+    session = place.sqlite._running().session
+    assert session.db.execute("SELECT count(*) FROM delivery").fetchall() == [(1,)]
+    assert isinstance(await shaky.accept([shaky.event(id="evt_once")]), Duplicates)
+
+
+async def test_nobody_is_answered_before_a_sync(shaky: Clerk, disk: FaultyDisk) -> None:
+    claimed = None
+    for _ in range(3):
+        before = disk.syncs
+        await shaky.accepted(1)
+        assert disk.syncs > before
+        before = disk.syncs
+        claimed = await shaky.claim_one()
+        assert disk.syncs > before
+        before = disk.syncs
+        await shaky.end(claimed, State.SUCCEEDED)
+        assert disk.syncs > before

@@ -68,13 +68,17 @@ class Disk:
 
     def committed(self, db: apsw.Connection, seconds: float) -> None:
         """A commit has succeeded."""
-        self.reason = None
-        self.must_reopen = False
+        self.recovered()
         self.last_commit_seconds = seconds
         if self.monotonic() - self._looked >= LOOK_SECONDS:
             self.look()
             if self.wal_bytes > WAL_BYTES_MAX:
                 _begin_log_anew(db)
+
+    def recovered(self) -> None:
+        """Writes succeed."""
+        self.reason = None
+        self.must_reopen = False
 
     def look(self) -> None:
         """See how much room is left."""

@@ -310,6 +310,7 @@ class Writer:
                 )
         if self._commit_number < expected:
             return False
+        self._disk.recovered()
         self.commits += 1
         self.operations += len(calls)
         return True
