@@ -35,6 +35,8 @@ class Server:
         self.log = folder.parent / f"{folder.name}.log"
         self.banner = folder.parent / f"{folder.name}.out"
         self.process: asyncio.subprocess.Process | None = None
+        self.program: tuple[str, ...] = ("-m", "whatsync")
+        """What Python runs."""
         self._settings: dict[str, str | None] = {
             "DATA_DIR": str(folder),
             "PORT": str(free_port()),
@@ -55,7 +57,7 @@ class Server:
         self._settings |= settings
         with self.log.open("ab") as log, self.banner.open("ab") as banner:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "whatsync", "serve",
+                sys.executable, *self.program, "serve",
                 env=self.environment, cwd=self.folder.parent, stdout=banner, stderr=log,
             )  # fmt: skip
         return self.process
