@@ -104,6 +104,10 @@ def test_mail_needs_a_sender() -> None:
     assert "WHATSYNC_MAIL_FROM" in problems_of({"WHATSYNC_SMTP_URL": "smtp://mail.example.com"})[0]
 
 
+def test_half_of_the_work_needs_a_shared_database() -> None:
+    assert "on SQLite the role is all" in problems_of({"WHATSYNC_ROLE": "api"})[0]
+
+
 def test_the_file_of_the_folder_is_read(tmp_path: Path) -> None:
     assert load({}, tmp_path).port == 8600
     (tmp_path / "whatsync.toml").write_text("port = 9000")

@@ -326,6 +326,8 @@ def read(environ: Mapping[str, str], toml: str | None = None, flags: Mapping[str
     values, sources = _parse(given, problems)
     if not problems and values["smtp_url"] is not None and values["mail_from"] is None:
         problems.append("WHATSYNC_MAIL_FROM: is needed with WHATSYNC_SMTP_URL; write the sender's mail address.")
+    if not problems and values["role"] != "all":
+        problems.append("WHATSYNC_ROLE: halves of the work need a shared database; on SQLite the role is all.")
     if problems:
         raise ConfigError(problems)
     return Config(**values, sources=sources)

@@ -193,3 +193,32 @@ async def test_requests_under_way_are_answered_before_the_server_stops(tmp_path:
         answer = await asyncio.wait_for(waiting, SECONDS)
         assert answer.status_code == 200
         assert (await stopping)[0] == 0
+
+
+async def test_sending_in_a_process_of_its_own(tmp_path: Path) -> None:
+    arrived = asyncio.Event()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        arrived.set()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    receiver = await asyncio.start_server(receive, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/hook"
+    async with (
+        receiver,
+        served(tmp_path / "data", "--processes", "2") as server,
+        httpx.AsyncClient(base_url=server.url) as client,
+    ):
+        headers = {"authorization": f"Bearer {server.secret('API key')}"}
+        form = {"url": url, "events": ["*"]}
+        assert (await client.post("/v1/endpoints", json=form, headers=headers)).status_code == 201
+        event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
+        assert (await client.post("/v1/events", json=event, headers=headers)).json()["deliveries"] == 1
+        await asyncio.wait_for(arrived.wait(), SECONDS)
+        tasks = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        (child,) = tasks.read_text().split()
+        status, logged = await server.stop()
+        assert (status, "ended with status" in logged) == (0, False), logged
+        assert not Path(f"/proc/{child}").exists()

@@ -57,7 +57,9 @@ class RemoteSender:
     async def send(self, request: Request) -> Answer | Failure:
         """Send once and return what happened. Cancelling it closes the connection."""
         if not self._up.is_set() and not await self._is_up_within(request.timeout_seconds):
-            return _CLOSED if self._closed else _GONE
+            return _GONE
+        if self._closed:
+            return _CLOSED
         number = self._numbers = self._numbers + 1
         answer: asyncio.Future[Answer | Failure] = self._loop.create_future()
         self._waiting[number] = answer
@@ -166,7 +168,7 @@ class RemoteSender:
                 await self._up.wait()
         except TimeoutError:
             return False
-        return not self._closed
+        return True
 
     @staticmethod
     def _reap(process: "subprocess.Popen[bytes]") -> int:
