@@ -40,9 +40,11 @@ def test_a_json_line_has_time_level_event_and_fields() -> None:
 def test_a_console_line_is_for_people() -> None:
     log, out = lines("console")
     log.line("warning", "attempt", {"status": 500, "code": None})
-    assert b"2023-06-15T14:22:33.123Z [warning  ] attempt" in out[0]
-    assert b"status=500" in out[0]
-    assert b"code" not in out[0]
+    assert out == [b"2023-06-15T14:22:33.123Z warning attempt  status=500\n"]
+    log.line("error", "odd", {"reason": "two words", "test": True, "exception": "Traceback:\n  line"})
+    assert (
+        out[1] == b"2023-06-15T14:22:33.123Z error   odd  reason='two words' test=yes exception=\nTraceback:\n  line\n"
+    )
 
 
 @pytest.mark.usefixtures("root")

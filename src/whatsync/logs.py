@@ -40,7 +40,6 @@ class Lines(logging.Handler):
         self._now_ms = now_ms
         self._least = _LEVELS[level]
         self._json = style == "json"
-        self._console = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
         self._waiting: list[bytes] = []
 
     def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -51,10 +50,8 @@ class Lines(logging.Handler):
         if self._json:
             text = msgspec.json.encode({"time": stamp, "level": level, "event": event, **fields})
         else:
-            shown = {name: value for name, value in fields.items() if value is not None}
-            text = str(
-                self._console(None, level, {"timestamp": stamp, "level": level, "event": event, **shown})
-            ).encode("utf-8", "replace")
+            shown = " ".join([f"{name}={_word(value)}" for name, value in fields.items() if value is not None])
+            text = f"{stamp} {level:<8}{event}  {shown}".rstrip().encode("utf-8", "replace")
         self._waiting.append(text + b"\n")
         if len(self._waiting) == 1:
             self._flush_soon()
@@ -80,6 +77,16 @@ class Lines(logging.Handler):
             self.flush()
         else:
             loop.call_soon_threadsafe(self.flush)
+
+
+def _word(value: Any) -> str:
+    """A value on the console: as it is, quoted where it has spaces, on lines of its own where it has several."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    if "\n" in text:
+        return "\n" + text
+    return repr(text) if " " in text else text
 
 
 def set_up(write: Callable[[bytes], object], now_ms: Callable[[], int], style: str, level: str) -> Lines:

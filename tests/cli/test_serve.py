@@ -195,6 +195,10 @@ async def test_requests_under_way_are_answered_before_the_server_stops(tmp_path:
         assert (await stopping)[0] == 0
 
 
+def children_of(process: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 async def test_sending_in_a_process_of_its_own(tmp_path: Path) -> None:
     arrived = asyncio.Event()
 
@@ -217,8 +221,8 @@ async def test_sending_in_a_process_of_its_own(tmp_path: Path) -> None:
         event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
         assert (await client.post("/v1/events", json=event, headers=headers)).json()["deliveries"] == 1
         await asyncio.wait_for(arrived.wait(), SECONDS)
-        tasks = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-        (child,) = tasks.read_text().split()
+        (child,) = children_of(server.process.pid)
         status, logged = await server.stop()
         assert (status, "ended with status" in logged) == (0, False), logged
-        assert not Path(f"/proc/{child}").exists()
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
