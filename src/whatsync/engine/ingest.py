@@ -232,7 +232,8 @@ class Ingest:
                 await self._directory.caught_up(plan.account, result.version)
                 self._write(plan)
             elif isinstance(result, Replayed):
-                plan.answer.set_result(_replay(plan, result))
+                _check_replay(plan, result)
+                plan.answer.set_result(await self._replay(plan, result))
             elif isinstance(result, Duplicates):
                 self._note_duplicates(plan, result)
                 if all(receipt is not None for receipt in plan.known):
@@ -242,6 +243,21 @@ class Ingest:
         except Exception as problem:  # noqa: BLE001 - whoever waits for the answer gets it
             if not plan.answer.done():
                 plan.answer.set_exception(problem)
+
+    async def _replay(self, plan: _Plan, result: Replayed) -> list[Receipt]:
+        """The receipts of the first time. Events whose ids had been taken before it are not kept with the key."""
+        given = {draft.id for draft in plan.drafts if draft.id_given}
+        by_id = {row.id: row for row in result.events}
+        made = iter([row for row in result.events if row.id not in given])
+        receipts = []
+        for draft in plan.drafts:
+            if not draft.id_given:
+                row = next(made, None)
+            else:
+                row = by_id.get(draft.id) or await self._history.event(plan.account.row, draft.id)
+            known = Receipt(draft.id, draft.event_type, draft.timestamp, 0, repeated=True)
+            receipts.append(known if row is None or not row.body else _receipt_of(row))
+        return receipts
 
     def _note_duplicates(self, plan: _Plan, result: Duplicates) -> None:
         """Take the stored receipt where the content is the same; refuse the whole request where it is not."""
@@ -338,13 +354,12 @@ def _receipt_of(row: EventRow) -> Receipt:
     return Receipt(row.id, row.type, stamp, row.deliveries, repeated=True)
 
 
-def _replay(plan: _Plan, result: Replayed) -> list[Receipt]:
+def _check_replay(plan: _Plan, result: Replayed) -> None:
     if plan.idempotency is None or result.fingerprint != plan.idempotency.fingerprint:
         raise Invalid(
             [FieldError("Idempotency-Key", "was used before for another request; use a new key for a new request")],
             code="idempotency_key_reused",
         )
-    return [_receipt_of(row) for row in result.events]
 
 
 def _seen(answer: "asyncio.Future[list[Receipt]]") -> None:
