@@ -5,7 +5,7 @@ import pytest
 from tests.conformance.clerk import ACCOUNT, DAY, HOUR, OTHER, Clerk
 from whatsync.model.delivery import OPEN, WAITING, Happening, State
 from whatsync.ports.history import DeliveryQuery, EventQuery
-from whatsync.ports.store import AuditEntry, Origin, Pruned
+from whatsync.ports.store import AuditEntry, Duplicates, Origin, Pruned
 
 
 async def prune(clerk: Clerk, before_ms: int, limit: int = 100) -> list[Pruned]:
@@ -113,6 +113,16 @@ async def test_pruning_survives_a_crash(clerk: Clerk) -> None:
     await clerk.reopen(crash=True)
     assert await clerk.history.delivery(ACCOUNT, claimed.id) is None
     assert clerk.place.opened.backlog == ()
+
+
+async def test_regression_the_id_of_what_was_pruned_is_remembered_over_a_crash(clerk: Clerk) -> None:
+    await clerk.accept([clerk.event(id="a")])
+    clerk.now += 2 * DAY
+    assert (await prune(clerk, clerk.now))[0].removed == 1
+    await clerk.reopen(crash=True)
+    answer = await clerk.accept([clerk.event(id="a")])
+    assert isinstance(answer, Duplicates)
+    assert answer.existing[0] is not None
 
 
 async def test_erasing_takes_the_words_and_leaves_the_facts(clerk: Clerk) -> None:

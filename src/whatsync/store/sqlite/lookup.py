@@ -112,6 +112,8 @@ class Recent:
             add(identities, hash_of(account, "id:" + event_id), seq)
             for word in keys.split("\n") if keys else ():
                 add(keywords, hash_of(account, word), seq)
+        for account, seq, event_id in fetch(db, _SQL["remembered_above_mark"]):
+            add(identities, hash_of(account, "id:" + event_id), seq)
         for account, used, key in fetch(db, _SQL["keys_above_mark"]):
             add(identities, hash_of(account, "key:" + key), used)
         # At once, for readers that are asking already.

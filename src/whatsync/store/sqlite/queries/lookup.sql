@@ -3,6 +3,9 @@
 -- name: events_above_mark
 SELECT account, seq, id, keys FROM event WHERE seq > (SELECT row FROM mark WHERE name = 'looked_up');
 
+-- name: remembered_above_mark
+SELECT account, seq, id FROM remembered WHERE seq > (SELECT row FROM mark WHERE name = 'looked_up');
+
 -- name: keys_above_mark
 SELECT account, used, key FROM idempotency WHERE used > (SELECT row FROM mark WHERE name = 'looked_up');
 
