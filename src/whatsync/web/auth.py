@@ -25,6 +25,8 @@ class Gate:
         self._clock = clock
         self._local_token = None if local_token is None else local_token.encode()
         self._remembered: dict[bytes, Principal] = {}
+        self._writers: dict[bytes, Principal] = {}
+        """Of these, accounts' keys that may write events: who accepts events asks nothing else."""
         self._generation = -1
 
     def admit(self, authorization: bytes | None, scope: Scope, choice: str | None) -> Principal:
@@ -45,19 +47,35 @@ class Gate:
             raise Forbidden("account_suspended", "this account is suspended; ask the operator of this installation")
         return principal
 
+    def admit_writer(self, authorization: bytes | None, choice: str | None) -> Principal:
+        """The same as ``admit`` for the scope ``events:write``, quicker for a key that was seen before."""
+        if authorization is not None and choice is None and self._generation == self._directory.generation:
+            principal = self._writers.get(authorization)
+            if principal is not None:
+                self._check_expiry(principal)
+                return principal
+        principal = self.admit(authorization, Scope.EVENTS_WRITE, choice)
+        if authorization is not None and not principal.operator:
+            self._writers[authorization] = principal
+        return principal
+
     def _known(self, authorization: bytes | None) -> Principal:
         if self._generation != self._directory.generation or len(self._remembered) > _REMEMBERED_MAX:
             self._remembered.clear()
+            self._writers.clear()
             self._generation = self._directory.generation
         if authorization is None:
             raise Unauthorized("missing_key", "send your API key as `Authorization: Bearer wsk_…`")
         principal = self._remembered.get(authorization)
         if principal is None:
             principal = self._remembered[authorization] = self._look_up(authorization)
+        self._check_expiry(principal)
+        return principal
+
+    def _check_expiry(self, principal: Principal) -> None:
         expires_ms = principal.key.expires_ms
         if expires_ms is not None and expires_ms <= self._clock.now_ms():
             raise Unauthorized("key_expired", "this API key has expired; make a new one")
-        return principal
 
     def _look_up(self, authorization: bytes) -> Principal:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:

@@ -17,7 +17,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from whatsync.engine.ingest import Receipt
 from whatsync.engine.services import Services
 from whatsync.model import limits
-from whatsync.model.account import Scope
 from whatsync.model.errors import Malformed, Problem
 from whatsync.web.accepting import Submission
 from whatsync.web.api.call import Answer, Principal
@@ -266,8 +265,8 @@ class HotProtocol(HttpToolsProtocol):
         self._slots.append(slot)
         choice = headers.get(_ACCOUNT_HEADER)
         try:
-            slot.principal = self.door.gate.admit(
-                headers.get(b"authorization"), Scope.EVENTS_WRITE, None if choice is None else choice.decode("latin-1")
+            slot.principal = self.door.gate.admit_writer(
+                headers.get(b"authorization"), None if choice is None else choice.decode("latin-1")
             )
             declared = headers.get(b"content-length")
             if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:

@@ -70,13 +70,12 @@ class Call:
         return self.principal.account
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a handler gives back: ``body`` is a struct (sent as JSON), bytes (sent as they are) or ``None``."""
 
     status: int = 200
     body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     content_type: str = "application/json"
 
 
