@@ -31,7 +31,8 @@ class Tracing:
                 "WHATSYNC_TRACING needs the optional packages: pip install 'whatsync[telemetry]', or switch it off"
             ) from None
         # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins over these.
-        resource = Resource({"service.name": "whatsync", "service.version": version}).merge(OTELResourceDetector().detect())
+        ours = Resource({"service.name": "whatsync", "service.version": version})
+        resource = ours.merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("whatsync", version)
