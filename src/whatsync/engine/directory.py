@@ -88,7 +88,7 @@ class Keyring:
 class RunningAccount:
     """An account with its endpoints and the routes between its event types and them."""
 
-    __slots__ = ("account", "document", "endpoints", "keyring", "own_types", "routes", "row", "version")
+    __slots__ = ("_orders", "account", "document", "endpoints", "keyring", "own_types", "routes", "row", "version")
 
     def __init__(self, document: Document, account: Account, vault: Vault) -> None:
         self.row = document.row
@@ -96,6 +96,7 @@ class RunningAccount:
         self.endpoints: dict[int, RunningEndpoint] = {}
         self.own_types: dict[str, OwnType] = {}
         self.routes: dict[tuple[str, str | None], tuple[RunningEndpoint, ...]] = {}
+        self._orders: bool | None = None
         self.update(document, account, vault)
 
     def update(self, document: Document, account: Account, vault: Vault) -> None:
@@ -103,6 +104,19 @@ class RunningAccount:
         self.document = document
         self.account = account
         self.keyring = Keyring(open_secrets(account.secrets, vault))
+
+    @property
+    def orders(self) -> bool:
+        """Whether any endpoint keeps order per contact."""
+        if self._orders is None:
+            ordering = [running.endpoint.ordering for running in self.endpoints.values()]
+            self._orders = endpoints.Ordering.CONTACT in ordering
+        return self._orders
+
+    def forget_routes(self) -> None:
+        """An endpoint has changed: work out again what follows from all of them."""
+        self.routes.clear()
+        self._orders = None
 
     def route(self, event_type: str, number: str | None) -> tuple[RunningEndpoint, ...]:
         """Endpoints that are enabled, subscribe to a type and take its events of this number; field filters come after.
@@ -166,7 +180,7 @@ class Directory:
         if kinds == {JOB}:
             return  # The many steps of bulk work must not cost the hot path what it has worked out.
         if running is not None:
-            running.routes.clear()
+            running.forget_routes()
         self.generation += 1
         self._newer.set()
         self._newer = asyncio.Event()
@@ -229,7 +243,7 @@ class Directory:
         account = self.accounts[document.account]
         running = RunningEndpoint(document, decode(document, Endpoint), account, self._vault)
         account.endpoints[document.row] = running
-        account.routes.clear()
+        account.forget_routes()
         self.endpoints[document.row] = self.endpoints_by_id[document.id] = running
 
     def _delete(self, kind: str, document_id: str) -> None:

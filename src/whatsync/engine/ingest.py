@@ -118,9 +118,7 @@ class Ingest:
     # The ordinary case
 
     def _start(self, plan: _Plan) -> None:
-        if any(draft.contact is None and draft.message_id is not None for draft in plan.drafts) and _orders(
-            plan.account
-        ):
+        if plan.account.orders and any(draft.contact is None and draft.message_id is not None for draft in plan.drafts):
             self._run_slow(self._find_contacts(plan))
         else:
             self._write(plan)
@@ -325,10 +323,6 @@ def event_row(draft: Draft, seq: int, account: int, test: bool = False) -> Event
         keys=keys,
         test=test,
     )
-
-
-def _orders(account: RunningAccount) -> bool:
-    return any(running.endpoint.ordering is Ordering.CONTACT for running in account.endpoints.values())
 
 
 def _receipts(plan: _Plan) -> list[Receipt]:

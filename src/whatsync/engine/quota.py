@@ -41,8 +41,9 @@ class Quota:
         bucket.at = now
         bucket.events = min(events_rate * _BURST_SECONDS, bucket.events + elapsed * events_rate)
         bucket.bytes = min(bytes_rate * _BURST_SECONDS, bucket.bytes + elapsed * bytes_rate)
-        _check("events_per_second", f"{events_rate:g} events a second", bucket.events, events, events_rate)
-        _check("bytes_per_second", f"{bytes_rate:g} bytes a second", bucket.bytes, size_bytes, bytes_rate)
+        if bucket.events < events or bucket.bytes < size_bytes:
+            _check("events_per_second", f"{events_rate:g} events a second", bucket.events, events, events_rate)
+            _check("bytes_per_second", f"{bytes_rate:g} bytes a second", bucket.bytes, size_bytes, bytes_rate)
         if self.full(account):
             ceiling = own.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
             raise LimitExceeded(

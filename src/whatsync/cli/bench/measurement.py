@@ -94,10 +94,15 @@ def _post(client: httpx.Client, path: str, body: dict[str, Any], headers: dict[s
 
 
 def load(server: Server, keys: list[str], case: Case) -> dict[str, Any]:
-    """Run the load generator to its end."""
+    """Load the server."""
+    return post_load(server.port, keys, case)
+
+
+def post_load(port: int, keys: list[str], case: Case) -> dict[str, Any]:
+    """Run the load generator against a port of this machine to its end."""
     orders = {
         "host": "127.0.0.1",
-        "port": server.port,
+        "port": port,
         "keys": keys,
         "connections": case.clients,
         "seconds": case.seconds,
