@@ -64,6 +64,7 @@ async def test_what_does_not_fit_waits_in_the_store_and_the_old_goes_before_the_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "LANE_DELIVERIES_MAX", 4)
+    monkeypatch.setattr(limits, "LANE_DELIVERIES_FAILING", 4)
     monkeypatch.setattr(limits, "CLAIM_DELIVERIES_MAX", 4)
     async with opened_desk() as desk:
         account = await desk.account()
