@@ -235,7 +235,10 @@ SETTINGS: tuple[Setting, ...] = (
         "DATABASE_URL", "URL", _database, None,
         "Database; unset: the SQLite file whatsync.db in the data folder.",
     ),
-    Setting("ROLE", "all, api or deliver", _choice("all", "api", "deliver"), "all", "Which half of the work to do; on SQLite always all."),
+    Setting(
+        "ROLE", "all, api or deliver", _choice("all", "api", "deliver"), "all",
+        "Which half of the work to do; on SQLite always all.",
+    ),
     Setting("PROCESSES", "1-2", _number(1, 2), "1", "1, or 2 to send in a process of its own."),
     Setting("MEDIA_STORE", "folder or s3://…", _text, None, "Where media files lie; unset: in the data folder."),
     Setting("MEDIA_PUBLIC_URL", "URL", _web_url, None, "Where receivers fetch media; unset: from PUBLIC_URL."),
