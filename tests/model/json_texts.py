@@ -13,7 +13,8 @@ FORBIDDEN = ("__proto__", "constructor")
 EDGES = (
     "0", "-0", "-0.0", "0e5", "1e21", "1e20", "999999999999999999999", "1e-6", "1e-7", "0.000001234", "1.5e300",
     "5e-324", "1e400", "-1e400", "1e-400", "9007199254740991", "9007199254740992", "9007199254740993",
-    "-9007199254740992", "123456789012345680000", "1.7976931348623157e308", "0.1", "1E5", "1e+5", "100.0", "1.10", "4.35", "2.5e-8",
+    "-9007199254740992", "123456789012345680000", "1.7976931348623157e308", "0.1", "1E5", "1e+5",
+    "100.0", "1.10", "4.35", "2.5e-8",
 )  # fmt: skip
 
 PIECES = (
@@ -23,9 +24,7 @@ PIECES = (
 )  # fmt: skip
 HALVES = ("\\ud83d", "\\uDE00", "\\udfff", "\\uD800")
 
-_plain_texts = st.text(max_size=5).map(
-    lambda text: json.dumps(text, ensure_ascii=False)
-)
+_plain_texts = st.text(max_size=5).map(lambda text: json.dumps(text, ensure_ascii=False))
 
 
 def number_texts() -> st.SearchStrategy[str]:
