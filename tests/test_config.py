@@ -89,6 +89,12 @@ def test_all_problems_are_told_at_once_and_secrets_are_not_repeated() -> None:
     assert "'pw'" not in "".join(problems)
 
 
+def test_a_wrong_url_does_not_repeat_its_password() -> None:
+    [told] = problems_of({"WHATSYNC_DATABASE_URL": "postgresql://someone:hidden@host/name"})
+    assert "hidden" not in told
+    assert "does not speak" in told
+
+
 def test_an_unknown_setting_names_the_nearest() -> None:
     assert "Did you mean WHATSYNC_PORT?" in problems_of({"WHATSYNC_PROT": "1"})[0]
     assert "Did you mean retention_days?" in problems_of({}, "retention_day = 3")[0]

@@ -369,7 +369,8 @@ def _parse(given: Mapping[str, tuple[str, str]], problems: list[str]) -> tuple[d
         try:
             values[setting.key] = None if text is None else setting.parse(text.strip())
         except ValueError as problem:
-            shown_value = "its value" if setting.secret else repr(text)
+            hidden = setting.secret or ("://" in (text or "") and "@" in (text or ""))  # a URL's password
+            shown_value = "its value" if hidden else repr(text)
             problems.append(f"{setting.variable} ({source}): {shown_value} {problem}.")
     return values, sources
 

@@ -142,6 +142,12 @@ async def test_a_taken_port_is_told(tmp_path: Path) -> None:
     assert "WHATSYNC_PORT" in said
 
 
+async def test_an_address_of_another_machine_is_told(tmp_path: Path) -> None:
+    status, said = await refused(tmp_path / "data", "--host", "203.0.113.7", "--port", "0")
+    assert status == 2
+    assert "Is 203.0.113.7 an address of this machine?" in said
+
+
 async def test_another_encryption_key_is_told_and_changes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     async with served(folder, ENCRYPTION_KEY="one key") as first:

@@ -4,6 +4,7 @@ The wiring is in ``compose.py``; here are the signals, the first start's keys an
 """
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -148,9 +149,15 @@ def _bind(host: str, port: int, setting: str) -> socket.socket:
         return bind(host, port)
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        raise wrong_use(
-            f"can't listen on {host}:{port}: {reason}. Stop what uses it, or choose another WHATSYNC_{setting}"
-        ) from None
+        raise wrong_use(f"can't listen on {host}:{port}: {reason}. {_bind_advice(problem, host, setting)}") from None
+
+
+def _bind_advice(problem: OSError, host: str, setting: str) -> str:
+    if problem.errno == errno.EADDRINUSE:
+        return f"Stop what uses it, or choose another WHATSYNC_{setting}"
+    if problem.errno == errno.EACCES:
+        return f"Ports below 1024 need leave of the system; choose another WHATSYNC_{setting}"
+    return f"Is {host} an address of this machine? Correct it, or listen on 127.0.0.1"
 
 
 def _url(config: Config, bound: socket.socket) -> str:

@@ -134,8 +134,9 @@ def _items_of(body: bytes) -> list[Raw]:
 
 
 def _malformed(why: str) -> Malformed:
-    detail = f"the body is not JSON ({why}); send one event as a JSON object, or an array of them"
-    return Malformed("malformed_json", detail, [FieldError("", f"is not JSON ({why})")])
+    what = why if why.startswith("is not JSON") else f"is not JSON ({why})"
+    detail = f"the body {what}; send one event as a JSON object, or an array of them"
+    return Malformed("malformed_json", detail, [FieldError("", what)])
 
 
 def _too_large(size: int) -> TooLarge:
