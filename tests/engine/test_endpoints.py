@@ -170,7 +170,7 @@ async def test_disabling_holds_and_enabling_decides() -> None:
         kept = await desk.endpoints.patch(account, name, form(enabled=True), ACTOR)
         assert kept.held is not None
         assert (kept.held.action, kept.held.count) == (Release.KEEP, 1)
-        assert "stay held" in kept.held.sentence
+        assert "stays held" in kept.held.sentence
         await settled(desk)
         assert await states(desk, account.row) == [State.HELD]
         desk.receivers.answers.clear()

@@ -427,5 +427,6 @@ def _held_plan(action: Release, counts: Counts) -> HeldPlan:
     elif action is Release.DROP:
         sentence = f"{what} will be cancelled."
     else:
-        sentence = f'{what} stay held; PATCH this endpoint with {{"held": "send"}} or {{"held": "drop"}} to decide.'
+        stay = "stays" if count == 1 else "stay"
+        sentence = f'{what} {stay} held; PATCH this endpoint with {{"held": "send"}} or {{"held": "drop"}} to decide.'
     return HeldPlan(action, count, at_least, sentence)
