@@ -319,7 +319,6 @@ class Parts:
             directory=self.directory,
             dispatcher=self.dispatcher,
             watch=self.watch,
-            store=self.store,
             history=self.history,
             quota=self.quota,
             clock=self.clock,

@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.engine.desk import ACTOR, OK, REFUSED, Desk, answer, opened_desk, until
-from whatsync.engine.directory import RunningAccount
+from whatsync.engine.attempt import Outcome
+from whatsync.engine.directory import RunningAccount, RunningEndpoint
 from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.errors import Unavailable
+from whatsync.model.health import Health
 from whatsync.ports.history import DeliveryQuery, DeliveryView
+from whatsync.ports.store import AttemptRow, Claimed, EventRow, HealthRow, Origin, Recorded
 
 
 async def endpoint(desk: Desk, account: RunningAccount, host: str = "a.example", **fields: Any) -> str:
@@ -189,6 +193,66 @@ async def test_while_outcomes_can_not_be_written_no_new_attempt_starts_and_nothi
         await until(lambda: desk.dispatcher.recorder.unrecorded == 0)
         assert await all_in(desk, account, State.SUCCEEDED)
         assert sorted(texts(desk)) == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_bug_in_an_attempt_costs_neither_the_delivery_nor_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_desk() as desk:
+        account = await desk.account()
+        await endpoint(desk, account)
+        attempt = desk.attempter.attempt
+
+        async def stumble(claimed: Claimed, to: RunningEndpoint) -> Outcome:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(desk.attempter, "attempt", stumble)
+        await send(desk, account, 1)
+        await until(lambda: desk.dispatcher.in_flight == 0 and desk.dispatcher.budget.deliveries_held == 0)
+        assert desk.dispatcher.budget.bytes_held == 0
+        monkeypatch.setattr(desk.attempter, "attempt", attempt)
+        desk.clock.advance(901)
+        desk.dispatcher._wakeup.set()
+        await desk.receivers.until(1)
+        await until(lambda: desk.dispatcher.recorder.unrecorded == 0)
+        assert await all_in(desk, account, State.SUCCEEDED)
+
+
+async def test_an_outcome_that_can_not_be_written_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_desk() as desk:
+        account = await desk.account()
+        await endpoint(desk, account, max_in_flight=4)
+        gate = hold(desk)
+        await send(desk, account, 4)
+        await desk.receivers.until(4)
+        record = desk.store.record
+        poisoned = (await views(desk, account))[1].id
+
+        def stumble(rows: list[AttemptRow], health: list[HealthRow]) -> Awaitable[Recorded]:
+            if any(row.delivery == poisoned for row in rows):
+                raise RuntimeError("a bug")
+            return record(rows, health)
+
+        monkeypatch.setattr(desk.store, "record", stumble)
+        gate.set()
+        await until(lambda: desk.dispatcher.budget.deliveries_held == 0)
+        states = {view.id: view.state for view in await views(desk, account)}
+        assert states.pop(poisoned) is State.PENDING
+        assert set(states.values()) == {State.SUCCEEDED}
+        assert desk.dispatcher.recorder.gate_open
+
+
+async def test_a_test_taken_back_after_a_crash_does_not_clear_failures() -> None:
+    async with opened_desk() as desk:
+        account = await desk.account()
+        await endpoint(desk, account)
+        lane = desk.dispatcher.lane(next(iter(account.endpoints.values())))
+        lane.health = Health(failed_attempts=1, first_failure_ms=1, last_failure_ms=1)
+        event = EventRow(1, account.row, "msg_t", "message.incoming", b'{"data":{}}', test=True)
+        lane.owned += 1
+        desk.dispatcher.budget.deliveries_held += 1
+        desk.dispatcher.hand_over(lane.endpoint.row, Claimed(2, 1, 0, State.PENDING, event, None, Origin.TEST))
+        await desk.receivers.until(1)
+        await until(lambda: lane.owned == 0)
+        assert lane.health.failed_attempts == 1
 
 
 async def test_order_per_contact_is_kept_and_other_contacts_go_on() -> None:

@@ -172,5 +172,7 @@ async def test_events_a_second_are_limited_and_the_wait_is_said(monkeypatch: pyt
             await accept(desk, account, MESSAGE)
         with pytest.raises(LimitExceeded, match="2 events a second") as caught:
             await accept(desk, account, MESSAGE)
+        with pytest.raises(LimitExceeded):  # Before it is read: who is over the limit costs no work.
+            desk.ingest.accept(account, b"no JSON")
         desk.clock.advance(caught.value.retry_after_seconds)
         await accept(desk, account, MESSAGE)

@@ -57,6 +57,26 @@ async def test_a_failing_endpoint_is_told_once_and_not_to_itself() -> None:
             assert failing.row not in {view.endpoint for view in views}
 
 
+async def test_many_notices_are_told_together_in_order_and_kept_while_the_disk_fails() -> None:
+    async with opened_counter() as counter:
+        account = await counter.account()
+        data = {"deliveryId": "d", "endpointId": "e", "eventId": "i", "eventType": "t", "attempts": 1}
+        data |= {"lastCode": "http_500", "lastError": "It failed."}
+        notices = [Notice(account.row, "delivery.exhausted", f"evt_{number}", data) for number in range(450)]
+        counter.stage.broken = True
+        for notice in notices[:250]:
+            counter.telling.tell(notice)
+        await counter.pass_time(3)
+        assert not await told(counter, account)
+        counter.stage.broken = False
+        for notice in notices[250:]:
+            counter.telling.tell(notice)
+        await counter.pass_time(3)
+        await counter.telling.told()
+        rows, _ = await counter.store.feed(account.row, 0, ("delivery.exhausted",), 1000)
+        assert [row.id for row in rows] == [notice.id for notice in notices]
+
+
 async def test_a_recovery_is_told_once() -> None:
     async with opened_counter() as counter:
         account, _, _ = await watched(counter)

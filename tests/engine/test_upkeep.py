@@ -18,7 +18,6 @@ def upkeep_of(web: Running, watch: Watch) -> Upkeep:
         directory=services.directory,
         dispatcher=services.dispatcher,
         watch=watch,
-        store=services.store,
         history=services.history,
         quota=services.quota,
         clock=services.clock,

@@ -98,6 +98,7 @@ class Ingest:
         Raises a Problem at once where the input is wrong or a limit is reached; the future may raise Conflict or
         Unavailable.
         """
+        self._quota.admit(account, 1, len(raw))
         now_ms = self._clock.now_ms()
         drafts = decode_submissions(raw, now_ms, account.own_types, self._new_id)
         self._quota.take(account, len(drafts), len(raw))
@@ -149,13 +150,15 @@ class Ingest:
                 row, place = self._delivery(draft, seq, endpoint, now_ms)
                 rows.append(row)
                 reserved.append(place)
+            if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
+                break  # Refused below; what else it would make is not worked out.
         plan.admission = Admission(plan.account.row, plan.account.version, tuple(events), tuple(rows), plan.idempotency)
         plan.reserved = reserved
         if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
             self._undo(plan)
             raise TooLarge(
                 "too_many_deliveries",
-                f"the request would make {len(rows)} deliveries, more than {limits.DELIVERIES_PER_REQUEST_MAX}: "
+                f"the request would make more than {limits.DELIVERIES_PER_REQUEST_MAX:,} deliveries: "
                 "send fewer events at a time",
             )
 

@@ -28,6 +28,15 @@ class Quota:
 
     def take(self, account: RunningAccount, events: int, size_bytes: int) -> None:
         """Count a request. Raises LimitExceeded with the seconds to wait."""
+        self.admit(account, events, size_bytes)
+        bucket = self._buckets[account.row]
+        bucket.events -= events
+        bucket.bytes -= size_bytes
+
+    def admit(self, account: RunningAccount, events: int, size_bytes: int) -> None:
+        """Say whether a request of this size may come in, without counting it: asked before it is read, so that
+        who is over a limit costs no work. Raises LimitExceeded.
+        """
         own = account.account.limits
         events_rate = float(own.events_per_second or limits.ACCOUNT_EVENTS_PER_SECOND)
         bytes_rate = float(own.bytes_per_second or limits.ACCOUNT_BYTES_PER_SECOND)
@@ -52,8 +61,6 @@ class Quota:
                 "repair, release or delete endpoints first",
                 60,
             )
-        bucket.events -= events
-        bucket.bytes -= size_bytes
 
     def full(self, account: RunningAccount) -> bool:
         """Whether the account has as many open deliveries as it may: no more are made for it."""

@@ -95,6 +95,18 @@ class Recorder:
                 self._close_gate(problem)
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, _PAUSE_SECONDS_MAX)
+            except Exception:
+                logger.exception("%d outcomes can't be written together", len(rows))
+                return await self._persist_apart(rows, health)
+
+    async def _persist_apart(self, rows: list[AttemptRow], health: list[HealthRow]) -> Recorded:
+        """One outcome that can't be written, a bug of ours, costs no other; it is repeated at the next start."""
+        if len(rows) <= 1:
+            return Recorded(tuple(row.delivery for row in rows))
+        middle = len(rows) // 2
+        first = await self._persist(rows[:middle], health)
+        second = await self._persist(rows[middle:], [])
+        return Recorded((*first.stale, *second.stale), (*first.forwarded, *second.forwarded))
 
     def _close_gate(self, problem: StoreUnavailable) -> None:
         if not self._failing:

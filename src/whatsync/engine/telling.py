@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from itertools import islice
 
 from whatsync.engine.directory import Directory
 from whatsync.engine.ingest import Receipt
@@ -18,6 +19,8 @@ from whatsync.ports.clock import Clock
 logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 1.0
+_TOGETHER_MAX = 200
+"""Notices emitted at once: one commit each would fall behind an endpoint whose deliveries all end."""
 _RETOLD_MS = 7 * 86_400_000
 """States older than this are not told again at start-up: ids are remembered for eight days at least."""
 
@@ -62,9 +65,13 @@ class Telling:
         """Emit what waits, for ever."""
         while True:
             while self._waiting:
-                if await self._told(self._waiting[0]):
+                notices = list(islice(self._waiting, _TOGETHER_MAX))
+                told = await asyncio.gather(*map(self._told, notices))
+                for _ in notices:
                     self._waiting.popleft()
-                else:
+                left = [notice for notice, done in zip(notices, told, strict=True) if not done]
+                self._waiting.extendleft(reversed(left))
+                if not all(told):
                     await self._clock.sleep(_PAUSE_SECONDS)
             self._idle.set()
             self._wakeup.clear()

@@ -12,7 +12,7 @@ from whatsync.engine.watch import Watch
 from whatsync.model import limits
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
-from whatsync.ports.store import Backlog, HealthRow, Store
+from whatsync.ports.store import Backlog
 
 
 class Upkeep:
@@ -24,7 +24,6 @@ class Upkeep:
         directory: Directory,
         dispatcher: Dispatcher,
         watch: Watch,
-        store: Store,
         history: History,
         quota: Quota,
         clock: Clock,
@@ -32,7 +31,6 @@ class Upkeep:
         self._directory = directory
         self._dispatcher = dispatcher
         self._watch = watch
-        self._store = store
         self._history = history
         self._quota = quota
         self._clock = clock
@@ -48,16 +46,14 @@ class Upkeep:
     async def look_at_health(self) -> None:
         """Ask the rules again about endpoints that fail: a notice or a disabling can fall due by time alone."""
         now_ms = self._clock.now_ms()
-        changed: list[HealthRow] = []
         for row, lane in list(self._dispatcher.lanes.items()):
             if lane.health.first_failure_ms is None or lane.closed:
                 continue
             after = self._watch.look(lane.endpoint, lane.health, now_ms)
             if after is not lane.health:
                 lane.health = after
-                changed.append(HealthRow(row, after))
-        if changed:
-            await self._store.record([], changed)
+                # Behind what the recorder still has of this endpoint, which is older.
+                self._dispatcher.recorder.keep_health(row, after)
 
     async def count_open(self) -> None:
         """Count anew the open deliveries of endpoints that have a backlog, a few at a time per call's pause."""

@@ -6,6 +6,7 @@ Used to send and, later, to show exactly what was sent. Knows no socket.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from whatsync import __version__
 from whatsync.model.url import Target
@@ -59,9 +60,9 @@ def attempt_head(  # noqa: PLR0917 - the parts of one request, in their order
     standard = " ".join(["v1," + b64encode(signatures[at : at + 32]).decode() for at in range(32, len(signatures), 32)])
     extra = ""
     if number is not None:
-        extra += f"X-WhatsSync-Number: {number}\r\n"
+        extra += f"X-WhatsSync-Number: {header_text(number)}\r\n"
     if wamid is not None:
-        extra += f"X-WhatsSync-Wamid: {wamid}\r\n"
+        extra += f"X-WhatsSync-Wamid: {header_text(wamid)}\r\n"
     if test:
         extra += "X-WhatsSync-Test: true\r\n"
     signature = signatures[:32].hex()
@@ -79,6 +80,17 @@ def attempt_head(  # noqa: PLR0917 - the parts of one request, in their order
         f"{extra}"
         f"Content-Length: {body_bytes}\r\n\r\n"
     ).encode("latin-1")
+
+
+def header_text(text: str) -> str:
+    """Text that somebody else gave, fit to stand in a header: what a header can't carry is percent-encoded.
+
+    Ids of WhatsApp stay as they are. Without this a line break in one would begin a header of its own.
+    """
+    return text if text.isascii() and text.isprintable() else quote(text, safe=_PRINTABLE, errors="replace")
+
+
+_PRINTABLE = bytes(range(0x20, 0x7F)).replace(b"%", b"")
 
 
 def masked(head: bytes, own_names: Sequence[str]) -> list[tuple[str, str]]:
