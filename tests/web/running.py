@@ -9,7 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from whatsync.compose import Disk, Outside, Server, open_server
+from whatsync.compose.opening import open_server
+from whatsync.compose.places import Disk, Outside
+from whatsync.compose.server import Server
 from whatsync.config import read
 from whatsync.engine.bootstrap import FirstKeys, bootstrap
 from whatsync.engine.journal import Spans, Write

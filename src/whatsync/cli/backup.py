@@ -18,7 +18,7 @@ from whatsync.cli.local import read_config
 from whatsync.cli.options import example
 from whatsync.cli.output import remark, say, show_json
 from whatsync.cli.presence import write_private
-from whatsync.compose import database_path
+from whatsync.compose.places import database_path
 from whatsync.config import Config
 from whatsync.net.system import SystemClock
 from whatsync.ports.store import StoreRefused

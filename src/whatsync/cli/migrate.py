@@ -11,7 +11,7 @@ from whatsync.cli.group import new_app
 from whatsync.cli.local import read_config
 from whatsync.cli.options import example
 from whatsync.cli.output import say, show_json
-from whatsync.compose import database_path
+from whatsync.compose.places import database_path
 from whatsync.ports.store import StoreRefused
 from whatsync.store.sqlite import schema
 from whatsync.store.sqlite.connection import open_reader, open_writer, refusal

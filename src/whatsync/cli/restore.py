@@ -23,7 +23,7 @@ from whatsync.cli.local import read_config
 from whatsync.cli.options import example
 from whatsync.cli.output import Column, remark, say, show_json, show_table
 from whatsync.cli.presence import write_private
-from whatsync.compose import database_path, vault_of
+from whatsync.compose.places import database_path, vault_of
 from whatsync.config import Config
 from whatsync.engine.directory import ENDPOINT
 from whatsync.model.delivery import Happening

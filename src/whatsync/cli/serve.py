@@ -1,6 +1,6 @@
 """``whatsync serve``: everything in one process, from settings to a clean stop.
 
-The wiring is in ``compose.py``; here are the signals, the first start's keys and what is said on the terminal.
+The wiring is in ``compose``; here are the signals, the first start's keys and what is said on the terminal.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ from whatsync.cli import presence
 from whatsync.cli.failure import FAILED, wrong_use
 from whatsync.cli.group import new_app
 from whatsync.cli.options import example
-from whatsync.compose import Outside, Server, open_server
+from whatsync.compose.opening import open_server
+from whatsync.compose.places import Outside
+from whatsync.compose.server import Server
 from whatsync.config import Config, ConfigError, load
 from whatsync.engine.bootstrap import Chosen, FirstKeys, bootstrap
 from whatsync.logs import Lines, set_up

@@ -1,7 +1,7 @@
-"""Everything the doors (API, dashboard) may call, in one frozen bundle that ``compose.py`` fills. Holds no rule of its
+"""Everything the doors (API, dashboard) may call, in one frozen bundle that ``compose`` fills. Holds no rule of its
 own.
 
-Holds no rule of its own. A new service gets a field here and a line in ``compose.py``; there is no second way
+Holds no rule of its own. A new service gets a field here and a line in ``compose``; there is no second way
 to write data.
 """
 

@@ -19,7 +19,7 @@ import apsw
 from whatsync.cli.doctor.questions import ask, server_url
 from whatsync.cli.local import Local, running_here
 from whatsync.cli.output import clean
-from whatsync.compose import database_path
+from whatsync.compose.places import database_path
 from whatsync.config import Config
 from whatsync.net.system import SystemClock
 from whatsync.store.sqlite import schema

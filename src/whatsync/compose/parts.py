@@ -1,19 +1,9 @@
-"""Wires everything: the only file that knows every room. Opens a server's parts in order and stops them in order.
+"""Builds the parts of a server from the inside out. A room with much to wire has a file of its own beside this one."""
 
-No rule lives here; what a part does stands in its own file.
-"""
-
-import asyncio
-import gc
 import logging
-import sys
-from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
-from typing import Protocol
 
-from whatsync import __version__
+from whatsync.compose.places import Disk, Outside, own_addresses, own_ports
+from whatsync.compose.server import Server
 from whatsync.config import Config
 from whatsync.engine.accounts import Accounts
 from whatsync.engine.alerts import Alerts
@@ -30,7 +20,7 @@ from whatsync.engine.feed import Feed
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.inspection import Inspection
 from whatsync.engine.jobs import Jobs
-from whatsync.engine.journal import Journal, Spans, Write
+from whatsync.engine.journal import Journal
 from whatsync.engine.keys import Keys
 from whatsync.engine.messages import Messages
 from whatsync.engine.quota import Quota
@@ -55,137 +45,13 @@ from whatsync.net.frames import Setting as SendingSetting
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.remote_sender import RemoteSender
 from whatsync.net.smtp_mailer import SmtpMailer
-from whatsync.ports.clock import Clock
-from whatsync.ports.history import History
-from whatsync.ports.randomness import Randomness
-from whatsync.ports.store import Opened, Store
+from whatsync.ports.store import Opened
 from whatsync.ports.vault import Vault
-from whatsync.store.sqlite.store import SqliteStore
-from whatsync.store.vault import AesVault, check_key, key_from, key_in
 from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
 from whatsync.web.auth import Gate
 from whatsync.web.hot import Door
 from whatsync.web.request_ids import RequestIds
-
-DATABASE_NAME = "whatsync.db"
-_SWITCH_SECONDS = 0.0005
-"""Python's own 5 ms between threads would let the store's thread wait for the loop at every row."""
-_GC_THRESHOLDS = (100_000, 50, 100)
-
-
-class Disk(Protocol):
-    """Where a server keeps its things: the writing and the reading side, opened and closed together."""
-
-    store: Store
-    history: History
-
-    async def open(self, now_ms: int) -> Opened:
-        """Open both sides. Raises StoreRefused."""
-
-    async def close(self) -> None:
-        """Close both sides."""
-
-
-class SqliteDisk:
-    """A database file."""
-
-    def __init__(self, config: Config, clock: Clock) -> None:
-        path = database_path(config)
-        owner = f"http://{config.host}:{config.port}"
-        self._sqlite = SqliteStore(path, clock=clock, free_bytes_min=config.min_free_disk, owner=owner)
-        self.store: Store = self._sqlite
-        self.history: History = self._sqlite.history
-
-    async def open(self, now_ms: int) -> Opened:
-        """Open the file for writing and reading."""
-        return await self._sqlite.open(now_ms, __version__)
-
-    async def close(self) -> None:
-        """Write what waits and let go of the file."""
-        await self._sqlite.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """The real or simulated outside world of one server."""
-
-    clock: Clock
-    randomness: Randomness
-    write_line: Write | None = None
-    spans: Spans | None = None
-    local_token: str | None = None
-    """Lets this machine's command line in as an operator."""
-    disk: Disk | None = None
-    """Another place than a SQLite file, for tests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A composed server: open, with its loops not yet started."""
-
-    config: Config
-    services: Services
-    application: Application
-    door: Door
-    sender: HttpSender | RemoteSender
-    telling: Telling
-    alerts: Alerts
-    disk: Disk
-
-    def start(self) -> None:
-        """Start the loops: from now on deliveries are attempted."""
-        self.services.runner.start()
-        sys.setswitchinterval(_SWITCH_SECONDS)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
-
-    async def stop(self, drain_seconds: float = limits.DRAIN_SECONDS) -> None:
-        """Start nothing new, let what is under way end, write it down, close. Called after the doors are shut."""
-        services = self.services
-        services.runner.ready = False
-        services.feed.stop()
-        await services.dispatcher.stop(drain_seconds)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limits.TELLING_DRAIN_SECONDS):
-                await services.endpoints.disabled()
-                await self.telling.told()
-                await self.alerts.sent()
-        await services.runner.stop()
-        await self.alerts.close()
-        await self.sender.close()
-        await self.disk.close()
-
-
-async def open_server(config: Config, outside: Outside) -> Server:
-    """Open the store and wire everything over it. Raises StoreRefused with what to do about it."""
-    vault = vault_of(config, outside.randomness)
-    disk = outside.disk or SqliteDisk(config, outside.clock)
-    opened = await disk.open(outside.clock.now_ms())
-    try:
-        await check_key(vault, disk.store, opened)
-        parts = Parts(config, outside, vault, disk, opened)
-        if isinstance(parts.sender, RemoteSender):
-            await parts.sender.start()
-    except BaseException:
-        await disk.close()
-        raise
-    return parts.server
-
-
-def database_path(config: Config) -> Path:
-    """The file of the database."""
-    if config.database_url is None:
-        return config.data_dir / DATABASE_NAME
-    return Path(config.database_url.removeprefix("sqlite:///"))
-
-
-def vault_of(config: Config, randomness: Randomness) -> AesVault:
-    """The vault under the installation's key. Raises StoreRefused where the key's file is damaged."""
-    if config.encryption_key is not None:
-        return AesVault(key_from(config.encryption_key), randomness)
-    return AesVault(key_in(config.data_dir, randomness), randomness)
 
 
 class Parts:
@@ -423,16 +289,3 @@ class Parts:
         if row.number == 1:
             self.tally.first_attempt.add((row.started_ms - ms_of(row.delivery)) / 1000)
         self.journal.attempted(endpoint, outcome)
-
-
-def own_addresses(config: Config) -> list[str]:
-    """Addresses the server listens on, as far as they are named by number."""
-    try:
-        return [str(ip_address(config.host))]
-    except ValueError:
-        return []
-
-
-def own_ports(config: Config) -> list[int]:
-    """Ports of the server itself: nothing is ever delivered there."""
-    return [config.port, *([] if config.metrics_address is None else [config.metrics_address[1]])]

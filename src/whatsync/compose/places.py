@@ -1,0 +1,94 @@
+"""What a server stands on: its database, its key, clock and randomness, its own addresses.
+
+Wires only; reads settings and builds adapters of them.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Protocol
+
+from whatsync import __version__
+from whatsync.config import Config
+from whatsync.engine.journal import Spans, Write
+from whatsync.ports.clock import Clock
+from whatsync.ports.history import History
+from whatsync.ports.randomness import Randomness
+from whatsync.ports.store import Opened, Store
+from whatsync.store.sqlite.store import SqliteStore
+from whatsync.store.vault import AesVault, key_from, key_in
+
+DATABASE_NAME = "whatsync.db"
+
+
+class Disk(Protocol):
+    """Where a server keeps its things: the writing and the reading side, opened and closed together."""
+
+    store: Store
+    history: History
+
+    async def open(self, now_ms: int) -> Opened:
+        """Open both sides. Raises StoreRefused."""
+
+    async def close(self) -> None:
+        """Close both sides."""
+
+
+class SqliteDisk:
+    """A database file."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        path = database_path(config)
+        owner = f"http://{config.host}:{config.port}"
+        self._sqlite = SqliteStore(path, clock=clock, free_bytes_min=config.min_free_disk, owner=owner)
+        self.store: Store = self._sqlite
+        self.history: History = self._sqlite.history
+
+    async def open(self, now_ms: int) -> Opened:
+        """Open the file for writing and reading."""
+        return await self._sqlite.open(now_ms, __version__)
+
+    async def close(self) -> None:
+        """Write what waits and let go of the file."""
+        await self._sqlite.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The real or simulated outside world of one server."""
+
+    clock: Clock
+    randomness: Randomness
+    write_line: Write | None = None
+    spans: Spans | None = None
+    local_token: str | None = None
+    """Lets this machine's command line in as an operator."""
+    disk: Disk | None = None
+    """Another place than a SQLite file, for tests."""
+
+
+def database_path(config: Config) -> Path:
+    """The file of the database."""
+    if config.database_url is None:
+        return config.data_dir / DATABASE_NAME
+    return Path(config.database_url.removeprefix("sqlite:///"))
+
+
+def vault_of(config: Config, randomness: Randomness) -> AesVault:
+    """The vault under the installation's key. Raises StoreRefused where the key's file is damaged."""
+    if config.encryption_key is not None:
+        return AesVault(key_from(config.encryption_key), randomness)
+    return AesVault(key_in(config.data_dir, randomness), randomness)
+
+
+def own_addresses(config: Config) -> list[str]:
+    """Addresses the server listens on, as far as they are named by number."""
+    try:
+        return [str(ip_address(config.host))]
+    except ValueError:
+        return []
+
+
+def own_ports(config: Config) -> list[int]:
+    """Ports of the server itself: nothing is ever delivered there."""
+    return [config.port, *([] if config.metrics_address is None else [config.metrics_address[1]])]

@@ -1,0 +1,60 @@
+"""A composed server: what can be started, and how its parts are stopped in order."""
+
+import asyncio
+import gc
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+from whatsync.compose.places import Disk
+from whatsync.config import Config
+from whatsync.engine.alerts import Alerts
+from whatsync.engine.services import Services
+from whatsync.engine.telling import Telling
+from whatsync.model import limits
+from whatsync.net.http_sender import HttpSender
+from whatsync.net.remote_sender import RemoteSender
+from whatsync.web.app import Application
+from whatsync.web.hot import Door
+
+_SWITCH_SECONDS = 0.0005
+"""Python's own 5 ms between threads would let the store's thread wait for the loop at every row."""
+_GC_THRESHOLDS = (100_000, 50, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A composed server: open, with its loops not yet started."""
+
+    config: Config
+    services: Services
+    application: Application
+    door: Door
+    sender: HttpSender | RemoteSender
+    telling: Telling
+    alerts: Alerts
+    disk: Disk
+
+    def start(self) -> None:
+        """Start the loops: from now on deliveries are attempted."""
+        self.services.runner.start()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+
+    async def stop(self, drain_seconds: float = limits.DRAIN_SECONDS) -> None:
+        """Start nothing new, let what is under way end, write it down, close. Called after the doors are shut."""
+        services = self.services
+        services.runner.ready = False
+        services.feed.stop()
+        await services.dispatcher.stop(drain_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limits.TELLING_DRAIN_SECONDS):
+                await services.endpoints.disabled()
+                await self.telling.told()
+                await self.alerts.sent()
+        await services.runner.stop()
+        await self.alerts.close()
+        await self.sender.close()
+        await self.disk.close()
