@@ -14,8 +14,8 @@ from whatsync.ports.store import AuditEntry, EventRow, Put
 TYPE = "message.incoming"
 ENDPOINT = {ACCOUNT: 11, OTHER: 22}
 Filters = dict[str, Any]
-BY_ROW_ALONE = {"counts", "document_version"}
-"""Asked with row numbers that their caller looked up within the account."""
+BY_ROW_ALONE = {"counts", "document_version", "media"}
+"""Asked with row numbers that their caller looked up within the account, or with a name nobody can guess."""
 
 
 @dataclass

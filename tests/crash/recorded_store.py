@@ -89,6 +89,18 @@ class RecordedStore:
         """Erase, written down."""
         return await self._do("erase", *arguments)
 
+    async def claim_media(self, *arguments: Any) -> Any:
+        """Claim media, written down."""
+        return await self._do("claim_media", *arguments)
+
+    async def record_media(self, *arguments: Any) -> Any:
+        """Record media, written down."""
+        return await self._do("record_media", *arguments)
+
+    async def remove_media(self, *arguments: Any) -> Any:
+        """Remove media, written down."""
+        return await self._do("remove_media", *arguments)
+
     async def _do(self, verb: str, *arguments: Any) -> Any:
         number = self._log.add(verb, *arguments)
         answer = await getattr(self._store, verb)(*arguments)

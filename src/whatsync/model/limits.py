@@ -27,6 +27,10 @@ IDEMPOTENCY_KEY_CHARS_MAX = 255
 IDEMPOTENCY_DAYS = 8
 """How long an ``Idempotency-Key`` and, at least, an event id are remembered: Meta repeats for seven days."""
 
+# Media
+MEDIA_ENDED_DAYS = 30
+"""How long a URL goes on saying why its file failed or was removed."""
+
 # What goes out
 ANSWER_BODY_BYTES_KEPT = 16 * 1024
 ANSWER_HEADER_BYTES_MAX = 32 * 1024

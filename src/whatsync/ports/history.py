@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from whatsync.model.delivery import State
+from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, Document, EventRow, Origin
 
 
@@ -206,3 +207,6 @@ class History(Protocol):
 
     async def audit(self, account: int, before: int | None, limit: int) -> tuple[AuditRow, ...]:
         """Read the audit log, newest first."""
+
+    async def media(self, name: str) -> MediaRow | None:
+        """Read a media file's row by its public name, whatever account it belongs to."""

@@ -15,6 +15,7 @@ import msgspec
 
 from whatsync.model.delivery import Happening, State
 from whatsync.model.health import Health
+from whatsync.ports.media import MediaOutcome, MediaRow
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - a state, not a mistake
@@ -110,6 +111,8 @@ class Admission(msgspec.Struct, frozen=True):
     events: tuple[EventRow, ...]
     deliveries: tuple[DeliveryRow, ...]
     idempotency: Idempotency | None = None
+    media: tuple[MediaRow, ...] = ()
+    """Files that came with these events. A name that exists stays as it is."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -417,12 +420,26 @@ class Store(Protocol):
         """Remove up to ``limit`` events made before ``before_ms`` with everything that hangs on them, unless a delivery
         is
         pending or retrying; held ones end as cancelled (reason ``retention``) first. Expired keys, rollups and audit go
-        too.
+        too. Media that came with a removed event become ``REMOVED`` (reason ``expired``); what failed or was removed
+        ``limits.MEDIA_ENDED_DAYS`` ago is forgotten, of whatever account.
         """
 
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
         """Replace one event's body by ``body``, drop its details, contact, further keys, and the answers kept with its
         deliveries' attempts.
+        """
+
+    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+        """Take up to ``limit`` media rows that are due, by due time, then name. Each is due again at ``until_ms``
+        unless an outcome comes before; opening the store makes those of earlier runs due at once.
+        """
+
+    async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
+        """Write what became of claimed media. Returns the names whose claim no longer held: nothing was written."""
+
+    async def remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
+        """End media of one account as ``REMOVED``: their claims are void, their ``task`` is emptied, their bytes are
+        due to be removed at ``now_ms``. What is removed already stays as it is.
         """
 
     async def backup(self, path: str) -> None:

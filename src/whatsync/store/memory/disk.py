@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from whatsync.model.delivery import OPEN, State
 from whatsync.model.health import Health
 from whatsync.model.ids import ms_of
+from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, AuditEntry, DeliveryRow, Document, EventRow
 
 
@@ -83,6 +84,9 @@ class Disk:
     health: dict[int, Health] = field(default_factory=dict)
     audit: list[AuditEntry | None] = field(default_factory=list)
     """An entry's id is its place, counted from 1. Removed ones leave ``None``."""
+
+    media: dict[str, MediaRow] = field(default_factory=dict)
+    media_claimed: set[str] = field(default_factory=set)
 
     def add(self, delivery: Delivery) -> None:
         """Take in a new delivery."""

@@ -19,6 +19,7 @@ from whatsync.ports.history import (
     Exchange,
     RollupRow,
 )
+from whatsync.ports.media import MediaRow
 from whatsync.ports.store import Document, EventRow, Origin
 from whatsync.store.memory.disk import Delivery, Disk
 from whatsync.store.memory.steps import ACCOUNT_TOTAL
@@ -222,6 +223,10 @@ class MemoryHistory:
         old = self.disk.old_endpoints.get((kind, row, version))
         now = (one for one in self.disk.documents.values() if (one.kind, one.row, one.version) == (kind, row, version))
         return old or next(now, None)
+
+    async def media(self, name: str) -> MediaRow | None:
+        """Read a media file's row."""
+        return self.disk.media.get(name)
 
     async def audit(self, account: int, before: int | None, limit: int) -> tuple[AuditRow, ...]:
         """Read the audit log, newest first."""

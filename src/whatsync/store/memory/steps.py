@@ -34,6 +34,7 @@ from whatsync.ports.store import (
     Stale,
 )
 from whatsync.store.memory.disk import Delivery, Disk, KeyUse
+from whatsync.store.memory.media import MediaSteps
 
 ENDPOINT = "endpoint"
 """The one kind of document whose old versions stay readable."""
@@ -44,7 +45,7 @@ DAY_MS = 86_400_000
 _RELEASES = frozenset({Happening.RELEASED, Happening.RELEASED_TRIED})
 
 
-class Steps:
+class Steps(MediaSteps):
     """The transactions. Made to be overridden one rule at a time by whoever plants a bug."""
 
     def __init__(self, disk: Disk) -> None:
@@ -101,6 +102,7 @@ class Steps:
         for row in sorted(admission.deliveries, key=lambda row: row.id):
             if row.event in self.disk.events:
                 self.write_delivery(row)
+        self.write_media(admission)
         if admission.idempotency is not None:
             rows = [event.seq for event in admission.events] + [row.id for row in admission.deliveries]
             used_ms = ms_of(max(rows, default=0))
@@ -369,6 +371,7 @@ class Steps:
                 self.forward(delivery, now_ms)
             self.disk.remove(delivery)
         event = self.disk.events.pop(seq)
+        self.expire_media(seq, now_ms)
         self.disk.deliveries_of_event.pop(seq, None)
         place = self.disk.feed.index(seq)
         self.disk.feed[place] = 0
@@ -386,6 +389,7 @@ class Steps:
                 del disk.event_ids[id_]
         for rollup in [key for key in disk.rollups if key[0] == account and key[1] + MINUTE_MS <= before_ms]:
             del disk.rollups[rollup]
+        self.forget_media(now_ms)
         for place, entry in enumerate(disk.audit):
             if entry is not None and entry.account == account and entry.at_ms < before_ms:
                 disk.audit[place] = None

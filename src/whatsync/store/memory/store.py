@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from whatsync.model.delivery import WAITING, State
+from whatsync.ports.media import MediaOutcome, MediaRow
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -85,6 +86,7 @@ class MemoryStore(Steps, MemoryHistory):
             if delivery.in_flight:
                 delivery.in_flight = False
                 delivery.due_ms = now_ms
+        self.take_back_media(now_ms)
         return Opened(
             run=len(disk.runs),
             floor=max([0, *disk.events, *disk.deliveries, *disk.event_ids.values()]),
@@ -141,6 +143,18 @@ class MemoryStore(Steps, MemoryHistory):
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
         """Take one event's personal content away."""
         await self._call("erase", lambda: self.apply_erase(account, event, body, keys_kept))
+
+    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+        """Take media that are due."""
+        return await self._call("claim_media", lambda: self.apply_claim_media(now_ms, until_ms, limit))
+
+    async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
+        """Write what became of claimed media."""
+        return await self._call("record_media", lambda: self.apply_record_media(outcomes))
+
+    async def remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
+        """End media whose bytes have to go."""
+        await self._call("remove_media", lambda: self.apply_remove_media(account, names, reason, now_ms))
 
     async def backup(self, path: str) -> None:
         """Keep a copy under ``path`` in ``backups``; a store can be opened on it."""

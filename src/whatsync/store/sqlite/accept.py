@@ -22,6 +22,7 @@ from whatsync.ports.store import (
     Replayed,
     Stale,
 )
+from whatsync.store.sqlite import media
 from whatsync.store.sqlite.coding import NO_OUTCOME, contact_word, read_event
 from whatsync.store.sqlite.fold import enter_late
 from whatsync.store.sqlite.lookup import Kind, add
@@ -176,6 +177,8 @@ class Accepting:
             self._take_delivery(row)
         if admission.idempotency is not None:
             self._take_key(admission, admission.idempotency)
+        if admission.media:
+            media.insert(self._session, admission.media, {event.seq for event in events})
 
     def _take_events(
         self, events: Sequence[EventRow], hashes: Sequence[int], deliveries: Sequence[DeliveryRow]

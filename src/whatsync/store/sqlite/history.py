@@ -22,11 +22,13 @@ from whatsync.ports.history import (
     Exchange,
     RollupRow,
 )
+from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, Document, EventRow
 from whatsync.store.sqlite import delivery_lists, event_lists, feeds
 from whatsync.store.sqlite.coding import ACCOUNT_TOTAL, LATE, ORDERED, REUSED, STATE_NUMBERS, STATES, TEST, TRUNCATED
 from whatsync.store.sqlite.connection import open_reader
 from whatsync.store.sqlite.lookup import Hash, Kind, Recent, keyed_hash
+from whatsync.store.sqlite.media import read_row
 from whatsync.store.sqlite.readers import Reader, Readers
 from whatsync.store.sqlite.rollup import decode
 from whatsync.store.sqlite.walks import ROW_MAX, Bounds
@@ -162,6 +164,11 @@ class SqliteHistory:
             lambda reader: reader.rows("document_version", kind=kind, row=row, version=version)
         )
         return Document(*rows[0]) if rows else None
+
+    async def media(self, name: str) -> MediaRow | None:
+        """Read a media file's row."""
+        rows = await self._readers.ask(lambda reader: reader.rows("media", media=name))
+        return read_row(rows[0]) if rows else None
 
     async def audit(self, account: int, before: int | None, limit: int) -> tuple[AuditRow, ...]:
         """Read the audit log, newest first."""

@@ -7,7 +7,7 @@ import msgspec
 
 from whatsync.model.health import Health
 from whatsync.ports.store import Backlog, HealthRow, Opened
-from whatsync.store.sqlite import documents
+from whatsync.store.sqlite import documents, media
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
 
@@ -23,6 +23,7 @@ def begin_run(session: Session, now_ms: int, version: str) -> Opened:
     db.execute(_SQL["take_back_tail"], (now_ms, session.folded))
     for (endpoint,) in endpoints:
         db.execute(_SQL["take_back"], (now_ms, endpoint))
+    media.take_back(session, now_ms)
     run = int(fetch(db, _SQL["begin_run"], (now_ms, version))[0][0])
     session.staged.later.append(lambda: setattr(session, "run", run))
     return Opened(

@@ -12,7 +12,7 @@ from whatsync.model import limits
 from whatsync.model.delivery import WAITING, State
 from whatsync.model.ids import first_row_at
 from whatsync.ports.store import Pruned
-from whatsync.store.sqlite import rollup
+from whatsync.store.sqlite import media, rollup
 from whatsync.store.sqlite.coding import STATES
 from whatsync.store.sqlite.fold import fold
 from whatsync.store.sqlite.lookup_fold import LookupFold
@@ -88,6 +88,7 @@ class Pruning:
             statement.run(db, [row[0] for row in ended])
         for statement in _REMOVE_EVENTS:
             statement.run(db, gone)
+        media.expire(self._session, gone, self._now_ms)
         return len(gone), len(held)
 
     def _raise_feed_floor(self, gone: Sequence[int]) -> None:
@@ -104,6 +105,7 @@ class Pruning:
         more = more or db.changes() == EXPIRE_ROWS
         db.execute(_SQL["expire_audit"], (self._account, self._before_ms, EXPIRE_ROWS))
         more = more or db.changes() == EXPIRE_ROWS
+        more = media.forget(session, self._now_ms) or more
         if not more:
             rollup.write_pending(session)
             rollup.add_pending(session)

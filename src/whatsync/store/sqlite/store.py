@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from whatsync.ports.clock import Clock
+from whatsync.ports.media import MediaOutcome, MediaRow
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -30,7 +31,7 @@ from whatsync.ports.store import (
     StoreState,
     StoreUnavailable,
 )
-from whatsync.store.sqlite import documents, opening, retention
+from whatsync.store.sqlite import documents, media, opening, retention
 from whatsync.store.sqlite.calls import AbandonCall, AcceptCall, BackupCall, CloseCall, RecordCall, Step, StepCall
 from whatsync.store.sqlite.claim import claim, give_back
 from whatsync.store.sqlite.connection import open_writer, refusal
@@ -195,6 +196,18 @@ class SqliteStore:
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
         """Take one event's personal content away."""
         await self._step(lambda session: retention.erase(session, account, event, body, keys_kept))
+
+    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+        """Take media that are due."""
+        return await self._step(lambda session: media.claim(session, now_ms, until_ms, limit))  # type: ignore[no-any-return]
+
+    async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
+        """Write what became of claimed media."""
+        return await self._step(lambda session: media.record(session, outcomes))  # type: ignore[no-any-return]
+
+    async def remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
+        """End media whose bytes have to go."""
+        await self._step(lambda session: media.remove(session, account, names, reason, now_ms))
 
     async def backup(self, path: str) -> None:
         """Write a consistent copy while running."""

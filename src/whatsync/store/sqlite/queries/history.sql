@@ -391,7 +391,7 @@ SELECT json_group_array(seq) FROM (
     WHERE <missing_filter> LIMIT :limit
 )
 
--- Rollups, documents, audit -----------------------------------------------------------------------------------------
+-- Rollups, documents, audit, media -----------------------------------------------------------------------------------------
 
 -- name: rollups
 SELECT json_group_array(json_array(start_ms, endpoint, outcome, bucket, count)) FROM rollup
@@ -410,3 +410,8 @@ WHERE kind = :kind AND row = :row AND version = :version
 -- name: audit
 SELECT id, at_ms, actor, action, subject, before, after FROM audit
 WHERE account = :account AND id < :before ORDER BY id DESC LIMIT :limit
+
+-- name: media
+SELECT name, account, event, id, created_ms, state, due_ms, mime_type, size, sha256, task, claim, attempts, reason,
+    changed_ms
+FROM media WHERE name = :media

@@ -1,0 +1,99 @@
+"""Rows of media files in plain dictionaries: each verb's effect as one step. Knows no commits and no event loop."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from whatsync.model import limits
+from whatsync.ports.media import MediaOutcome, MediaRow, MediaState
+from whatsync.ports.store import Admission
+from whatsync.store.memory.disk import Disk
+
+DAY_MS = 86_400_000
+EXPIRED = "expired"
+
+
+class MediaSteps:
+    """The transactions over media."""
+
+    disk: Disk
+
+    def write_media(self, admission: Admission) -> None:
+        """Write the files that came with the admission's events."""
+        events = {event.seq for event in admission.events}
+        for row in admission.media:
+            if row.event in events and row.name not in self.disk.media:
+                self.disk.media[row.name] = replace(row, claim=0, attempts=0, changed_ms=row.created_ms)
+
+    def apply_claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+        """Take what is due."""
+        waiting = [(row.due_ms, row.name) for row in self.disk.media.values() if row.due_ms is not None]
+        due = sorted(one for one in waiting if one[0] <= now_ms)[:limit]
+        for _, name in due:
+            row = self.disk.media[name]
+            self.disk.media[name] = replace(row, claim=row.claim + 1, due_ms=until_ms)
+            self.disk.media_claimed.add(name)
+        return tuple(self.disk.media[name] for _, name in due)
+
+    def apply_record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
+        """Write outcomes whose claim holds; the names of the others."""
+        late = []
+        for one in outcomes:
+            row = self.disk.media.get(one.name)
+            if row is None or row.claim != one.claim or one.name not in self.disk.media_claimed:
+                late.append(one.name)
+                continue
+            self.disk.media_claimed.discard(one.name)
+            self.disk.media[one.name] = replace(
+                row,
+                state=one.state,
+                changed_ms=one.at_ms,
+                due_ms=one.due_ms,
+                mime_type=row.mime_type if one.mime_type is None else one.mime_type,
+                event=row.event if one.event is None else one.event,
+                size=one.size,
+                sha256=one.sha256,
+                reason=one.reason,
+                task=b"" if one.due_ms is None else row.task,
+                attempts=row.attempts + 1,
+            )
+        return tuple(late)
+
+    def apply_remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
+        """End media whose bytes have to go."""
+        for name in names:
+            row = self.disk.media.get(name)
+            if row is not None and row.account == account and row.state is not MediaState.REMOVED:
+                self.end_media(row, reason, now_ms)
+
+    def end_media(self, row: MediaRow, reason: str, now_ms: int) -> None:
+        """End one: its claim is void, its bytes are due to be removed."""
+        self.disk.media_claimed.discard(row.name)
+        self.disk.media[row.name] = replace(
+            row,
+            state=MediaState.REMOVED,
+            reason=reason,
+            changed_ms=now_ms,
+            due_ms=now_ms,
+            claim=row.claim + 1,
+            task=b"",
+        )
+
+    def expire_media(self, event: int, now_ms: int) -> None:
+        """End what came with an event that is gone."""
+        for row in list(self.disk.media.values()):
+            if row.event == event and row.state in (MediaState.WAITING, MediaState.STORED):
+                self.end_media(row, EXPIRED, now_ms)
+
+    def forget_media(self, now_ms: int) -> None:
+        """Forget what ended long ago."""
+        before_ms = now_ms - limits.MEDIA_ENDED_DAYS * DAY_MS
+        for row in list(self.disk.media.values()):
+            if row.state > MediaState.STORED and row.due_ms is None and row.changed_ms < before_ms:
+                del self.disk.media[row.name]
+
+    def take_back_media(self, now_ms: int) -> None:
+        """Make due what earlier runs had claimed."""
+        for name in self.disk.media_claimed:
+            self.disk.media[name] = replace(self.disk.media[name], due_ms=now_ms)
+        self.disk.media_claimed.clear()
