@@ -69,6 +69,10 @@ class Vault:
     def unseal(self, sealed: str) -> str:
         return sealed
 
+    def derive(self, purpose: bytes) -> bytes:
+        """Not asked for anything secret here."""
+        return purpose.ljust(32, b"\0")
+
 
 @dataclass
 class Habits:

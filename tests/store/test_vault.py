@@ -72,3 +72,11 @@ async def test_a_database_knows_its_key() -> None:
     await check_key(AesVault(key_from("one"), RANDOMNESS), store, opened)
     with pytest.raises(StoreRefused, match="another encryption key"):
         await check_key(AesVault(key_from("two"), RANDOMNESS), store, opened)
+
+
+def test_a_purpose_has_a_key_of_its_own() -> None:
+    one, other = (AesVault(key_from(secret), RANDOMNESS) for secret in ("one", "other"))
+    keys = {vault.derive(purpose) for vault in (one, other) for purpose in (b"a", b"b")}
+    assert {len(key) for key in keys} == {32}
+    assert len(keys) == 4
+    assert one.derive(b"a") == AesVault(key_from("one"), RANDOMNESS).derive(b"a")

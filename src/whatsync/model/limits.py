@@ -28,6 +28,14 @@ IDEMPOTENCY_DAYS = 8
 """How long an ``Idempotency-Key`` and, at least, an event id are remembered: Meta repeats for seven days."""
 
 # Media
+MEDIA_BYTES_MAX = 128 * 1024 * 1024
+"""Of one file: WhatsApp itself lets 100 MB through."""
+WEB_CLIENT_CONNECTIONS_MAX = 64
+"""To other people's APIs and files, all together."""
+WEB_CLIENT_IDLE_SECONDS = 5.0
+"""How long its connections are kept: servers close them, and a request that meets such a one is lost."""
+WEB_CLIENT_SILENCE_SECONDS = 30.0
+"""Between two pieces of an answer."""
 MEDIA_ENDED_DAYS = 30
 """How long a URL goes on saying why its file failed or was removed."""
 

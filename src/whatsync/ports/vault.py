@@ -11,3 +11,6 @@ class Vault(Protocol):
 
     def unseal(self, sealed: str) -> str:
         """Return the plain text. Raises ValueError on text that was not sealed with this key."""
+
+    def derive(self, purpose: bytes) -> bytes:
+        """Return 32 bytes that belong to this installation and ``purpose``, the same for ever."""

@@ -2,6 +2,7 @@
 
 import binascii
 import hashlib
+import hmac
 import os
 from base64 import b64decode, b64encode
 from pathlib import Path
@@ -28,6 +29,7 @@ class AesVault:
 
     def __init__(self, key: bytes, randomness: Randomness) -> None:
         self._cipher = AESGCM(key)
+        self._key = key
         self._randomness = randomness
 
     def seal(self, plain: str) -> str:
@@ -44,6 +46,10 @@ class AesVault:
             return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None).decode()
         except (InvalidTag, ValueError, binascii.Error):
             raise ValueError("this text was not sealed with this installation's key") from None
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A key of its own for one purpose."""
+        return hmac.digest(self._key, b"derived\0" + purpose, "sha256")
 
 
 def key_from(secret: str) -> bytes:
