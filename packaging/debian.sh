@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
 # Installs Debian packages for programs that are missing, when it may; otherwise says exactly what to type.
 # Usage: debian.sh PROGRAM=PACKAGE ...     for example: debian.sh php=php-cli make=make
+# A library of Ruby's is asked for as ruby:LIBRARY=PACKAGE, for example: ruby:sinatra/base=ruby-sinatra
 set -euo pipefail
+
+is_there() {
+    case $1 in
+        ruby:*) ruby -r "${1#ruby:}" -e '' ;;
+        *) command -v "$1" ;;
+    esac
+} >/dev/null 2>&1
 
 missing=()
 for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    is_there "${pair%%=*}" || missing+=("${pair#*=}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
