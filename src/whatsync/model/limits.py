@@ -20,6 +20,10 @@ PIPELINED_REQUESTS_MAX = 64
 ACCEPTING_BYTES_MAX = 256 * 1024 * 1024
 """Bodies of all requests together whose commit is under way; beyond, requests are refused for a second."""
 EVENTS_PER_REQUEST_MAX = 1_000
+SOURCE_BODY_BYTES_MAX = 8 * 1024 * 1024
+"""Of a source's request, also when unpacked: Meta sends up to 3 MB."""
+WHATSAPP_DATA_BYTES_MAX = 64_000
+"""Of what Meta sent, as the data of one ``whatsapp.…`` event; above it, the event says so in its place."""
 DELIVERIES_PER_REQUEST_MAX = 10_000
 JSON_DEPTH_MAX = 64
 EVENT_ID_CHARS_MAX = 128

@@ -9,6 +9,7 @@ import msgspec
 
 from whatsync.model.delivery import State
 from whatsync.ports.media import MediaRow
+from whatsync.ports.arrivals import BodyRow, ContactRow, Count, SetAsideQuery, SetAsideRow
 from whatsync.ports.store import AttemptRow, Document, EventRow, Origin
 
 
@@ -210,3 +211,18 @@ class History(Protocol):
 
     async def media(self, name: str) -> MediaRow | None:
         """Read a media file's row by its public name, whatever account it belongs to."""
+
+    async def contacts(self, account: int, words: Sequence[str]) -> tuple[ContactRow, ...]:
+        """Find the people that words lead to, each once, by id."""
+
+    async def bodies(self, source: int, before: int | None, limit: int) -> tuple[BodyRow, ...]:
+        """Raw bodies of a source, newest first, their bytes left out."""
+
+    async def body(self, seq: int) -> BodyRow | None:
+        """Read one raw body."""
+
+    async def set_aside(self, query: SetAsideQuery) -> tuple[SetAsideRow, ...]:
+        """What was set aside, newest first."""
+
+    async def arrivals(self, source: int, number: str | None, since_ms: int, until_ms: int) -> tuple[Count, ...]:
+        """Counts of a source that began within a time, oldest first; of one number, or of all (``None``)."""

@@ -9,13 +9,16 @@ before anyone is answered.
 from asyncio import Future
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from whatsync.model.delivery import Happening, State
 from whatsync.model.health import Health
 from whatsync.ports.media import MediaOutcome, MediaRow
+
+if TYPE_CHECKING:
+    from whatsync.ports.arrivals import Count, Intake, IntakeResult
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - a state, not a mistake
@@ -440,6 +443,27 @@ class Store(Protocol):
     async def remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
         """End media of one account as ``REMOVED``: their claims are void, their ``task`` is emptied, their bytes are
         due to be removed at ``now_ms``. What is removed already stays as it is.
+        """
+
+    def take_in(self, intake: "Intake") -> "Future[IntakeResult]":
+        """Write a source's body and all that follows from it, for all its accounts, as one.
+
+        Nothing is written where an account's configuration has another version than its admission, or a contact's
+        stored version is not one below the given one. Of two contacts in one intake with the same id the second builds
+        on the first.
+        """
+
+    async def count_arrivals(self, counts: "Sequence[Count]") -> None:
+        """Add to the counts; ``first_ms`` and ``last_ms`` widen what is stored."""
+
+    async def prune_arrivals(self, source: int, before_ms: int, limit: int) -> bool:
+        """Remove up to ``limit`` of a source's raw bodies that came before ``before_ms``, with what was set aside of
+        them, and then its counts; true where there may be more.
+        """
+
+    async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
+        """Remove contacts of an account with their words: the named ones, or, where none is named, up to ``limit`` of
+        all. Returns how many.
         """
 
     async def backup(self, path: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from whatsync.model.delivery import OPEN, State
 from whatsync.model.health import Health
 from whatsync.model.ids import ms_of
+from whatsync.ports.arrivals import BodyRow, ContactRow, Count, SetAsideRow
 from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, AuditEntry, DeliveryRow, Document, EventRow
 
@@ -85,6 +86,12 @@ class Disk:
     audit: list[AuditEntry | None] = field(default_factory=list)
     """An entry's id is its place, counted from 1. Removed ones leave ``None``."""
 
+    contacts: dict[tuple[int, str], ContactRow] = field(default_factory=dict)
+    """By account and id; ``words`` stay empty here."""
+    contact_words: dict[tuple[int, str], str] = field(default_factory=dict)
+    bodies: dict[int, BodyRow] = field(default_factory=dict)
+    set_aside: dict[int, SetAsideRow] = field(default_factory=dict)
+    arrival_counts: dict[tuple[int, str, int, str], Count] = field(default_factory=dict)
     media: dict[str, MediaRow] = field(default_factory=dict)
     media_claimed: set[str] = field(default_factory=set)
 

@@ -33,6 +33,7 @@ from whatsync.ports.store import (
     Settlement,
     Stale,
 )
+from whatsync.store.memory.arrivals import ArrivalSteps
 from whatsync.store.memory.disk import Delivery, Disk, KeyUse
 from whatsync.store.memory.media import MediaSteps
 
@@ -45,7 +46,7 @@ DAY_MS = 86_400_000
 _RELEASES = frozenset({Happening.RELEASED, Happening.RELEASED_TRIED})
 
 
-class Steps(MediaSteps):
+class Steps(ArrivalSteps, MediaSteps):
     """The transactions. Made to be overridden one rule at a time by whoever plants a bug."""
 
     def __init__(self, disk: Disk) -> None:

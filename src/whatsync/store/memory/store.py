@@ -14,6 +14,7 @@ import msgspec
 
 from whatsync.model.delivery import WAITING, State
 from whatsync.ports.media import MediaOutcome, MediaRow
+from whatsync.ports.arrivals import Count, Intake, IntakeResult
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -32,6 +33,7 @@ from whatsync.ports.store import (
     StoreState,
     StoreUnavailable,
 )
+from whatsync.store.memory.arrivals import MemoryArrivals
 from whatsync.store.memory.disk import Disk
 from whatsync.store.memory.history import MemoryHistory
 from whatsync.store.memory.steps import Steps
@@ -58,7 +60,7 @@ class _Call(msgspec.Struct):
     problem: Exception | None = None
 
 
-class MemoryStore(Steps, MemoryHistory):
+class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
     """Implements ``ports.store.Store`` and ``ports.history.History`` over a ``Disk``, which outlives it.
 
     Opening the disk again takes it away from the store that had it: what that one has not committed is lost.
@@ -155,6 +157,22 @@ class MemoryStore(Steps, MemoryHistory):
     async def remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
         """End media whose bytes have to go."""
         await self._call("remove_media", lambda: self.apply_remove_media(account, names, reason, now_ms))
+
+    def take_in(self, intake: Intake) -> "Future[IntakeResult]":
+        """Write a source's body and all that follows from it."""
+        return self._enqueue("take_in", lambda: self.apply_take_in(intake))
+
+    async def count_arrivals(self, counts: Sequence[Count]) -> None:
+        """Add to the counts."""
+        await self._call("count_arrivals", lambda: self.apply_count_arrivals(counts))
+
+    async def prune_arrivals(self, source: int, before_ms: int, limit: int) -> bool:
+        """Remove old raw bodies and counts."""
+        return await self._call("prune_arrivals", lambda: self.apply_prune_arrivals(source, before_ms, limit))
+
+    async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
+        """Remove contacts."""
+        return await self._call("forget_contacts", lambda: self.apply_forget_contacts(account, contacts, limit))
 
     async def backup(self, path: str) -> None:
         """Keep a copy under ``path`` in ``backups``; a store can be opened on it."""

@@ -75,8 +75,12 @@ class Accepting:
         self._take(admission, hashes)
         return _ACCEPTED
 
-    def add_new(self, admission: Admission) -> None:
-        """Take in what is new of an admission; events that exist are passed over together with their deliveries."""
+    def add_new(self, admission: Admission) -> frozenset[int] | set[int]:
+        """Take in what is new of an admission; events that exist are passed over together with their deliveries.
+
+        Returns the rows of those.
+        """
+        passed: frozenset[int] | set[int] = frozenset()
         hashes = [self._session.hash_of(admission.account, "id:" + event.id) for event in admission.events]
         existing = self._existing(admission.account, admission.events, hashes)
         if existing is not None:
@@ -87,6 +91,7 @@ class Accepting:
             deliveries = tuple(row for row in admission.deliveries if row.event not in passed)
             admission = replace(admission, events=events, deliveries=deliveries)
         self._take(replace(admission, idempotency=None), hashes)
+        return passed
 
     def flush(self) -> None:
         """Write what was gathered."""

@@ -7,7 +7,10 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from whatsync.ports.arrivals import Intake
 from whatsync.ports.store import Admission
+from whatsync.store.sqlite import arrivals
+from whatsync.store.sqlite.accept import Accepting
 from whatsync.store.sqlite.record import Outcomes
 from whatsync.store.sqlite.session import Session
 
@@ -54,6 +57,30 @@ class AcceptCall(Call):
     def weight(self) -> int:
         """Rows it brings."""
         return len(self.admission.events) + len(self.admission.deliveries)
+
+    def admit(self, _session: Session, accepting: Accepting) -> Any:
+        """Decide about it, and take its rows in."""
+        return accepting.admit(self.admission)
+
+
+class TakeInCall(AcceptCall):
+    """A source's body with its admissions; written together with the other admissions of a commit."""
+
+    __slots__ = ("intake",)
+
+    def __init__(self, answer: "Future[Any]", intake: Intake) -> None:
+        self.answer = answer
+        self.result = self.problem = None
+        self.intake = intake
+
+    @property
+    def weight(self) -> int:
+        """Rows it brings."""
+        return 1 + sum(len(one.events) + len(one.deliveries) for one in self.intake.admissions)
+
+    def admit(self, session: Session, accepting: Accepting) -> Any:
+        """Decide about it, and write it."""
+        return arrivals.take_in(session, accepting, self.intake)
 
 
 class RecordCall(Call):

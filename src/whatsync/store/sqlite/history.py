@@ -11,6 +11,7 @@ import msgspec
 from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.ids import first_row_at
+from whatsync.ports.arrivals import BodyRow, ContactRow, Count, SetAsideQuery, SetAsideRow
 from whatsync.ports.history import (
     AuditRow,
     Counts,
@@ -24,7 +25,7 @@ from whatsync.ports.history import (
 )
 from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, Document, EventRow
-from whatsync.store.sqlite import delivery_lists, event_lists, feeds
+from whatsync.store.sqlite import arrivals, delivery_lists, event_lists, feeds
 from whatsync.store.sqlite.coding import ACCOUNT_TOTAL, LATE, ORDERED, REUSED, STATE_NUMBERS, STATES, TEST, TRUNCATED
 from whatsync.store.sqlite.connection import open_reader
 from whatsync.store.sqlite.lookup import Hash, Kind, Recent, keyed_hash
@@ -164,6 +165,26 @@ class SqliteHistory:
             lambda reader: reader.rows("document_version", kind=kind, row=row, version=version)
         )
         return Document(*rows[0]) if rows else None
+
+    async def contacts(self, account: int, words: Sequence[str]) -> tuple[ContactRow, ...]:
+        """Find the people that words lead to, each once, by id."""
+        return await self._readers.ask(lambda reader: arrivals.contacts(reader, account, words))
+
+    async def bodies(self, source: int, before: int | None, limit: int) -> tuple[BodyRow, ...]:
+        """Raw bodies of a source, newest first, their bytes left out."""
+        return await self._readers.ask(lambda reader: arrivals.bodies(reader, source, before, limit))
+
+    async def body(self, seq: int) -> BodyRow | None:
+        """Read one raw body."""
+        return await self._readers.ask(lambda reader: arrivals.body(reader, seq))
+
+    async def set_aside(self, query: SetAsideQuery) -> tuple[SetAsideRow, ...]:
+        """What was set aside, newest first."""
+        return await self._readers.ask(lambda reader: arrivals.set_aside(reader, query))
+
+    async def arrivals(self, source: int, number: str | None, since_ms: int, until_ms: int) -> tuple[Count, ...]:
+        """Counts of a source, oldest first."""
+        return await self._readers.ask(lambda reader: arrivals.counts(reader, source, number, since_ms, until_ms))
 
     async def media(self, name: str) -> MediaRow | None:
         """Read a media file's row."""

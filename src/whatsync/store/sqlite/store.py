@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from whatsync.ports.arrivals import Count, Intake, IntakeResult
 from whatsync.ports.clock import Clock
 from whatsync.ports.media import MediaOutcome, MediaRow
 from whatsync.ports.store import (
@@ -31,8 +32,17 @@ from whatsync.ports.store import (
     StoreState,
     StoreUnavailable,
 )
-from whatsync.store.sqlite import documents, media, opening, retention
-from whatsync.store.sqlite.calls import AbandonCall, AcceptCall, BackupCall, CloseCall, RecordCall, Step, StepCall
+from whatsync.store.sqlite import arrivals, documents, media, opening, retention
+from whatsync.store.sqlite.calls import (
+    AbandonCall,
+    AcceptCall,
+    BackupCall,
+    CloseCall,
+    RecordCall,
+    Step,
+    StepCall,
+    TakeInCall,
+)
 from whatsync.store.sqlite.claim import claim, give_back
 from whatsync.store.sqlite.connection import open_writer, refusal
 from whatsync.store.sqlite.disk import Disk, free_bytes_of
@@ -149,15 +159,20 @@ class SqliteStore:
 
     def accept(self, admission: Admission) -> "Future[AcceptResult]":
         """Write events and deliveries."""
+        writer, loop = self._with_room()
+        answer: Future[AcceptResult] = loop.create_future()
+        writer.put(AcceptCall(answer, admission))
+        return answer
+
+    def _with_room(self) -> tuple[Writer, asyncio.AbstractEventLoop]:
+        """The writer, if the disk takes more. Raises StoreUnavailable."""
         writer, loop = self._writer, self._loop
         if writer is None or loop is None:
             raise StoreUnavailable(_CLOSED)
         reason = self._disk.reason or self._disk.room_reason
         if reason is not None:
             raise StoreUnavailable(reason)
-        answer: Future[AcceptResult] = loop.create_future()
-        writer.put(AcceptCall(answer, admission))
-        return answer
+        return writer, loop
 
     def record(self, attempts: Sequence[AttemptRow], health: Sequence[HealthRow] = ()) -> "Future[Recorded]":
         """Write attempts and the states they lead to."""
@@ -208,6 +223,27 @@ class SqliteStore:
     async def remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
         """End media whose bytes have to go."""
         await self._step(lambda session: media.remove(session, account, names, reason, now_ms))
+
+    def take_in(self, intake: Intake) -> "Future[IntakeResult]":
+        """Write a source's body and all that follows from it."""
+        writer, loop = self._with_room()
+        answer: Future[IntakeResult] = loop.create_future()
+        writer.put(TakeInCall(answer, intake))
+        return answer
+
+    async def count_arrivals(self, counts: Sequence[Count]) -> None:
+        """Add to the counts."""
+        await self._step(lambda session: arrivals.count(session, counts))
+
+    async def prune_arrivals(self, source: int, before_ms: int, limit: int) -> bool:
+        """Remove old raw bodies and counts."""
+        return await self._step(lambda session: arrivals.prune(session, source, before_ms, limit))  # type: ignore[no-any-return]
+
+    async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
+        """Remove contacts."""
+        return await self._step(  # type: ignore[no-any-return]
+            lambda session: arrivals.forget_contacts(session, account, contacts, limit)
+        )
 
     async def backup(self, path: str) -> None:
         """Write a consistent copy while running."""

@@ -275,7 +275,7 @@ class Writer:
         accepts: list[AcceptCall] = []
         records: list[RecordCall] = []
         for call in calls:
-            if type(call) is AcceptCall:
+            if isinstance(call, AcceptCall):
                 accepts.append(call)
             elif type(call) is RecordCall:
                 records.append(call)
@@ -289,7 +289,7 @@ class Writer:
         if accepts:
             accepting = Accepting(self.session)
             for accept in accepts:
-                accept.result = accepting.admit(accept.admission)
+                accept.result = accept.admit(self.session, accepting)
             accepting.flush()
         if records:
             results = record_all(self.session, [call.outcomes for call in records])
