@@ -58,6 +58,13 @@ class RecordedStore:
         answer.add_done_callback(lambda _: self._log.note_answer(number))
         return answer
 
+    def take_in(self, intake: Any) -> "Future[Any]":
+        """Take in, written down."""
+        number = self._log.add("take_in", intake)
+        answer: Future[Any] = self._store.take_in(intake)
+        answer.add_done_callback(lambda _: self._log.note_answer(number))
+        return answer
+
     def record(self, attempts: Sequence[Any], health: Sequence[Any] = ()) -> "Future[Any]":
         """Record, written down."""
         number = self._log.add("record", attempts, health)
@@ -100,6 +107,18 @@ class RecordedStore:
     async def remove_media(self, *arguments: Any) -> Any:
         """Remove media, written down."""
         return await self._do("remove_media", *arguments)
+
+    async def count_arrivals(self, *arguments: Any) -> Any:
+        """Count arrivals, written down."""
+        return await self._do("count_arrivals", *arguments)
+
+    async def prune_arrivals(self, *arguments: Any) -> Any:
+        """Prune arrivals, written down."""
+        return await self._do("prune_arrivals", *arguments)
+
+    async def forget_contacts(self, *arguments: Any) -> Any:
+        """Forget contacts, written down."""
+        return await self._do("forget_contacts", *arguments)
 
     async def _do(self, verb: str, *arguments: Any) -> Any:
         number = self._log.add(verb, *arguments)

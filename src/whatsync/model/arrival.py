@@ -173,8 +173,6 @@ def _fitting_body(arrival: Arrival, timestamp: str, data: Data) -> bytes:
     return body
 
 
-
-
 def in_order(arrivals: Sequence[Arrival]) -> tuple[Arrival, ...]:
     """Incoming messages, then whatever WhatsApp says beside them, then statuses; each in the order given."""
     ranks = {"message.incoming": 0, "message.status": 2}

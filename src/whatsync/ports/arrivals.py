@@ -5,8 +5,6 @@
 
 import msgspec
 
-from whatsync.ports.store import Admission
-
 
 class BodyRow(msgspec.Struct, frozen=True, gc=False):
     """A source's request as it came, kept for the retention time."""
@@ -74,20 +72,6 @@ class Count(msgspec.Struct, frozen=True, gc=False):
     last_ms: int
 
 
-class Intake(msgspec.Struct, frozen=True):
-    """One body of a source with all that follows from it, for any number of accounts; or the same body once more."""
-
-    admissions: tuple[Admission, ...]
-    """One for each account; events that exist are passed over. Without ``Idempotency-Key``."""
-    contacts: tuple[ContactRow, ...] = ()
-    """Each with the version it shall have: one above the stored one. Its words lead to him from now on."""
-    body: BodyRow | None = None
-    """``None`` where the body is stored already."""
-    set_aside: tuple[SetAsideRow, ...] = ()
-    settled: int | None = None
-    """A body whose rows of ``set_aside`` are done with: removed before the new ones are written."""
-
-
 class TakenIn(msgspec.Struct, frozen=True):
     """All of it is on disk, except the events of these rows, which existed already, and what hangs on them."""
 
@@ -100,9 +84,6 @@ class Outdated(msgspec.Struct, frozen=True):
     versions: dict[int, int]
     contacts: tuple[tuple[int, str], ...]
     """Account and id of contacts that had another version than expected."""
-
-
-IntakeResult = TakenIn | Outdated
 
 
 class SetAsideQuery(msgspec.Struct, frozen=True):

@@ -8,8 +8,8 @@ from typing import Protocol
 import msgspec
 
 from whatsync.model.delivery import State
-from whatsync.ports.media import MediaRow
 from whatsync.ports.arrivals import BodyRow, ContactRow, Count, SetAsideQuery, SetAsideRow
+from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, Document, EventRow, Origin
 
 

@@ -9,16 +9,14 @@ before anyone is answered.
 from asyncio import Future
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
 from whatsync.model.delivery import Happening, State
 from whatsync.model.health import Health
+from whatsync.ports.arrivals import BodyRow, ContactRow, Count, Outdated, SetAsideRow, TakenIn
 from whatsync.ports.media import MediaOutcome, MediaRow
-
-if TYPE_CHECKING:
-    from whatsync.ports.arrivals import Count, Intake, IntakeResult
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - a state, not a mistake
@@ -146,6 +144,23 @@ class Stale(msgspec.Struct, frozen=True):
 
 
 AcceptResult = Accepted | Duplicates | Replayed | Stale
+
+
+class Intake(msgspec.Struct, frozen=True):
+    """One body of a source with all that follows from it, for any number of accounts; or the same body once more."""
+
+    admissions: tuple[Admission, ...]
+    """One for each account; events that exist are passed over. Without ``Idempotency-Key``."""
+    contacts: tuple[ContactRow, ...] = ()
+    """Each with the version it shall have: one above the stored one. Its words lead to him from now on."""
+    body: BodyRow | None = None
+    """``None`` where the body is stored already."""
+    set_aside: tuple[SetAsideRow, ...] = ()
+    settled: int | None = None
+    """A body whose rows of ``set_aside`` are done with: removed before the new ones are written."""
+
+
+IntakeResult = TakenIn | Outdated
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -445,7 +460,7 @@ class Store(Protocol):
         due to be removed at ``now_ms``. What is removed already stays as it is.
         """
 
-    def take_in(self, intake: "Intake") -> "Future[IntakeResult]":
+    def take_in(self, intake: Intake) -> "Future[IntakeResult]":
         """Write a source's body and all that follows from it, for all its accounts, as one.
 
         Nothing is written where an account's configuration has another version than its admission, or a contact's
@@ -453,7 +468,7 @@ class Store(Protocol):
         on the first.
         """
 
-    async def count_arrivals(self, counts: "Sequence[Count]") -> None:
+    async def count_arrivals(self, counts: Sequence[Count]) -> None:
         """Add to the counts; ``first_ms`` and ``last_ms`` widen what is stored."""
 
     async def prune_arrivals(self, source: int, before_ms: int, limit: int) -> bool:

@@ -10,8 +10,8 @@ from whatsync.store import sqlite
 from whatsync.store.sqlite.statements import statements
 
 FILES = (
-    "accept", "claim", "documents", "fold", "lookup", "media", "opening", "order", "record", "retention", "rollup",
-    "session", "settle", "words",
+    "accept", "arrivals", "claim", "documents", "fold", "lookup", "media", "opening", "order", "record", "retention",
+    "rollup", "session", "settle", "words",
 )  # fmt: skip
 SMALL = frozenset({"document", "mark", "account_version", "rollup_pending", "committed", "health", "found"})
 """Tables that are small by nature, and steps of recursion."""

@@ -1,4 +1,4 @@
-"""One change of a Cloud API body: whose it is, who is in it, and Meta's own envelope around a single element of it. Pure."""
+"""One change of a Cloud API body: whose it is, who is in it, and Meta's envelope around a single element. Pure."""
 
 from typing import Any
 
@@ -39,7 +39,8 @@ def words_of(phone_number: str | None, user: str | None) -> tuple[str, ...]:
 class Change(msgspec.Struct, frozen=True):
     """A change and what stands around it."""
 
-    object: object
+    kind: str | None
+    """The body's ``object``."""
     entry: Fields
     field: str
     value: Fields
@@ -113,7 +114,7 @@ class Change(msgspec.Struct, frozen=True):
     def envelope(self, value: Fields) -> Fields:
         """A body as Meta would have sent it with this value alone."""
         entry = {name: self.entry[name] for name in ("id", "time") if name in self.entry}
-        return {"object": self.object, "entry": [{**entry, "changes": [{"value": value, "field": self.field}]}]}
+        return {"object": self.kind, "entry": [{**entry, "changes": [{"value": value, "field": self.field}]}]}
 
     def id_by_content(self, event_type: str, element: Any) -> str:
         """An id for what has none of its own: made of all it says and when it was sent."""

@@ -36,7 +36,10 @@ CODES: dict[int, tuple[str, str]] = {
         "Message undeliverable",
         f"The person is not on WhatsApp, uses a very old version, or has not accepted the terms. {_PERSON}",
     ),
-    131030: ("Recipient not on the allowed list", "A test number writes only to the numbers on its list; add this one."),
+    131030: (
+        "Recipient not on the allowed list",
+        "A test number writes only to the numbers on its list; add it.",
+    ),
     131031: ("Account locked", _OPERATOR),
     131037: ("Display name needs approval", "Have the number's display name approved in WhatsApp Manager."),
     131042: ("Payment problem", "Something is wrong with the business account's payment method. Settle it at Meta."),
@@ -45,7 +48,10 @@ CODES: dict[int, tuple[str, str]] = {
         "More than 24 hours since the person wrote",
         "Free text is possible only within 24 hours of the person's last message. Send a template.",
     ),
-    131048: ("Held back as spam", "Too many of this number's messages were blocked or reported. Write less, and better."),
+    131048: (
+        "Held back as spam",
+        "Too many of this number's messages were blocked or reported. Write less.",
+    ),
     131049: (
         "Meta chose not to deliver it",
         "The person gets much marketing already. Do not repeat it within 24 hours.",
@@ -64,7 +70,10 @@ CODES: dict[int, tuple[str, str]] = {
     131063: ("Not possible by user id", "This message needs the phone number; the user id alone is not enough."),
     131064: ("Messaging limit reached", "The number may begin no more conversations today."),
     132000: ("Template parameters do not match", _TEMPLATE),
-    132001: ("Template does not exist", f"There is no such template in this language, or it is not approved. {_TEMPLATE}"),
+    132001: (
+        "Template does not exist",
+        f"There is none of this name in this language, or it is not approved. {_TEMPLATE}",
+    ),
     132005: ("Template text too long", _TEMPLATE),
     132007: ("Template against the rules", _TEMPLATE),
     132012: ("Template parameter's format wrong", _TEMPLATE),

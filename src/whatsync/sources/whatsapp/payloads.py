@@ -71,7 +71,7 @@ class _Walk:
         except Exception as bug:
             logger.exception("an element of a WhatsApp body met a mistake of WhatsSync's own")
             path = arguments[-1] if isinstance(arguments[-1], str) else ""
-            words = f"WhatsSync met a mistake of its own ({type(bug).__name__}); it can be processed again after an upgrade"
+            words = f"WhatsSync met a mistake of its own ({type(bug).__name__}); process it again after an upgrade"
             self.set_aside.append(SetAside(path, "internal_error", words))
 
     def aside(self, path: str, reason: str, sentence: str, number: str | None = None) -> None:
@@ -119,7 +119,7 @@ class _Walk:
         field = word(given.get("field"))
         if field is None:
             field = "messages" if "messages" in value or "statuses" in value else "unknown"
-        change = Change(body.get("object"), entry, field, value, f"{path}.value", self.received_ms)
+        change = Change(word(body.get("object")), entry, field, value, f"{path}.value", self.received_ms)
         self._note_number(change)
         names = [name for name in _ELEMENT_LISTS.get(field, ()) if name in value]
         if names:

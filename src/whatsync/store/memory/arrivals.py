@@ -8,18 +8,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from whatsync.model.ids import ms_of
-from whatsync.ports.arrivals import (
-    BodyRow,
-    ContactRow,
-    Count,
-    Intake,
-    IntakeResult,
-    Outdated,
-    SetAsideQuery,
-    SetAsideRow,
-    TakenIn,
-)
-from whatsync.ports.store import Admission, EventRow
+from whatsync.ports.arrivals import BodyRow, ContactRow, Count, Outdated, SetAsideQuery, SetAsideRow, TakenIn
+from whatsync.ports.store import Admission, EventRow, Intake, IntakeResult
 from whatsync.store.memory.disk import Disk
 
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from whatsync.model.delivery import WAITING, State
+from whatsync.ports.arrivals import Count
 from whatsync.ports.media import MediaOutcome, MediaRow
-from whatsync.ports.arrivals import Count, Intake, IntakeResult
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -25,6 +25,8 @@ from whatsync.ports.store import (
     Changed,
     Claims,
     HealthRow,
+    Intake,
+    IntakeResult,
     Opened,
     Pruned,
     Recorded,

@@ -7,17 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from whatsync.model.ids import ROW_MAX, first_row_at
-from whatsync.ports.arrivals import (
-    BodyRow,
-    ContactRow,
-    Count,
-    Intake,
-    IntakeResult,
-    Outdated,
-    SetAsideQuery,
-    SetAsideRow,
-    TakenIn,
-)
+from whatsync.ports.arrivals import BodyRow, ContactRow, Count, Outdated, SetAsideQuery, SetAsideRow, TakenIn
+from whatsync.ports.store import Intake, IntakeResult
 from whatsync.store.sqlite.accept import Accepting
 from whatsync.store.sqlite.readers import Reader
 from whatsync.store.sqlite.session import Session

@@ -7,8 +7,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from whatsync.ports.arrivals import Intake
-from whatsync.ports.store import Admission
+from whatsync.ports.store import Admission, Intake
 from whatsync.store.sqlite import arrivals
 from whatsync.store.sqlite.accept import Accepting
 from whatsync.store.sqlite.record import Outcomes

@@ -12,7 +12,7 @@ from typing import Any
 
 import apsw
 
-from whatsync.ports.arrivals import Count, Intake, IntakeResult
+from whatsync.ports.arrivals import Count
 from whatsync.ports.clock import Clock
 from whatsync.ports.media import MediaOutcome, MediaRow
 from whatsync.ports.store import (
@@ -24,6 +24,8 @@ from whatsync.ports.store import (
     Changed,
     Claims,
     HealthRow,
+    Intake,
+    IntakeResult,
     Opened,
     Pruned,
     Recorded,
