@@ -8,13 +8,16 @@ import pytest
 
 from tests.conformance.clerk import ACCOUNT, MINUTE, OTHER, Clerk
 from whatsync.model.delivery import State
+from whatsync.ports.arrivals import ContactRow, SetAsideQuery, SetAsideRow
 from whatsync.ports.history import DeliveryQuery, EventQuery, History
-from whatsync.ports.store import AuditEntry, EventRow, Put
+from whatsync.ports.store import AuditEntry, EventRow, Intake, Put
 
 TYPE = "message.incoming"
 ENDPOINT = {ACCOUNT: 11, OTHER: 22}
 Filters = dict[str, Any]
-BY_ROW_ALONE = {"counts", "document_version", "media"}
+OPERATORS = {"arrivals", "bodies", "body"}
+"""About sources, which are the operator's and no account's."""
+BY_ROW_ALONE = {"counts", "document_version", "media"} | OPERATORS
 """Asked with row numbers that their caller looked up within the account, or with a name nobody can guess."""
 
 
@@ -157,6 +160,26 @@ async def test_rollups(two: Two) -> None:
 
 async def test_audit(two: Two) -> None:
     assert len(await two.history.audit(ACCOUNT, None, 10)) == 1
+
+
+async def test_contacts(two: Two) -> None:
+    store = two.clerk.store
+    for account, name in ((ACCOUNT, "Ada"), (OTHER, "Bob")):
+        row = ContactRow(account, "contact_same", ("phone:+49",), 1, 1, "+49", None, name)
+        await store.take_in(Intake((), (row,)))
+    assert [one.name for one in await two.history.contacts(ACCOUNT, ["phone:+49"])] == ["Ada"]
+    await store.forget_contacts(ACCOUNT, [], 10)
+    assert [one.name for one in await two.history.contacts(OTHER, ["phone:+49"])] == ["Bob"]
+
+
+async def test_set_aside(two: Two) -> None:
+    for account in (ACCOUNT, OTHER):
+        seq = two.clerk.sequence.next(two.clerk.now)
+        row = SetAsideRow(seq, 1, 1, account, "no_id", "entry[0]", "Odd.", "111", "wamid.same")
+        await two.clerk.store.take_in(Intake((), set_aside=(row,)))
+    for filters in ({}, {"number": "111"}, {"reference": "wamid.same"}, {"source": 1}):
+        found = await two.history.set_aside(SetAsideQuery(account=ACCOUNT, **filters))  # type: ignore[arg-type]
+        assert [row.account for row in found] == [ACCOUNT]
 
 
 def test_every_verb_that_reads_is_asked_here() -> None:
