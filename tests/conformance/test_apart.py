@@ -178,7 +178,7 @@ async def test_set_aside(two: Two) -> None:
         row = SetAsideRow(seq, 1, 1, account, "no_id", "entry[0]", "Odd.", "111", "wamid.same")
         await two.clerk.store.take_in(Intake((), set_aside=(row,)))
     for filters in ({}, {"number": "111"}, {"reference": "wamid.same"}, {"source": 1}):
-        found = await two.history.set_aside(SetAsideQuery(account=ACCOUNT, **filters))  # type: ignore[arg-type]
+        found = await two.history.set_aside(SetAsideQuery(account=ACCOUNT, **filters))
         assert [row.account for row in found] == [ACCOUNT]
 
 
