@@ -26,7 +26,7 @@ run: setup ## set up what is missing, then start the server
 setup: $(PACKAGE_STAMP) ## make .venv with all that the server needs (.venv/bin/whatsync)
 
 setup-dev: $(DEV_STAMP) $(RECEIVERS_STAMP) ## besides, all that tests and checks need
-	@bash packaging/debian.sh php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go
+	@bash packaging/debian.sh curl=curl php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go
 
 test: setup-dev ## run every test (WORKERS=3 at once, PYTEST_ARGS=... for pytest)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 --durations 15 $(PYTEST_ARGS)

@@ -1,6 +1,7 @@
 """The nouns against a real server: what they make, list, change and end, as tables and as the API's own JSON."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,10 @@ def test_an_events_way(shell: Shell, endpoint: str, receiver: Receiver, api: Cli
     listed = shell("deliveries", "list", "--state", "succeeded", "--endpoint", endpoint, "--json").json["items"]
     assert len(listed) == 2
     assert "#1" in shell("deliveries", "attempts", listed[0]["id"]).out
+    command = shell("deliveries", "attempts", listed[0]["id"], "--curl").out
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=20)
+    again = receiver.arrivals.get(timeout=10)
+    assert (again.verified, again.body) == (True, arrived.body)
     assert event in shell("deliveries", "get", listed[0]["id"]).out
     assert "succeeded" in shell("deliveries", "retry", listed[0]["id"], code=1).err
     told = shell("messages", "get", event).out

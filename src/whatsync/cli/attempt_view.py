@@ -23,6 +23,12 @@ def show_attempt(attempt: dict[str, Any]) -> None:
         say(f"    Answer: {clean(body)}", "dim")
 
 
+def show_command(attempt: dict[str, Any]) -> None:
+    """Print an attempt's request as a curl command, on one line however long it is: it goes to a shell."""
+    if command := look_up(attempt, "request.curl"):
+        print(command)
+
+
 def _milliseconds(attempt: dict[str, Any]) -> str:
     took = look_up(attempt, "timing.totalMs")
     return f"{took:g} ms" if isinstance(took, int | float) else ""

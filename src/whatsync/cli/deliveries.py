@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from whatsync.cli.attempt_view import show_attempt
+from whatsync.cli.attempt_view import show_attempt, show_command
 from whatsync.cli.client import connect
 from whatsync.cli.failure import wrong_use
 from whatsync.cli.group import new_app
@@ -86,8 +86,13 @@ def get(delivery: Id, as_json: AsJson = False, account: OfAccount = None) -> Non
     show_one(connect(account).get(f"/v1/deliveries/{delivery}"), as_json, FIRST)
 
 
-@app.command(epilog=example("whatsync deliveries attempts dlv_…"))
-def attempts(delivery: Id, as_json: AsJson = False, account: OfAccount = None) -> None:
+@app.command(epilog=example("whatsync deliveries attempts dlv_…", "whatsync deliveries attempts dlv_… --curl"))
+def attempts(
+    delivery: Id,
+    curl: Annotated[bool, typer.Option("--curl", help="Only the requests, as curl commands to copy or pipe.")] = False,
+    as_json: AsJson = False,
+    account: OfAccount = None,
+) -> None:
     """Show every try of a delivery: what was sent, what came back, how long it took, what to do."""
     found = connect(account).get(f"/v1/deliveries/{delivery}/attempts")
     if as_json:
@@ -95,7 +100,7 @@ def attempts(delivery: Id, as_json: AsJson = False, account: OfAccount = None) -
         return
     items: list[dict[str, Any]] = found["items"]
     for attempt in items:
-        show_attempt(attempt)
+        (show_command if curl else show_attempt)(attempt)
     if not items:
         say("Nothing was tried yet.", "dim")
 

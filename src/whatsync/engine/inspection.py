@@ -3,12 +3,11 @@
 Reads only, always within one account. Requests are rebuilt exactly from the endpoint's version and the signatures kept.
 """
 
-import shlex
-
 import msgspec
 
 from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, decode
 from whatsync.model import limits
+from whatsync.model.curl import curl_command
 from whatsync.model.delivery import State
 from whatsync.model.endpoint import Endpoint
 from whatsync.model.envelope import with_details
@@ -20,9 +19,6 @@ from whatsync.model.request import attempt_head, fixed_head, masked
 from whatsync.model.url import Target, parse_url
 from whatsync.ports.history import DeliveryPage, DeliveryQuery, DeliveryView, EventPage, EventQuery, Exchange, History
 from whatsync.ports.store import AttemptRow, EventRow
-
-_NOT_COPIED = frozenset({"host", "content-length", "accept", "user-agent"})
-"""Headers that curl writes by itself."""
 
 
 class DeliveryFilter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -319,18 +315,11 @@ def request_sent(exchange: Exchange, endpoint: Endpoint, event: EventRow) -> Req
         event.test,
     )
     headers = tuple(masked(head, tuple(endpoint.headers)))
-    return RequestSent("POST", endpoint.url, headers, body, _curl(endpoint.url, headers, body))
+    return RequestSent("POST", endpoint.url, headers, body, curl_command(target, headers, body))
 
 
 class _Wamid(msgspec.Struct):
     wamid: str | None = None
-
-
-def _curl(url: str, headers: tuple[tuple[str, str], ...], body: bytes) -> str:
-    parts = ["curl -X POST", shlex.quote(url)]
-    parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers if name.lower() not in _NOT_COPIED]
-    parts.append(f"--data-binary {shlex.quote(body.decode('utf-8', 'replace'))}")
-    return " ".join(parts)
 
 
 def header_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:

@@ -231,3 +231,5 @@ TELLING_DRAIN_SECONDS = 5.0
 """How long it waits for notices and alerts on their way."""
 DRAIN_SECONDS = 20.0
 """How long a stopping server waits for requests under way."""
+COMMAND_ARGUMENT_BYTES_MAX = 128 * 1024 - 1
+"""The longest argument that Linux hands to a program (``MAX_ARG_STRLEN``, without the zero byte at its end)."""
