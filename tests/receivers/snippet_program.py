@@ -61,7 +61,8 @@ class SnippetProgram:
         self._folder = folder
         self._output = folder / "output"
         (folder / "node_modules").mkdir(parents=True)
-        (folder / "node_modules" / "express").symlink_to(NODE_PACKAGES / express)
+        for name, package in (("express", express), ("standardwebhooks", "standardwebhooks")):
+            (folder / "node_modules" / name).symlink_to(NODE_PACKAGES / package)
         (folder / snippet.file).write_text(snippet.code(place(path), self.port), encoding="utf-8")
 
     def printed(self) -> str:

@@ -10,12 +10,13 @@ const seen = new Set(); // In production a table with a unique column, so that i
 
 // express.raw keeps the bytes as they came. Place this route before any app.use(express.json()).
 app.post('/webhook', express.raw({ type: '*/*', limit: '1mb' }), (req, res) => {
-  const expected = createHmac('sha256', secret).update(req.body).digest();
+  const body = Buffer.isBuffer(req.body) ? req.body : ''; // Nothing was sent.
+  const expected = createHmac('sha256', secret).update(body).digest();
   const signature = Buffer.from(req.get('X-WhatsSync-Signature') ?? '', 'hex');
   if (signature.length !== expected.length || !timingSafeEqual(signature, expected)) {
     return res.status(401).send('Invalid signature');
   }
-  const event = JSON.parse(req.body);
+  const event = JSON.parse(body);
   res.send('OK');
   if (seen.has(event.id)) return;
   seen.add(event.id);

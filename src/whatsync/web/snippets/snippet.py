@@ -35,6 +35,8 @@ class Snippet(msgspec.Struct, frozen=True):
     route: str
     """The place in the program that is replaced by ``write``."""
     write: Callable[[Place], str]
+    standard: bool = False
+    """Whether it leaves verifying to the official Standard Webhooks library, which reads ``webhook-signature``."""
 
     def code(self, place: Place, port: int = DEFAULT_PORT) -> str:
         """The program with the place and the port written in."""
@@ -91,9 +93,21 @@ SNIPPETS = (
         route="'/webhook'", write=_javascript,
     ),
     Snippet(
+        name="express-standard", title="Express, Standard Webhooks", language="Node.js",
+        file="express_standard_webhook.js",
+        install="npm install express standardwebhooks", command="node express_standard_webhook.js",
+        route="'/webhook'", write=_javascript, standard=True,
+    ),
+    Snippet(
         name="fastapi", title="FastAPI", language="Python", file="fastapi_webhook.py",
         install="pip install fastapi uvicorn", command="uvicorn fastapi_webhook:app --port 3000",
         route='"/webhook"', write=_double_quoted,
+    ),
+    Snippet(
+        name="fastapi-standard", title="FastAPI, Standard Webhooks", language="Python",
+        file="fastapi_standard_webhook.py", install="pip install fastapi uvicorn standardwebhooks",
+        command="uvicorn fastapi_standard_webhook:app --port 3000",
+        route='"/webhook"', write=_double_quoted, standard=True,
     ),
     Snippet(
         name="flask", title="Flask", language="Python", file="flask_webhook.py",
