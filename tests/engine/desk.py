@@ -114,7 +114,23 @@ class ReversingVault:
         return purpose.ljust(32, b"\0")
 
 
-class Receivers:
+class Begun:
+    """Requests as tasks: what a test's sender needs to begin one without waiting for it."""
+
+    async def send(self, request: Request) -> Answer | Failure:
+        """Send once; for the sender itself to say how."""
+        raise NotImplementedError
+
+    def begin(self, request: Request, done: Callable[[Answer | Failure], None]) -> "asyncio.Task[None]":
+        """Send once and call ``done`` with what happened."""
+
+        async def send() -> None:
+            done(await self.send(request))
+
+        return asyncio.get_running_loop().create_task(send())
+
+
+class Receivers(Begun):
     """Answers requests by host and keeps them; a host may be held up until it is let go."""
 
     def __init__(self) -> None:

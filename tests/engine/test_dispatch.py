@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.engine.desk import ACTOR, OK, REFUSED, Desk, answer, opened_desk, until
-from whatsync.engine.attempt import Outcome
+from whatsync.engine.attempt import Attempt, Done
 from whatsync.engine.directory import RunningAccount, RunningEndpoint
 from whatsync.model import limits
 from whatsync.model.delivery import State
@@ -199,16 +199,16 @@ async def test_a_bug_in_an_attempt_costs_neither_the_delivery_nor_its_place(monk
     async with opened_desk() as desk:
         account = await desk.account()
         await endpoint(desk, account)
-        attempt = desk.attempter.attempt
+        begin = desk.attempter.begin
 
-        async def stumble(claimed: Claimed, to: RunningEndpoint) -> Outcome:
+        def stumble(claimed: Claimed, to: RunningEndpoint, done: Done) -> Attempt:
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr(desk.attempter, "attempt", stumble)
+        monkeypatch.setattr(desk.attempter, "begin", stumble)
         await send(desk, account, 1)
         await until(lambda: desk.dispatcher.in_flight == 0 and desk.dispatcher.budget.deliveries_held == 0)
         assert desk.dispatcher.budget.bytes_held == 0
-        monkeypatch.setattr(desk.attempter, "attempt", attempt)
+        monkeypatch.setattr(desk.attempter, "begin", begin)
         desk.clock.advance(901)
         desk.dispatcher._wakeup.set()
         await desk.receivers.until(1)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import msgspec
 
 from tests.sim.life import Parts
-from whatsync.engine.attempt import Attempter, Outcome
+from whatsync.engine.attempt import Attempt, Attempter, Done, Outcome
 from whatsync.engine.directory import RunningEndpoint
 from whatsync.model.delivery import State, decide
 from whatsync.model.outcome import Kind, Verdict
+from whatsync.ports.sender import Answer, Failure
 from whatsync.ports.store import Accepted, AcceptResult, Admission, AttemptRow, Claimed, Opened
 from whatsync.store.memory import MemoryStore
 from whatsync.store.memory.disk import Delivery
@@ -59,23 +60,23 @@ class ForgetsIds(MemoryStore):
 class RecordsFirst(Attempter):
     """The outcome is recorded before the request is made."""
 
-    async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint) -> Outcome:
+    def begin(self, claimed: Claimed, endpoint: RunningEndpoint, done: Done) -> Attempt:
         now_ms = self._clock.now_ms()
         decision = decide(Verdict(Kind.SUCCESS), 1, (), now_ms, 0.0)
         row = AttemptRow(
             claimed.id, claimed.claim, claimed.attempts + 1, claimed.event.account, endpoint.row, now_ms, now_ms,
             State.SUCCEEDED, None, 200, None, ordered=claimed.contact is not None,
         )  # fmt: skip
-        self.sending = asyncio.get_running_loop().create_task(super().attempt(claimed, endpoint))
-        return Outcome(row, Verdict(Kind.SUCCESS), decision)
+        asyncio.get_running_loop().call_soon(done, Outcome(row, Verdict(Kind.SUCCESS), decision))
+        return super().begin(claimed, endpoint, lambda _outcome: None)
 
 
 class IgnoresSuccess(Attempter):
     """A success is taken for a failure."""
 
-    async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint) -> Outcome:
-        outcome = await super().attempt(claimed, endpoint)
-        if outcome.verdict.kind is not Kind.SUCCESS or claimed.attempts > 2:
+    def conclude(self, attempt: Attempt, answer: Answer | Failure) -> Outcome:
+        outcome = super().conclude(attempt, answer)
+        if outcome.verdict.kind is not Kind.SUCCESS or attempt.claimed.attempts > 2:
             return outcome
         verdict = Verdict(Kind.RETRY, "http_500")
         decision = decide(verdict, outcome.row.number, (5, 30, 120), outcome.row.finished_ms, 0.5)
@@ -86,8 +87,8 @@ class IgnoresSuccess(Attempter):
 class RetriesEarly(Attempter):
     """A retry comes at half its time."""
 
-    async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint) -> Outcome:
-        outcome = await super().attempt(claimed, endpoint)
+    def conclude(self, attempt: Attempt, answer: Answer | Failure) -> Outcome:
+        outcome = super().conclude(attempt, answer)
         row = outcome.row
         if row.due_ms is None:
             return outcome

@@ -6,11 +6,16 @@ Everything random comes from the seed; the same seed gives the same history.
 import hashlib
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tests.sim.loop import Time
 from whatsync.model.url import Target
 from whatsync.ports.sender import Answer, Failure, Request, Timing
+
+if TYPE_CHECKING:
+    import asyncio
 
 EPOCH_S = 1_780_000_000
 MINUTE = 60.0
@@ -158,6 +163,14 @@ class Sender:
         if isinstance(result, str):
             return Failure(result, "simulated", timing)
         return Answer(result, b"", b"ok", False, "192.0.2.1", True, timing)
+
+    def begin(self, request: Request, done: Callable[[Answer | Failure], None]) -> "asyncio.Task[None]":
+        import asyncio
+
+        async def send() -> None:
+            done(await self.send(request))
+
+        return asyncio.get_running_loop().create_task(send())
 
     async def close(self) -> None:
         return

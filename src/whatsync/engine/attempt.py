@@ -1,21 +1,23 @@
 """One attempt, straight through: sign, send, judge, decide, and the row that records it. Knows no lane and no store."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 
 import msgspec
 
 from whatsync.engine.directory import RunningEndpoint
 from whatsync.model import delivery as deliveries
 from whatsync.model import limits
-from whatsync.model.delivery import Decision
+from whatsync.model.delivery import SUCCEEDED, Decision
 from whatsync.model.endpoint import Ordering
 from whatsync.model.envelope import with_details
 from whatsync.model.ids import delivery_id
-from whatsync.model.outcome import Verdict, judge
+from whatsync.model.outcome import SUCCESS, Verdict, judge
 from whatsync.model.request import attempt_head
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
-from whatsync.ports.sender import Answer, Failure, Request, Sender, Timing
+from whatsync.ports.sender import Answer, Failure, Request, Sender, Timing, UnderWay
 from whatsync.ports.store import AttemptRow, Claimed, Origin
 
 logger = logging.getLogger(__name__)
@@ -37,11 +39,51 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     decision: Decision
 
 
+Done = Callable[[Outcome | Exception], None]
+"""Takes what came of an attempt; an exception is a bug of ours in judging it."""
+
+
 class _Wamid(msgspec.Struct):
     wamid: str | None = None
 
 
 _wamid_decoder = msgspec.json.Decoder(_Wamid)
+
+
+class Attempt:
+    """One attempt under way: what was sent, and who hears what comes of it."""
+
+    __slots__ = ("_attempter", "_done", "claimed", "endpoint", "signatures", "started_ms", "under_way")
+
+    def __init__(
+        self,
+        attempter: "Attempter",
+        claimed: Claimed,
+        endpoint: RunningEndpoint,
+        started_ms: int,
+        signatures: bytes,
+        done: Done,
+    ) -> None:
+        self._attempter = attempter
+        self._done = done
+        self.claimed = claimed
+        self.endpoint = endpoint
+        self.started_ms = started_ms
+        self.signatures = signatures
+        self.under_way: UnderWay | None = None
+
+    def answered(self, answer: Answer | Failure) -> None:
+        """The request has ended."""
+        try:
+            outcome: Outcome | Exception = self._attempter.conclude(self, answer)
+        except Exception as bug:  # noqa: BLE001 - whoever waits gets it
+            outcome = bug
+        self._done(outcome)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        if self.under_way is not None:
+            self.under_way.cancel()
 
 
 class Attempter:
@@ -54,27 +96,38 @@ class Attempter:
         self._defaults = defaults
         self._run = run
 
-    async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint) -> Outcome:
-        """Make one attempt of ``claimed`` at ``endpoint`` as it is now."""
+    def begin(self, claimed: Claimed, endpoint: RunningEndpoint, done: Done) -> Attempt:
+        """Begin one attempt of ``claimed`` at ``endpoint`` as it is now; ``done`` is called once, later."""
         started_ms = self._clock.now_ms()
         request, signatures = self._request(claimed, endpoint, started_ms)
-        answer = await self._send(request)
-        finished_ms = self._clock.now_ms()
-        if isinstance(answer, Answer):
-            verdict = judge(answer.status, None, answer.retry_after, finished_ms)
-        else:
-            verdict = judge(None, answer.code, None, finished_ms)
-        schedule = endpoint.endpoint.retry_schedule
-        decision = deliveries.decide(
-            verdict,
-            claimed.attempts + 1,
-            self._defaults.schedule_seconds if schedule is None else schedule,
-            finished_ms,
-            self._randomness.fraction(),
-            single_try=claimed.origin is Origin.TEST,
-        )
-        row = self._row(claimed, endpoint, answer, verdict, decision, started_ms, finished_ms, signatures)
-        return Outcome(row, verdict, decision)
+        attempt = Attempt(self, claimed, endpoint, started_ms, signatures, done)
+        try:
+            attempt.under_way = self._sender.begin(request, attempt.answered)
+        except Exception:
+            # A bug of ours must not take the lane down or lose the delivery: it is recorded and tried again.
+            logger.exception("the sender raised")
+            failure = Failure("internal_error", "the sender raised; see the server's log", Timing())
+            asyncio.get_running_loop().call_soon(attempt.answered, failure)
+        return attempt
+
+    async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint) -> Outcome:
+        """The same, for who waits. Cancelling it closes the connection."""
+        ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Outcome | Exception) -> None:
+            if ended.done():
+                return
+            if isinstance(outcome, Exception):
+                ended.set_exception(outcome)
+            else:
+                ended.set_result(outcome)
+
+        attempt = self.begin(claimed, endpoint, done)
+        try:
+            return await ended
+        except asyncio.CancelledError:
+            attempt.cancel()
+            raise
 
     def _request(self, claimed: Claimed, endpoint: RunningEndpoint, now_ms: int) -> tuple[Request, bytes]:
         event = claimed.event
@@ -103,54 +156,65 @@ class Attempter:
         connect = min(self._defaults.connect_timeout_seconds, timeout)
         return Request(endpoint.target, endpoint.head + head, body, connect, timeout), signatures
 
-    async def _send(self, request: Request) -> Answer | Failure:
-        try:
-            return await self._sender.send(request)
-        except Exception:
-            # A bug of ours must not take the lane down or lose the delivery: it is recorded and tried again.
-            logger.exception("the sender raised")
-            return Failure("internal_error", "the sender raised; see the server's log", Timing())
+    def conclude(self, attempt: Attempt, answer: Answer | Failure) -> Outcome:
+        """Judge what came of an attempt, and decide what follows."""
+        finished_ms = self._clock.now_ms()
+        claimed, endpoint = attempt.claimed, attempt.endpoint
+        if type(answer) is Answer:
+            verdict = judge(answer.status, None, answer.retry_after, finished_ms)
+        else:
+            verdict = judge(None, answer.code, None, finished_ms)  # type: ignore[union-attr] # the other of the two
+        if verdict is SUCCESS:
+            decision = SUCCEEDED
+        else:
+            schedule = endpoint.endpoint.retry_schedule
+            decision = deliveries.decide(
+                verdict,
+                claimed.attempts + 1,
+                self._defaults.schedule_seconds if schedule is None else schedule,
+                finished_ms,
+                self._randomness.fraction(),
+                single_try=claimed.origin is Origin.TEST,
+            )
+        return Outcome(self._row(attempt, answer, verdict, decision, finished_ms), verdict, decision)
 
-    def _row(  # noqa: PLR0917 - the parts of one attempt, in their order
-        self,
-        claimed: Claimed,
-        endpoint: RunningEndpoint,
-        answer: Answer | Failure,
-        verdict: Verdict,
-        decision: Decision,
-        started_ms: int,
-        finished_ms: int,
-        signatures: bytes,
+    def _row(
+        self, attempt: Attempt, answer: Answer | Failure, verdict: Verdict, decision: Decision, finished_ms: int
     ) -> AttemptRow:
-        timing = answer.timing
-        got = answer if type(answer) is Answer else None
+        """By position, in the order of the struct's fields: naming them costs twice as much, and each attempt does it."""
+        claimed, endpoint, timing, started_ms = attempt.claimed, attempt.endpoint, answer.timing, attempt.started_ms
+        status, detail, headers, body, truncated = None, None, b"", b"", False
+        if type(answer) is Answer:
+            status, headers, body, truncated = answer.status, answer.headers, answer.body, answer.truncated
+        elif type(answer) is Failure:
+            detail = answer.detail
         return AttemptRow(
-            delivery=claimed.id,
-            claim=claimed.claim,
-            number=claimed.attempts + 1,
-            account=claimed.event.account,
-            endpoint=endpoint.row,
-            started_ms=started_ms,
-            finished_ms=finished_ms,
-            state=decision.state,
-            due_ms=decision.due_ms,
-            status=None if got is None else got.status,
-            code=verdict.code,
-            detail=answer.detail if type(answer) is Failure else None,
-            address=answer.address,
-            reused=answer.reused,
-            dns_us=timing.dns_us,
-            connect_us=timing.connect_us,
-            tls_us=timing.tls_us,
-            first_byte_us=timing.first_byte_us,
-            total_us=timing.total_us,
-            endpoint_version=endpoint.version,
-            signed_s=started_ms // 1000,
-            signatures=signatures,
-            run=self._run,
-            answer_headers=b"" if got is None else got.headers,
-            answer_body=b"" if got is None else got.body,
-            truncated=False if got is None else got.truncated,
-            test=claimed.origin is Origin.TEST,
-            ordered=claimed.contact is not None and endpoint.endpoint.ordering is Ordering.CONTACT,
+            claimed.id,
+            claimed.claim,
+            claimed.attempts + 1,
+            claimed.event.account,
+            endpoint.row,
+            started_ms,
+            finished_ms,
+            decision.state,
+            decision.due_ms,
+            status,
+            verdict.code,
+            detail,
+            answer.address,
+            answer.reused,
+            timing.dns_us,
+            timing.connect_us,
+            timing.tls_us,
+            timing.first_byte_us,
+            timing.total_us,
+            endpoint.document.version,
+            started_ms // 1000,
+            attempt.signatures,
+            self._run,
+            headers,
+            body,
+            truncated,
+            claimed.origin is Origin.TEST,
+            claimed.contact is not None and endpoint.endpoint.ordering is Ordering.CONTACT,
         )

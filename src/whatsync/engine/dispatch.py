@@ -10,7 +10,7 @@ import heapq
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 
-from whatsync.engine.attempt import Attempter, Outcome
+from whatsync.engine.attempt import Attempt, Attempter, Outcome
 from whatsync.engine.directory import Directory, RunningEndpoint
 from whatsync.engine.lanes import Budget, Lane
 from whatsync.engine.recorder import Recorder
@@ -20,7 +20,7 @@ from whatsync.model.delivery import State
 from whatsync.model.health import HEALTHY, Health
 from whatsync.model.outcome import Kind
 from whatsync.ports.clock import Clock
-from whatsync.ports.store import Backlog, Claimed, HealthRow, Origin, Store, StoreUnavailable
+from whatsync.ports.store import AttemptRow, Backlog, Claimed, HealthRow, Origin, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ class Dispatcher:
         self._due: list[tuple[int, int]] = []
         self._wakeup = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._flights: set[Flight] = set()
         self._stopping = False
-        self.in_flight = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -99,6 +99,8 @@ class Dispatcher:
                 await self._quiet.wait()
         except TimeoutError:
             logger.warning("stopping with %d requests still under way; they will be repeated", self.in_flight)
+        for flight in list(self._flights):
+            flight.cancel()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -110,6 +112,11 @@ class Dispatcher:
                 await self.recorder.drained()
         except TimeoutError:
             logger.error("stopping with %d outcomes not written; they will be repeated", self.recorder.unrecorded)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return len(self._flights)
 
     # The accepting door
 
@@ -124,12 +131,12 @@ class Dispatcher:
 
     def reserve(self, endpoint: RunningEndpoint) -> bool:
         """Ask for a place in memory for a new delivery. ``hand_over``, ``left_waiting`` or ``forget`` must follow."""
+        lane = self.lanes.get(endpoint.row) or self.lane(endpoint)
         if self._stopping or not self.recorder.gate_open:
-            lane = self.lane(endpoint)
             lane.direct = False
             lane.writing += 1
             return False
-        return self.lane(endpoint).reserve(self.budget)
+        return lane.reserve(self.budget)
 
     def hand_over(self, endpoint: int, claimed: Claimed) -> None:
         """A reserved delivery is on disk, claimed: send it."""
@@ -139,7 +146,7 @@ class Dispatcher:
         if lane.closed or self._stopping:
             self._give_up(lane)
             return
-        self._start_workers(lane)
+        self._start_flights(lane)
 
     def left_waiting(self, endpoint: int, due_ms: int) -> None:
         """A delivery that found no place is on disk, unclaimed."""
@@ -192,7 +199,7 @@ class Dispatcher:
             # What the sweep had no time to hold waits in the store, and nobody has looked there meanwhile.
             lane.direct = False
             self._note_due(lane, self._clock.now_ms())
-        self._start_workers(lane)
+        self._start_flights(lane)
         self._drop_if_gone(lane)
 
     def clear_health(self, endpoint: int) -> None:
@@ -214,7 +221,7 @@ class Dispatcher:
 
     def _reopen(self) -> None:
         for lane in self.lanes.values():
-            self._start_workers(lane)
+            self._start_flights(lane)
             if not lane.direct:
                 self._claim(lane)
 
@@ -301,7 +308,7 @@ class Dispatcher:
         if lane.closed or self._stopping:
             self._give_up(lane)
         else:
-            self._start_workers(lane)
+            self._start_flights(lane)
 
     def _give_up(self, lane: Lane) -> None:
         """Leave to the store what is queued: the sweep settles it there, or it is claimed anew when the lane opens."""
@@ -331,23 +338,23 @@ class Dispatcher:
 
     # Sending
 
-    def _start_workers(self, lane: Lane) -> None:
+    def _start_flights(self, lane: Lane) -> None:
+        """Begin attempts while the lane has work and leave for another one."""
+        queue = lane.queue
         while (
-            lane.queue
-            and lane.in_flight < lane.limit
-            and self.recorder.gate_open
-            and not self._stopping
-            and not lane.closed
+            queue and lane.in_flight < lane.limit and self.recorder.gate_open and not self._stopping and not lane.closed
         ):
-            wait = lane.take_token(self._clock.monotonic())
-            if wait > 0:
-                self._wake_later(lane, wait)
-                return
-            claimed = lane.queue.popleft()
+            if lane.endpoint.endpoint.rate_limit_per_second is not None:
+                wait = lane.take_token(self._clock.monotonic())
+                if wait > 0:
+                    self._wake_later(lane, wait)
+                    return
+            flight = Flight(self, lane, queue.popleft())
             lane.in_flight += 1
-            self.in_flight += 1
-            self._quiet.clear()
-            self._spawn(self._work(lane, claimed))
+            if not self._flights:
+                self._quiet.clear()
+            self._flights.add(flight)
+            flight.begin(self._attempter)
 
     def _wake_later(self, lane: Lane, seconds: float) -> None:
         if not lane.waking:
@@ -357,61 +364,46 @@ class Dispatcher:
     async def _rate_pause(self, lane: Lane, seconds: float) -> None:
         await self._clock.sleep(seconds)
         lane.waking = False
-        self._start_workers(lane)
+        self._start_flights(lane)
 
-    async def _work(self, lane: Lane, claimed: Claimed) -> None:
-        """Make attempts one after the other while the lane has work and leave for another one."""
-        try:
-            while True:
-                try:
-                    outcome = await self._attempter.attempt(claimed, lane.endpoint)
-                except Exception:
-                    # A bug of ours: the delivery must neither be lost nor keep its place in memory for ever.
-                    logger.exception("a delivery can't be attempted; it is set aside for %d s", _SET_ASIDE_SECONDS)
-                    self._spawn(self._give_back(lane, [claimed], _SET_ASIDE_SECONDS))
-                    return
-                self._finish(lane, claimed, outcome)
-                if not self._may_go_on(lane):
-                    return
-                claimed = lane.queue.popleft()
-        finally:
-            lane.in_flight -= 1
-            self.in_flight -= 1
-            if self.in_flight == 0:
-                self._quiet.set()
-            self._start_workers(lane)
-
-    def _may_go_on(self, lane: Lane) -> bool:
-        if (
-            not lane.queue
-            or lane.in_flight > lane.limit
-            or lane.closed
-            or self._stopping
-            or not self.recorder.gate_open
-        ):
-            return False
-        wait = lane.take_token(self._clock.monotonic())
-        if wait > 0:
-            self._wake_later(lane, wait)
-            return False
-        if lane.in_flight < lane.limit and len(lane.queue) > 1:
-            self._start_workers(lane)
-        return bool(lane.queue)
-
-    def _finish(self, lane: Lane, claimed: Claimed, outcome: Outcome) -> None:
-        health = self._judge(lane, claimed, outcome)
+    def landed(self, flight: "Flight", outcome: Outcome) -> None:
+        """An attempt has ended: take its outcome."""
+        lane = flight.lane
+        health = self._judge(lane, flight.claimed, outcome)
         self._observe(outcome, lane.endpoint)
+        self.recorder.add(outcome.row, flight.recorded, health)
 
-        def recorded(held: bool) -> None:
-            self._let_go(lane, claimed)
-            if held and outcome.row.due_ms is not None and outcome.row.state is State.RETRYING:
-                self._note_due(lane, outcome.row.due_ms)
-            # A lane without work looks too: one that fails never has room for half a claim.
-            room = lane.owned == 0 or self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX
-            if lane.early or (not lane.direct and room):
-                self._claim(lane)
+    def crashed(self, flight: "Flight", bug: Exception) -> None:
+        """A bug of ours in an attempt: its delivery must neither be lost nor keep its place in memory for ever."""
+        words = "a delivery can't be attempted; it is set aside for %d s"
+        logger.error(words, _SET_ASIDE_SECONDS, exc_info=bug)
+        self._spawn(self._give_back(flight.lane, [flight.claimed], _SET_ASIDE_SECONDS))
 
-        self.recorder.add(outcome.row, recorded, health)
+    def end_flight(self, flight: "Flight") -> None:
+        """Whatever came of it, the attempt is over."""
+        flights = self._flights
+        flights.discard(flight)
+        flight.lane.in_flight -= 1
+        if not flights:
+            self._quiet.set()
+
+    def go_on(self, lane: Lane) -> None:
+        """Begin what may begin now."""
+        if lane.queue:
+            self._start_flights(lane)
+
+    def recorded(self, flight: "Flight", row: AttemptRow, held: bool) -> None:
+        """An outcome is on disk; ``held`` says whether the claim still was ours."""
+        lane = flight.lane
+        self._let_go(lane, flight.claimed)
+        if held and row.due_ms is not None and row.state is State.RETRYING:
+            self._note_due(lane, row.due_ms)
+        if lane.direct and not lane.early:
+            return
+        # A lane without work looks too: one that fails never has room for half a claim.
+        room = lane.owned == 0 or self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX
+        if lane.early or (not lane.direct and room):
+            self._claim(lane)
 
     def _judge(self, lane: Lane, claimed: Claimed, outcome: Outcome) -> Health | None:
         before = lane.health
@@ -434,7 +426,8 @@ class Dispatcher:
         lane.owned -= 1
         self.budget.deliveries_held -= 1
         self.budget.bytes_held -= len(claimed.event.body)
-        self._drop_if_gone(lane)
+        if lane.closed:
+            self._drop_if_gone(lane)
 
     def _drop_if_gone(self, lane: Lane) -> None:
         row = lane.endpoint.row
@@ -450,3 +443,47 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
             logger.error("a dispatch task died", exc_info=problem)
+
+
+class Flight:
+    """One delivery between lane and record: its attempt, and afterwards its outcome on the way to the disk."""
+
+    __slots__ = ("_attempt", "_dispatcher", "_row", "claimed", "lane")
+
+    def __init__(self, dispatcher: Dispatcher, lane: Lane, claimed: Claimed) -> None:
+        self._dispatcher = dispatcher
+        self.lane = lane
+        self.claimed = claimed
+        self._attempt: Attempt | None = None
+        self._row: AttemptRow | None = None
+
+    def begin(self, attempter: Attempter) -> None:
+        """Begin the attempt."""
+        try:
+            self._attempt = attempter.begin(self.claimed, self.lane.endpoint, self._landed)
+        except Exception as bug:  # noqa: BLE001 - logged there
+            self._dispatcher.crashed(self, bug)
+            self._dispatcher.end_flight(self)
+
+    def cancel(self) -> None:
+        """The server stops: whatever comes of it, the attempt will be repeated."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+
+    def _landed(self, outcome: Outcome | Exception) -> None:
+        dispatcher = self._dispatcher
+        if isinstance(outcome, Exception):
+            dispatcher.crashed(self, outcome)
+        else:
+            self._row = outcome.row
+            try:
+                dispatcher.landed(self, outcome)
+            except Exception as bug:  # noqa: BLE001 - logged there
+                dispatcher.crashed(self, bug)
+        dispatcher.end_flight(self)
+        dispatcher.go_on(self.lane)
+
+    def recorded(self, held: bool) -> None:
+        """The outcome is on disk."""
+        assert self._row is not None
+        self._dispatcher.recorded(self, self._row, held)

@@ -37,6 +37,9 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
         self._writing = 0
         self._failing = False
+        self.gate_open = True
+        """Whether a new attempt may start: not while outcomes can't be written, so that a broken disk repeats nothing.
+        """
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -45,19 +48,15 @@ class Recorder:
         """Finished attempts that are not on disk yet."""
         return len(self._rows) + self._writing
 
-    @property
-    def gate_open(self) -> bool:
-        """Whether a new attempt may start: not while outcomes can't be written, so that a broken disk repeats
-        nothing.
-        """
-        return not self._failing and self.unrecorded < limits.OUTCOMES_UNRECORDED_MAX
-
     def add(self, row: AttemptRow, recorded: Recorded1, health: Health | None = None) -> None:
         """Take one outcome; ``health`` where the endpoint's health changed with it."""
-        self._rows.append(row)
+        rows = self._rows
+        rows.append(row)
         self._callbacks.append(recorded)
         if health is not None:
             self._health[row.endpoint] = health
+        if len(rows) + self._writing >= limits.OUTCOMES_UNRECORDED_MAX:
+            self.gate_open = False
         if self._task is None:
             self._idle.clear()
             self._task = asyncio.get_running_loop().create_task(self._write())
@@ -112,11 +111,13 @@ class Recorder:
         if not self._failing:
             logger.error("outcomes can't be written, no new attempt starts: %s", problem.reason)
         self._failing = True
+        self.gate_open = False
 
     def _written(self, rows: list[AttemptRow], callbacks: list[Recorded1], result: Recorded) -> None:
         was_closed = not self.gate_open
         self._writing = 0
         self._failing = False
+        self.gate_open = len(self._rows) < limits.OUTCOMES_UNRECORDED_MAX
         stale = set(result.stale)
         for row, recorded in zip(rows, callbacks, strict=True):
             recorded(row.delivery not in stale)

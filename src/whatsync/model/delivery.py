@@ -94,7 +94,8 @@ def next_state(state: State, happening: Happening) -> State | None:
     return TRANSITIONS.get((state, happening))
 
 
-_SUCCEEDED = Decision(Happening.SUCCEEDED, State.SUCCEEDED)
+SUCCEEDED = Decision(Happening.SUCCEEDED, State.SUCCEEDED)
+"""What every success leads to."""
 _EXHAUSTED = Decision(Happening.EXHAUSTED, State.FAILED)
 _GONE = Decision(Happening.GONE, State.HELD)
 
@@ -113,7 +114,7 @@ def decide(
     ``single_try`` is for test sends, which are never repeated.
     """
     if verdict.kind is Kind.SUCCESS:
-        return _SUCCEEDED
+        return SUCCEEDED
     if single_try or attempt > len(schedule_seconds):
         return _GONE if verdict.kind is Kind.GONE and not single_try else _EXHAUSTED
     if verdict.kind is Kind.GONE:

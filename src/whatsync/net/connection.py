@@ -7,6 +7,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Final, Protocol, cast
 
@@ -38,6 +39,8 @@ STALE: Final = Stale()
 """Result of an exchange whose kept-alive connection turned out to be closed before any byte of an answer."""
 
 Result = Answer | Failure | Stale
+Settle = Callable[[Result], None]
+"""Takes the result of an exchange, once."""
 
 
 class Stream(Protocol):
@@ -85,14 +88,23 @@ class _Nowhere:
 _NOWHERE: Final = _Nowhere()
 
 
+def _to_nobody(_result: Result) -> None:
+    """Who waited has been told, or waits no more."""
+
+
+def _settle_future(future: "asyncio.Future[Result]", result: Result) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
 class Connection(asyncio.Protocol):
     """Carries one request at a time; between two it is in the pool."""
 
     __slots__ = (
         "_answer_state", "_body", "_body_bytes", "_create_future", "_deadlines", "_early_error", "_ended_early",
-        "_first_byte_at", "_future", "_head", "_interim", "_interim_open", "_keep_alive", "_limits", "_now",
-        "_parser", "_pool", "_sent_at", "_started_at", "_state", "_status", "_stream", "_truncated", "_until",
-        "_used", "_writing_paused", "address", "connect_us", "dns_us", "look_at", "origin", "tls_us",
+        "_first_byte_at", "_head", "_interim", "_interim_open", "_keep_alive", "_limits", "_now",
+        "_parser", "_pool", "_sent_at", "_settle_with", "_started_at", "_state", "_status", "_stream", "_truncated",
+        "_until", "_used", "_writing_paused", "address", "connect_us", "dns_us", "look_at", "origin", "tls_us",
     )  # fmt: skip
 
     def __init__(self, pool: Keeper, origin: Origin, address: str, loop: asyncio.AbstractEventLoop) -> None:
@@ -112,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_chunked_length=True, lenient_optional_cr_before_lf=True
         )
-        self._future: asyncio.Future[Result]
+        self._settle_with: Settle = _to_nobody
         self._state = _NEW
         self._used = False
         self._ended_early = False
@@ -132,9 +144,9 @@ class Connection(asyncio.Protocol):
 
     # The exchange, as the sender asks for it
 
-    def begin(self, payload: bytes, started_at: float, sent_at: float, until: float) -> "asyncio.Future[Result]":
-        """Send one request; the future's result is what came of it. Times are monotonic seconds."""
-        self._future = future = self._create_future()
+    def send(self, payload: bytes, started_at: float, sent_at: float, until: float, settle: Settle) -> None:
+        """Send one request; ``settle`` gets what came of it, later. Times are monotonic seconds."""
+        self._settle_with = settle
         self._state = _AWAITING
         self._started_at = started_at
         self._sent_at = sent_at
@@ -145,6 +157,11 @@ class Connection(asyncio.Protocol):
         elif until < self.look_at:
             self._deadlines.add(self, until)
         self._stream.write(payload)
+
+    def begin(self, payload: bytes, started_at: float, sent_at: float, until: float) -> "asyncio.Future[Result]":
+        """Send one request; the future's result is what came of it."""
+        future = self._create_future()
+        self.send(payload, started_at, sent_at, until, partial(_settle_future, future))
         return future
 
     def begin_first(self, payload: bytes, started_at: float, sent_at: float, until: float) -> "asyncio.Future[Result]":
@@ -173,6 +190,11 @@ class Connection(asyncio.Protocol):
         """Close at once and give the socket back."""
         if self._leave():
             self._stream.abort()
+
+    def cancel(self) -> None:
+        """Nobody waits for the exchange any more: close at once."""
+        self._settle_with = _to_nobody
+        self.abort()
 
     def give_up(self) -> None:
         """The sender is closing: end whatever is under way."""
@@ -299,8 +321,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, now: float) -> None:
         """The answer is all there: hand it over and keep the connection if it is in order."""
-        if self._state == _BODY:
-            self._settle(now)
+        answer = self._answered(now) if self._state == _BODY else None
         clean = self._keep_alive and self._answer_state == _COMPLETE and not self._writing_paused
         if clean and self._state == _DRAINING and self._pool.put(self):
             self._state = _IDLE
@@ -312,6 +333,9 @@ class Connection(asyncio.Protocol):
             self._truncated = False
         else:
             self.close()
+        # Last, and with the connection back in the pool: who hears of the answer may send the next request at once.
+        if answer is not None:
+            self._resolve(answer)
 
     def _read_on(self, was_awaiting: bool) -> None:
         """The answer is not all there yet: see that it stays within its limits."""
@@ -394,6 +418,12 @@ class Connection(asyncio.Protocol):
 
     def _settle(self, now: float) -> None:
         """Hand the answer over as far as it is known; the rest, if any, is drained."""
+        answer = self._answered(now)
+        if answer is not None:
+            self._resolve(answer)
+
+    def _answered(self, now: float) -> Answer | None:
+        """The answer as far as it is known; ``None`` where it is none and the exchange has failed."""
         self._state = _DRAINING
         head = self._head
         headers = answer_head.header_lines(head, self._interim)
@@ -401,7 +431,7 @@ class Connection(asyncio.Protocol):
         limits = self._limits
         if status < 200 or len(headers) > limits.header_bytes_max or not answer_head.is_http(head):
             self._refuse(len(headers))
-            return
+            return None
         body = self._body
         if len(body) > limits.body_bytes_kept:
             body = body[: limits.body_bytes_kept]
@@ -412,17 +442,15 @@ class Connection(asyncio.Protocol):
         statistics.requests += 1
         if self._used:
             statistics.connections_reused += 1
-        self._resolve(
-            Answer(
-                status,
-                headers,
-                body,
-                self._truncated,
-                self.address,
-                self._used,
-                self._timing(now),
-                answer_head.retry_after(headers) if status >= 300 else None,
-            )
+        return Answer(
+            status,
+            headers,
+            body,
+            self._truncated,
+            self.address,
+            self._used,
+            self._timing(now),
+            answer_head.retry_after(headers) if status >= 300 else None,
         )
 
     def _refuse(self, header_bytes: int) -> None:
@@ -460,8 +488,8 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _resolve(self, result: Result) -> None:
-        if not self._future.done():
-            self._future.set_result(result)
+        settle, self._settle_with = self._settle_with, _to_nobody
+        settle(result)
 
     def _leave(self) -> bool:
         """Take the connection out of all books; ``False`` if that was done before."""

@@ -4,11 +4,12 @@ Reads top to bottom: a kept connection if there is one, else a new one; everythi
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 
 from whatsync.net.address_guard import AddressGuard
-from whatsync.net.connection import STALE, Connection, Result
+from whatsync.net.connection import STALE, Connection, Result, Stale
 from whatsync.net.deadlines import Deadlines
 from whatsync.net.handshakes import HandshakeQueue
 from whatsync.net.opener import Opener, Way
@@ -21,7 +22,9 @@ from whatsync.net.statistics import SenderStatistics
 from whatsync.net.tls import SessionCache, client_context
 from whatsync.net.trouble import Trouble
 from whatsync.ports.clock import Clock
-from whatsync.ports.sender import Answer, Failure, Request, Target
+from whatsync.ports.sender import Answer, Failure, Request, Target, Timing, UnderWay
+
+logger = logging.getLogger(__name__)
 
 _CLOSING_TURNS_MAX = 100
 _SHUTTING_DOWN = "WhatsSync was shutting down"
@@ -85,10 +88,8 @@ class HttpSender:
     async def send(self, request: Request) -> Answer | Failure:
         """Send once and return what happened. Cancelling it closes the connection."""
         started_at = self._now()
-        target = request.target
-        origin = self._origins.get((target.scheme, target.host, target.port))
-        if origin is not None and origin.idle:
-            connection = self._pool.take(origin)
+        connection = self._kept(request.target)
+        if connection is not None:
             until = started_at + request.timeout_seconds
             future = connection.begin(request.head + request.body, started_at, started_at, until)
             try:
@@ -98,7 +99,24 @@ class HttpSender:
                 raise
             if result is not STALE:
                 return result  # type: ignore[return-value] # there is but one STALE
-        return await self._send_fresh(request, started_at)
+        return await self.send_fresh(request, started_at)
+
+    def begin(self, request: Request, done: Callable[[Answer | Failure], None]) -> UnderWay:
+        """Send once and call ``done`` with what happened; without a task where a kept connection takes the request."""
+        started_at = self._now()
+        exchange = Exchange(self, request, started_at, done)
+        connection = self._kept(request.target)
+        if connection is None:
+            exchange.begin_fresh()
+        else:
+            exchange.connection = connection
+            until = started_at + request.timeout_seconds
+            connection.send(request.head + request.body, started_at, started_at, until, exchange.settle)
+        return exchange
+
+    def _kept(self, target: Target) -> Connection | None:
+        origin = self._origins.get((target.scheme, target.host, target.port))
+        return self._pool.take(origin) if origin is not None and origin.idle and not self._closed else None
 
     async def check(self, target: Target, timeout_seconds: float) -> Failure | None:
         """Say whether ``target`` could be reached as far as names and addresses go; nothing is connected to.
@@ -136,7 +154,7 @@ class HttpSender:
         """How many requests failed with each network code."""
         return dict(self._statistics.failures)
 
-    async def _send_fresh(self, request: Request, started_at: float) -> Answer | Failure:
+    async def send_fresh(self, request: Request, started_at: float) -> Answer | Failure:
         """Send on a new connection."""
         way = Way(self._now())
         until = started_at + request.timeout_seconds
@@ -185,3 +203,50 @@ class HttpSender:
         """Make room: the older half of the origins goes, except those with a connection."""
         for key in [key for key, origin in self._origins.items() if origin.unused][: len(self._origins) // 2]:
             del self._origins[key]
+
+
+class Exchange:
+    """One request on its way without a task of its own, as long as a kept connection carries it."""
+
+    __slots__ = ("_done", "_request", "_sender", "_started_at", "_task", "connection")
+
+    def __init__(
+        self, sender: HttpSender, request: Request, started_at: float, done: Callable[[Answer | Failure], None]
+    ) -> None:
+        self._sender = sender
+        self._request = request
+        self._started_at = started_at
+        self._done = done
+        self._task: asyncio.Task[Answer | Failure] | None = None
+        self.connection: Connection | None = None
+
+    def settle(self, result: Result) -> None:
+        """The kept connection has carried it, or has turned out to be closed already."""
+        if isinstance(result, Stale):
+            self.begin_fresh()
+        else:
+            self._done(result)
+
+    def begin_fresh(self) -> None:
+        """Send it on a new connection."""
+        self.connection = None
+        work = self._sender.send_fresh(self._request, self._started_at)
+        self._task = asyncio.get_running_loop().create_task(work)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[Answer | Failure]") -> None:
+        if task.cancelled():
+            return
+        bug = task.exception()
+        if bug is None:
+            self._done(task.result())
+        else:
+            logger.error("the sender raised", exc_info=bug)
+            self._done(Failure("internal_error", "the sender raised; see the server's log", Timing()))
+
+    def cancel(self) -> None:
+        """Nobody waits any more: close the connection."""
+        if self.connection is not None:
+            self.connection.cancel()
+        if self._task is not None:
+            self._task.cancel()

@@ -10,12 +10,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
 from whatsync.net.frames import Frames, Orders, Reports, Setting
 from whatsync.ports.clock import Clock
-from whatsync.ports.sender import Answer, Failure, Request, Timing
+from whatsync.ports.sender import Answer, Failure, Request, Timing, UnderWay
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class RemoteSender:
         self._decoder = msgspec.msgpack.Decoder(Reports)
         self._encoder = msgspec.msgpack.Encoder()
         self._numbers = 0
-        self._waiting: dict[int, asyncio.Future[Answer | Failure]] = {}
+        self._waiting: dict[int, Order] = {}
         self._requests: list[tuple[int, Request]] = []
         self._cancelled: list[int] = []
         self._frames: Frames | None = None
@@ -56,22 +57,44 @@ class RemoteSender:
 
     async def send(self, request: Request) -> Answer | Failure:
         """Send once and return what happened. Cancelling it closes the connection."""
-        if not self._up.is_set() and not await self._is_up_within(request.timeout_seconds):
-            return _GONE
-        if self._closed:
-            return _CLOSED
-        number = self._numbers = self._numbers + 1
         answer: asyncio.Future[Answer | Failure] = self._loop.create_future()
-        self._waiting[number] = answer
-        self._soon()
-        self._requests.append((number, request))
+        order = self.begin(request, partial(_settle, answer))
         try:
             return await answer
         except asyncio.CancelledError:
-            if self._waiting.pop(number, None) is not None:
-                self._soon()
-                self._cancelled.append(number)
+            order.cancel()
             raise
+
+    def begin(self, request: Request, done: Callable[[Answer | Failure], None]) -> UnderWay:
+        """Send once and call ``done`` with what happened."""
+        order = Order(self, request, done)
+        if self._up.is_set():
+            order.hand_over()
+        else:
+            order.wait_for_process()
+        return order
+
+    async def up(self, request: Request) -> Failure | None:
+        """Wait, as long as the request may take, for the process to be there; says why it can't be sent."""
+        if not self._up.is_set() and not await self._is_up_within(request.timeout_seconds):
+            return _GONE
+        return None
+
+    def put(self, order: "Order", request: Request) -> int:
+        """Give a request its number and send it off at the end of this turn of the loop."""
+        number = self._numbers = self._numbers + 1
+        self._waiting[number] = order
+        self._soon()
+        self._requests.append((number, request))
+        if self._closed:
+            self._loop.call_soon(self._resolve, number, _CLOSED)
+        return number
+
+    def take_back(self, number: int) -> None:
+        """Nobody waits for a request any more."""
+        if self._waiting.pop(number, None) is not None:
+            self._soon()
+            self._cancelled.append(number)
 
     async def close(self) -> None:
         """End the process; requests under way end as failures."""
@@ -111,16 +134,15 @@ class RemoteSender:
             self._statistics = reports.statistics
 
     def _resolve(self, number: int, result: Answer | Failure) -> None:
-        waiting = self._waiting.pop(number, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(result)
+        order = self._waiting.pop(number, None)
+        if order is not None:
+            order.done(result)
 
     def _fail(self, failure: Failure) -> None:
         waiting, self._waiting = self._waiting, {}
         self._requests, self._cancelled = [], []
-        for future in waiting.values():
-            if not future.done():
-                future.set_result(failure)
+        for order in waiting.values():
+            order.done(failure)
 
     # The process
 
@@ -177,3 +199,42 @@ class RemoteSender:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+
+class Order:
+    """One request that is under way in the sending process, or waits for the process."""
+
+    __slots__ = ("_number", "_request", "_sender", "_waiting", "done")
+
+    def __init__(self, sender: RemoteSender, request: Request, done: Callable[[Answer | Failure], None]) -> None:
+        self._sender = sender
+        self._request = request
+        self._number = 0
+        self._waiting: asyncio.Task[None] | None = None
+        self.done = done
+
+    def hand_over(self) -> None:
+        """The process is there: send it the request."""
+        self._number = self._sender.put(self, self._request)
+
+    def wait_for_process(self) -> None:
+        """The process is being started."""
+        self._waiting = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        failure = await self._sender.up(self._request)
+        if failure is None:
+            self.hand_over()
+        else:
+            self.done(failure)
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._sender.take_back(self._number)
+
+
+def _settle(answer: "asyncio.Future[Answer | Failure]", result: Answer | Failure) -> None:
+    if not answer.done():
+        answer.set_result(result)

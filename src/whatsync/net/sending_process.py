@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 import sys
+from functools import partial
 from ipaddress import ip_network
 
 import msgspec
@@ -19,7 +20,7 @@ from whatsync.net.address_guard import AddressGuard
 from whatsync.net.frames import Frames, Orders, Reports, Setting
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.system import SystemClock
-from whatsync.ports.sender import Answer, Failure, Request, Timing
+from whatsync.ports.sender import Answer, Failure, UnderWay
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class SendingProcess:
         self._loop = asyncio.get_running_loop()
         self._decoder = msgspec.msgpack.Decoder(Orders)
         self._encoder = msgspec.msgpack.Encoder()
-        self._tasks: dict[int, asyncio.Task[Answer | Failure]] = {}
+        self._under_way: dict[int, UnderWay] = {}
         self._answers: list[tuple[int, Answer]] = []
         self._failures: list[tuple[int, Failure]] = []
         self._told: dict[str, int] | None = None
@@ -52,27 +53,14 @@ class SendingProcess:
         orders = self._decoder.decode(payload)
         self._allow_loopback = orders.allow_loopback
         for number in orders.cancelled:
-            task = self._tasks.get(number)
-            if task is not None:
-                task.cancel()
+            exchange = self._under_way.pop(number, None)
+            if exchange is not None:
+                exchange.cancel()
         for number, request in orders.requests:
-            self._begin(number, request)
+            self._under_way[number] = self._sender.begin(request, partial(self._done, number))
 
-    def _begin(self, number: int, request: Request) -> None:
-        task = self._loop.create_task(self._sender.send(request))
-        self._tasks[number] = task
-        task.add_done_callback(lambda done: self._done(number, done))
-
-    def _done(self, number: int, task: "asyncio.Task[Answer | Failure]") -> None:
-        del self._tasks[number]
-        if task.cancelled():
-            return
-        bug = task.exception()
-        if bug is not None:
-            logger.error("the sender raised", exc_info=bug)
-            result: Answer | Failure = Failure("internal_error", "the sender raised; see the server's log", Timing())
-        else:
-            result = task.result()
+    def _done(self, number: int, result: Answer | Failure) -> None:
+        self._under_way.pop(number, None)
         if not self._answers and not self._failures:
             self._loop.call_soon(self._report)
         if isinstance(result, Answer):
@@ -96,8 +84,8 @@ class SendingProcess:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        for task in self._tasks.values():
-            task.cancel()
+        for exchange in self._under_way.values():
+            exchange.cancel()
         await self._sender.close()
 
 

@@ -3,13 +3,14 @@
 Expected failures of the network are values, never exceptions: ``send`` raises only on a bug or when it is cancelled.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from whatsync.model.url import Target
 
-__all__ = ["Answer", "Failure", "Request", "Sender", "Target", "TargetCheck", "Timing"]
+__all__ = ["Answer", "Failure", "Request", "Sender", "Target", "TargetCheck", "Timing", "UnderWay"]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -67,11 +68,24 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     reused: bool = False
 
 
+class UnderWay(Protocol):
+    """A request that was begun."""
+
+    def cancel(self) -> object:
+        """Nobody waits for it any more: close its connection. Nobody is told of an outcome."""
+
+
 class Sender(Protocol):
     """Sends requests to vetted addresses only, each within its own time and byte limits."""
 
     async def send(self, request: Request) -> Answer | Failure:
         """Send once and return what happened. Cancelling it closes the connection."""
+
+    def begin(self, request: Request, done: Callable[[Answer | Failure], None]) -> UnderWay:
+        """The same without a task: ``done`` is called once, after this has returned, unless the request is cancelled.
+
+        ``done`` must not raise.
+        """
 
     async def close(self) -> None:
         """Close every connection; requests under way end as failures."""
