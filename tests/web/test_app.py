@@ -97,7 +97,7 @@ async def test_a_bug_is_answered_with_the_name_that_stands_in_the_log(
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(type(web.server.services.endpoints), "page", broken)
-    monkeypatch.setattr(type(web.server.services.ingest), "accept", broken)
+    monkeypatch.setattr(type(web.server.services.ingest), "begin", broken)
     event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
     with caplog.at_level(logging.ERROR):
         answers = [
@@ -126,7 +126,7 @@ async def test_who_must_wait_is_told_how_long(
     def refuse(*_: object) -> None:
         raise problem
 
-    monkeypatch.setattr(type(web.server.services.quota), "take", refuse)
+    monkeypatch.setattr(type(web.server.services.quota), "admit", refuse)
     event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
     for path in ("/v1/events", "/v1/events?"):
         answer = await web.call("POST", path, json=event)

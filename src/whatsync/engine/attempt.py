@@ -181,7 +181,7 @@ class Attempter:
     def _row(
         self, attempt: Attempt, answer: Answer | Failure, verdict: Verdict, decision: Decision, finished_ms: int
     ) -> AttemptRow:
-        """By position, in the order of the struct's fields: naming them costs twice as much, and each attempt does it."""
+        """The attempt as it is kept. By position, in the struct's order: naming the fields costs twice as much."""
         claimed, endpoint, timing, started_ms = attempt.claimed, attempt.endpoint, answer.timing, attempt.started_ms
         status, detail, headers, body, truncated = None, None, b"", b"", False
         if type(answer) is Answer:

@@ -17,7 +17,7 @@ from whatsync.engine.watch import Notice
 from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.endpoint import Ordering, passes_filters
-from whatsync.model.envelope import Draft, decode_submissions, draft_of, same_content
+from whatsync.model.envelope import Draft, decode_in_steps, decode_submissions, draft_of, same_content
 from whatsync.model.errors import Conflict, FieldError, Invalid, TooLarge, Unavailable
 from whatsync.model.ids import Sequence
 from whatsync.ports.clock import Clock
@@ -48,18 +48,22 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     repeated: bool = False
 
 
+Done = Callable[[list[Receipt] | Exception], None]
+"""Takes the receipts after the commit, or why there are none: Conflict, Invalid or Unavailable."""
+
+
 class _Plan(msgspec.Struct):
     """An admission with what has to happen once it is on disk."""
 
     account: RunningAccount
     drafts: list[Draft]
+    done: Done
+    idempotency: Idempotency | None
+    not_to: int | None
     admission: Admission
     reserved: list[bool]
-    answer: "asyncio.Future[list[Receipt]]"
-    known: list[Receipt | None]
-    """Receipts of drafts that turned out to be accepted before, by position."""
-    idempotency: Idempotency | None
-    not_to: int | None = None
+    known: list[Receipt | None] | None = None
+    """Receipts of drafts that turned out to be accepted before, by position; ``None`` while there is none."""
 
 
 class Ingest:
@@ -96,16 +100,21 @@ class Ingest:
         """Accept the body of ``POST /v1/events``. The future ends after the commit.
 
         Raises a Problem at once where the input is wrong or a limit is reached; the future may raise Conflict or
-        Unavailable.
+        Unavailable, and, after a large body, whatever else is wrong with it.
         """
-        self._quota.admit(account, 1, len(raw))
-        now_ms = self._clock.now_ms()
-        drafts = decode_submissions(raw, now_ms, account.own_types, self._new_id)
-        self._quota.take(account, len(drafts), len(raw))
         answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
-        plan = _Plan(account, drafts, _NOTHING, [], answer, [None] * len(drafts), idempotency)
-        self._start(plan)
+        self.begin(account, raw, idempotency, partial(_settle, answer))
         return answer
+
+    def begin(self, account: RunningAccount, raw: bytes, idempotency: Idempotency | None, done: Done) -> None:
+        """The same for who is called back: once, and perhaps before this returns."""
+        self._quota.admit(account, 1, len(raw))
+        if len(raw) > limits.DECODED_AT_ONCE_BYTES_MAX:
+            self._run_slow(self._begin_large(account, raw, idempotency, done))
+            return
+        drafts = decode_submissions(raw, self._clock.now_ms(), account.own_types, self._new_id)
+        self._quota.count(account, len(drafts), len(raw))
+        self._start(_Plan(account, drafts, done, idempotency, None, _NOTHING, []))
 
     def emit(self, notice: Notice) -> "asyncio.Future[list[Receipt]]":
         """Accept an operational event of our own. Telling the same notice twice is one event."""
@@ -113,7 +122,7 @@ class Ingest:
         draft = draft_of(notice.type, notice.id, self._clock.now_ms(), msgspec.json.encode(notice.data))
         answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
-        self._start(_Plan(account, [draft], _NOTHING, [], answer, [None], None, notice.not_to))
+        self._start(_Plan(account, [draft], partial(_settle, answer), None, notice.not_to, _NOTHING, []))
         return answer
 
     # The ordinary case
@@ -130,29 +139,30 @@ class Ingest:
             written = self._store.accept(plan.admission)
         except StoreUnavailable as problem:
             self._undo(plan)
-            plan.answer.set_exception(Unavailable("store_unavailable", problem.reason))
+            plan.done(Unavailable("store_unavailable", problem.reason))
             return
         written.add_done_callback(partial(self._written, plan))
 
     def _plan(self, plan: _Plan) -> None:
         now_ms = self._clock.now_ms()
+        account, drafts = plan.account, plan.drafts
         events: list[EventRow] = []
         rows: list[DeliveryRow] = []
         reserved: list[bool] = []
-        for draft, known in zip(plan.drafts, plan.known, strict=True):
-            if known is not None:
-                continue
+        if plan.known is not None:
+            drafts = [draft for draft, known in zip(drafts, plan.known, strict=True) if known is None]
+        for draft in drafts:
             seq = self._sequence.next(now_ms)
-            events.append(event_row(draft, seq, plan.account.row))
-            for endpoint in plan.account.route(draft.event_type, draft.number):
-                if endpoint.row == plan.not_to or not wants(endpoint, draft):
+            events.append(event_row(draft, seq, account.row))
+            for endpoint in account.route(draft.event_type, draft.number):
+                if endpoint.row == plan.not_to or (endpoint.endpoint.filters and not wants(endpoint, draft)):
                     continue
                 row, place = self._delivery(draft, seq, endpoint, now_ms)
                 rows.append(row)
                 reserved.append(place)
             if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
                 break  # Refused below; what else it would make is not worked out.
-        plan.admission = Admission(plan.account.row, plan.account.version, tuple(events), tuple(rows), plan.idempotency)
+        plan.admission = Admission(account.row, account.version, tuple(events), tuple(rows), plan.idempotency)
         plan.reserved = reserved
         if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
             self._undo(plan)
@@ -163,20 +173,23 @@ class Ingest:
             )
 
     def _delivery(self, draft: Draft, seq: int, endpoint: RunningEndpoint, now_ms: int) -> tuple[DeliveryRow, bool]:
-        policy = endpoint.endpoint
         place = self._dispatcher.reserve(endpoint)
-        ordered = policy.ordering is Ordering.CONTACT
+        contact, wait_ms = None, 0
+        policy = endpoint.endpoint
+        if policy.ordering is Ordering.CONTACT:
+            contact, wait_ms = draft.contact, policy.ordering_max_wait_seconds * 1000
+        # By position, in the order of the struct's fields: naming them costs twice as much.
         row = DeliveryRow(
-            id=self._sequence.next(now_ms),
-            event=seq,
-            account=endpoint.account.row,
-            endpoint=endpoint.row,
-            type=draft.event_type,
-            claimed=place,
-            due_ms=now_ms,
-            number=draft.number,
-            contact=draft.contact if ordered else None,
-            contact_wait_ms=policy.ordering_max_wait_seconds * 1000 if ordered else 0,
+            self._sequence.next(now_ms),
+            seq,
+            endpoint.account.row,
+            endpoint.row,
+            draft.event_type,
+            place,
+            now_ms,
+            draft.number,
+            contact,
+            wait_ms,
         )
         return row, place
 
@@ -186,14 +199,12 @@ class Ingest:
             self._undo(plan)
             if isinstance(problem, StoreUnavailable):
                 problem = Unavailable("store_unavailable", problem.reason)
-            if not plan.answer.done():
-                plan.answer.set_exception(problem)
+            plan.done(problem if isinstance(problem, Exception) else RuntimeError("the store gave up"))
             return
         result = written.result()
         if type(result) is Accepted:
             self._hand_over(plan)
-            if not plan.answer.done():
-                plan.answer.set_result(_receipts(plan))
+            plan.done(_receipts(plan))
         else:
             self._undo(plan)
             self._run_slow(self._settle(plan, result))
@@ -222,6 +233,23 @@ class Ingest:
 
     # The slow path
 
+    async def _begin_large(
+        self, account: RunningAccount, raw: bytes, idempotency: Idempotency | None, done: Done
+    ) -> None:
+        """Accept a large body: read a few milliseconds at a time, so that nobody else waits for it."""
+        try:
+            drafts: list[Draft] = []
+            until = self._clock.monotonic() + limits.DECODE_TURN_SECONDS
+            for step in decode_in_steps(raw, self._clock.now_ms(), account.own_types, self._new_id):
+                drafts = step
+                if self._clock.monotonic() >= until:
+                    await self._clock.sleep(0)
+                    until = self._clock.monotonic() + limits.DECODE_TURN_SECONDS
+            self._quota.take(account, len(drafts), len(raw))
+            self._start(_Plan(account, drafts, done, idempotency, None, _NOTHING, []))
+        except Exception as problem:  # noqa: BLE001 - whoever waits for the answer gets it
+            done(problem)
+
     def _run_slow(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._slow.add(task)
@@ -234,16 +262,15 @@ class Ingest:
                 self._write(plan)
             elif isinstance(result, Replayed):
                 _check_replay(plan, result)
-                plan.answer.set_result(await self._replay(plan, result))
+                plan.done(await self._replay(plan, result))
             elif isinstance(result, Duplicates):
-                self._note_duplicates(plan, result)
-                if all(receipt is not None for receipt in plan.known):
-                    plan.answer.set_result(_receipts(plan))
+                known = self._note_duplicates(plan, result)
+                if all(receipt is not None for receipt in known):
+                    plan.done(_receipts(plan))
                 else:
                     self._write(plan)
         except Exception as problem:  # noqa: BLE001 - whoever waits for the answer gets it
-            if not plan.answer.done():
-                plan.answer.set_exception(problem)
+            plan.done(problem)
 
     async def _replay(self, plan: _Plan, result: Replayed) -> list[Receipt]:
         """The receipts of the first time. Events whose ids had been taken before it are not kept with the key."""
@@ -260,16 +287,19 @@ class Ingest:
             receipts.append(known if row is None or not row.body else _receipt_of(row))
         return receipts
 
-    def _note_duplicates(self, plan: _Plan, result: Duplicates) -> None:
+    def _note_duplicates(self, plan: _Plan, result: Duplicates) -> list[Receipt | None]:
         """Take the stored receipt where the content is the same; refuse the whole request where it is not."""
-        positions = [at for at, known in enumerate(plan.known) if known is None]
+        if plan.known is None:
+            plan.known = [None] * len(plan.drafts)
+        known = plan.known
+        positions = [at for at, receipt in enumerate(known) if receipt is None]
         for at, existing in zip(positions, result.existing, strict=True):
             if existing is None:
                 continue
             draft = plan.drafts[at]
             if not existing.body:
                 # Retention has removed it, its id is still remembered: what it said can't be compared any more.
-                plan.known[at] = Receipt(draft.id, existing.type, draft.timestamp, existing.deliveries, repeated=True)
+                known[at] = Receipt(draft.id, existing.type, draft.timestamp, existing.deliveries, repeated=True)
                 continue
             if not same_content(existing.type, existing.body, existing.details, draft):
                 raise Conflict(
@@ -282,7 +312,8 @@ class Ingest:
                         )
                     ],
                 )
-            plan.known[at] = _receipt_of(existing)
+            known[at] = _receipt_of(existing)
+        return known
 
     async def _find_contacts(self, plan: _Plan) -> None:
         """Fill in whom statuses and media are about: their message's contact, from this request or from the store."""
@@ -298,8 +329,7 @@ class Ingest:
                 plan.drafts[at] = msgspec.structs.replace(draft, contact=contact or draft.message_id)
             self._write(plan)
         except Exception as problem:  # noqa: BLE001 - whoever waits for the answer gets it
-            if not plan.answer.done():
-                plan.answer.set_exception(problem)
+            plan.done(problem)
 
 
 _NOTHING = Admission(0, 0, (), ())
@@ -313,28 +343,32 @@ def wants(endpoint: RunningEndpoint, draft: Draft) -> bool:
 
 def event_row(draft: Draft, seq: int, account: int, test: bool = False) -> EventRow:
     """The row of a draft, with the words it can be found by."""
-    keys = draft.keys
+    # By position, in the order of the struct's fields: naming them costs twice as much.
     return EventRow(
-        seq=seq,
-        account=account,
-        id=draft.id,
-        type=draft.event_type,
-        body=draft.body,
-        details=draft.details,
-        number=draft.number,
-        contact=draft.contact,
-        keys=keys,
-        test=test,
+        seq,
+        account,
+        draft.id,
+        draft.event_type,
+        draft.body,
+        draft.details,
+        draft.number,
+        draft.contact,
+        draft.keys,
+        test,
     )
 
 
 def _receipts(plan: _Plan) -> list[Receipt]:
+    deliveries = plan.admission.deliveries
+    if plan.known is None and len(plan.drafts) == 1:
+        draft = plan.drafts[0]
+        return [Receipt(draft.id, draft.event_type, draft.timestamp, len(deliveries))]
     counts: dict[int, int] = {}
-    for row in plan.admission.deliveries:
+    for row in deliveries:
         counts[row.event] = counts.get(row.event, 0) + 1
     written = iter(plan.admission.events)
     receipts = []
-    for draft, known in zip(plan.drafts, plan.known, strict=True):
+    for draft, known in zip(plan.drafts, plan.known or [None] * len(plan.drafts), strict=True):
         if known is not None:
             receipts.append(known)
         else:
@@ -357,6 +391,15 @@ def _check_replay(plan: _Plan, result: Replayed) -> None:
             [FieldError("Idempotency-Key", "was used before for another request; use a new key for a new request")],
             code="idempotency_key_reused",
         )
+
+
+def _settle(answer: "asyncio.Future[list[Receipt]]", result: list[Receipt] | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(result, Exception):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)
 
 
 def _seen(answer: "asyncio.Future[list[Receipt]]") -> None:

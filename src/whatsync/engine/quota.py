@@ -2,6 +2,7 @@
 
 from whatsync.engine.directory import RunningAccount
 from whatsync.model import limits
+from whatsync.model.account import AccountLimits
 from whatsync.model.errors import LimitExceeded
 from whatsync.ports.clock import Clock
 
@@ -9,12 +10,29 @@ _BURST_SECONDS = 2.0
 
 
 class _Bucket:
-    __slots__ = ("at", "bytes", "events")
+    """What an account may still send, with its rates worked out once per change of its limits."""
 
-    def __init__(self, events: float, size: float, at: float) -> None:
-        self.events = events
-        self.bytes = size
+    __slots__ = ("at", "bytes", "bytes_rate", "events", "events_rate", "limits", "open_deliveries")
+
+    def __init__(self, own: AccountLimits, at: float) -> None:
+        self.set_limits(own)
+        self.events = self.events_rate * _BURST_SECONDS
+        self.bytes = self.bytes_rate * _BURST_SECONDS
         self.at = at
+
+    def set_limits(self, own: AccountLimits) -> None:
+        """Take over the account's limits, the installation's where it has none."""
+        self.limits = own
+        self.events_rate = float(own.events_per_second or limits.ACCOUNT_EVENTS_PER_SECOND)
+        self.bytes_rate = float(own.bytes_per_second or limits.ACCOUNT_BYTES_PER_SECOND)
+        self.open_deliveries = own.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
+
+    def fill(self, now: float) -> None:
+        """Put in what has come together since the last time."""
+        elapsed = now - self.at
+        self.at = now
+        self.events = min(self.events_rate * _BURST_SECONDS, self.events + elapsed * self.events_rate)
+        self.bytes = min(self.bytes_rate * _BURST_SECONDS, self.bytes + elapsed * self.bytes_rate)
 
 
 class Quota:
@@ -29,6 +47,12 @@ class Quota:
     def take(self, account: RunningAccount, events: int, size_bytes: int) -> None:
         """Count a request. Raises LimitExceeded with the seconds to wait."""
         self.admit(account, events, size_bytes)
+        self.count(account, events, size_bytes)
+
+    def count(self, account: RunningAccount, events: int, size_bytes: int) -> None:
+        """Count a request of which ``admit`` let one event through. Raises LimitExceeded where it has too many."""
+        if events > 1:
+            self.admit(account, events, size_bytes)
         bucket = self._buckets[account.row]
         bucket.events -= events
         bucket.bytes -= size_bytes
@@ -38,26 +62,22 @@ class Quota:
         who is over a limit costs no work. Raises LimitExceeded.
         """
         own = account.account.limits
-        events_rate = float(own.events_per_second or limits.ACCOUNT_EVENTS_PER_SECOND)
-        bytes_rate = float(own.bytes_per_second or limits.ACCOUNT_BYTES_PER_SECOND)
         now = self._clock.monotonic()
         bucket = self._buckets.get(account.row)
         if bucket is None:
-            bucket = self._buckets[account.row] = _Bucket(
-                events_rate * _BURST_SECONDS, bytes_rate * _BURST_SECONDS, now
-            )
-        elapsed = now - bucket.at
-        bucket.at = now
-        bucket.events = min(events_rate * _BURST_SECONDS, bucket.events + elapsed * events_rate)
-        bucket.bytes = min(bytes_rate * _BURST_SECONDS, bucket.bytes + elapsed * bytes_rate)
+            bucket = self._buckets[account.row] = _Bucket(own, now)
+        elif bucket.limits is not own:
+            bucket.set_limits(own)
+        bucket.fill(now)
         if bucket.events < events or bucket.bytes < size_bytes:
-            _check("events_per_second", f"{events_rate:g} events a second", bucket.events, events, events_rate)
+            rate, bytes_rate = bucket.events_rate, bucket.bytes_rate
+            _check("events_per_second", f"{rate:g} events a second", bucket.events, events, rate)
             _check("bytes_per_second", f"{bytes_rate:g} bytes a second", bucket.bytes, size_bytes, bytes_rate)
-        if self.full(account):
-            ceiling = own.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
+        open_deliveries = self.open_deliveries.get(account.row)
+        if open_deliveries is not None and open_deliveries >= bucket.open_deliveries:
             raise LimitExceeded(
                 "open_deliveries",
-                f"the account has {ceiling} or more deliveries that wait or are held; "
+                f"the account has {bucket.open_deliveries} or more deliveries that wait or are held; "
                 "repair, release or delete endpoints first",
                 60,
             )

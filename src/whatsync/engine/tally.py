@@ -27,12 +27,15 @@ class Tally:
     """All counters of one server, from its start."""
 
     __slots__ = (
-        "accept", "accepting_bytes", "attempt", "attempts", "delivered", "first_attempt", "refused", "unfinished"
+        "accept", "accepting_bytes", "arriving_bytes", "attempt", "attempts", "delivered", "first_attempt", "refused",
+        "unfinished",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.accepting_bytes = 0
         """Bodies of requests whose commit is under way."""
+        self.arriving_bytes = 0
+        """Bodies of requests that have arrived in part only."""
         self.delivered = 0
         self.attempts: dict[str, int] = {}
         """By outcome: ``success`` or the failure's code."""

@@ -5,8 +5,8 @@ Knows no store and no endpoint; the time and new ids come in as arguments.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Annotated, NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Raw
@@ -42,6 +42,7 @@ __all__ = [
     "SUBMISSION_FIELDS",
     "Draft",
     "Submission",
+    "decode_in_steps",
     "decode_submissions",
     "draft_of",
     "draft_of_data",
@@ -86,6 +87,7 @@ _decode_one = msgspec.json.Decoder(Submission).decode
 _decode_many = msgspec.json.Decoder(list[Submission]).decode
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 _NOT_DECODED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_REFUSED = (*_NOT_DECODED, NotATime, Invalid, TooLarge)
 
 
 def _decoder(event_type: str) -> msgspec.json.Decoder[Data]:
@@ -104,15 +106,37 @@ def decode_submissions(body: bytes, now_ms: int, own_types: Mapping[str, OwnType
     over the limit, and Invalid naming every wrong field that was found, below ``[17]`` in an array.
     """
     door = _Door(format_time(now_ms), own_types, new_id)
-    is_array = body[:1] == b"[" or (body[:1] != b"{" and body.lstrip()[:1] == b"[")
-    try:
-        if not is_array:
+    if body[:1] == b"{":
+        try:
             return [door.draft(_decode_one(body))]
-        submissions = _decode_many(body)
-        _check_count(len(submissions))
-        return [door.draft(submission) for submission in submissions]
-    except (*_NOT_DECODED, NotATime, Invalid, TooLarge):
-        door.explain(_items_of(body) if is_array else [Raw(body)], is_array)
+        except _REFUSED:
+            pass
+    drafts: list[Draft] = []
+    for drafts in _steps(door, body):  # noqa: B007 - the last one counts
+        pass
+    return drafts
+
+
+def decode_in_steps(body: bytes, now_ms: int, own_types: Mapping[str, OwnType], new_id: NewId) -> Iterator[list[Draft]]:
+    """The same for a large body, which takes long: goes on by one event a step. The drafts are whole at the end."""
+    return _steps(_Door(format_time(now_ms), own_types, new_id), body)
+
+
+def _steps(door: "_Door", body: bytes) -> Iterator[list[Draft]]:
+    is_array = body.lstrip()[:1] == b"["
+    drafts: list[Draft] = []
+    try:
+        submissions = _decode_many(body) if is_array else [_decode_one(body)]
+        if is_array:
+            _check_count(len(submissions))
+        for submission in submissions:
+            drafts.append(door.draft(submission))
+            yield drafts
+    except _REFUSED:
+        items = _items_of(body) if is_array else [Raw(body)]
+    else:
+        return
+    yield from door.explain(items, is_array)
 
 
 def _check_count(count: int) -> None:
@@ -209,8 +233,8 @@ class _Door:
 
     # What is wrong
 
-    def explain(self, items: list[Raw], is_array: bool) -> NoReturn:
-        """Find out what is wrong with a request that was refused, and raise it."""
+    def explain(self, items: list[Raw], is_array: bool) -> Iterator[list[Draft]]:
+        """Find out what is wrong with a request that was refused, one event a step, and raise it."""
         errors: list[FieldError] = []
         looked_at = 0
         for at, item in enumerate(items):
@@ -223,6 +247,7 @@ class _Door:
             looked_at += len(bytes(item))
             if errors and (len(errors) >= limits.FIELD_ERRORS_MAX or looked_at > _EXPLAINED_BYTES_MAX):
                 break
+            yield []
         raise Invalid(errors[: limits.FIELD_ERRORS_MAX] or [FieldError("", "can't be read")])
 
     def _problems(self, raw: bytes) -> list[FieldError]:

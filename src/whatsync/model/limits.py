@@ -19,6 +19,14 @@ PIPELINED_REQUESTS_MAX = 64
 """Requests of one connection that may wait for their commit; beyond, no more is read from it."""
 ACCEPTING_BYTES_MAX = 256 * 1024 * 1024
 """Bodies of all requests together whose commit is under way; beyond, requests are refused for a second."""
+ARRIVING_BYTES_MAX = 128 * 1024 * 1024
+"""Of bodies that have arrived in part only, all connections together; beyond, requests are refused for a second."""
+DECODED_AT_ONCE_BYTES_MAX = 64 * 1024
+"""A larger body of events is read in steps, with a pause for everybody else after each ``DECODE_TURN_SECONDS``."""
+DECODE_TURN_SECONDS = 0.002
+KNOWN_HEADS_MAX = 4_096
+"""Heads of requests that are recognised without being read again."""
+KNOWN_HEAD_BYTES_MAX = 2_048
 EVENTS_PER_REQUEST_MAX = 1_000
 SOURCE_BODY_BYTES_MAX = 8 * 1024 * 1024
 """Of a source's request, also when unpacked: Meta sends up to 3 MB."""

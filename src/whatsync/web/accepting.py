@@ -3,9 +3,8 @@
 The ordinary route and the protocol's short cut both call this file, so that they can't answer differently.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -13,13 +12,14 @@ from whatsync.engine.directory import RunningAccount
 from whatsync.engine.ingest import Receipt
 from whatsync.engine.services import Services
 from whatsync.model import limits
-from whatsync.model.errors import FieldError, Invalid, Problem, Unavailable
+from whatsync.model.errors import FieldError, Invalid, Problem
 from whatsync.ports.store import Idempotency
 from whatsync.web.api.call import Answer
+from whatsync.web.arriving import overloaded
 
 _ACCEPTED = 202
 _KNOWN = 200
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 
 
 class EventReceipt(msgspec.Struct, frozen=True, gc=False):
@@ -37,59 +37,78 @@ class EventReceipts(msgspec.Struct, frozen=True, gc=False):
     items: list[EventReceipt]
 
 
+Answered = Callable[[Answer | Exception], None]
+"""Takes the answer, or the Problem (or bug) in its place."""
+
+
 class Submission:
     """One request to accept events, from its last byte to its answer."""
 
-    __slots__ = ("_account", "_body", "_keyed", "_services", "_started")
+    __slots__ = ("_account", "_answered", "_body", "_keyed", "_services", "_started")
 
-    def __init__(self, services: Services, account: RunningAccount, body: bytes) -> None:
+    def __init__(self, services: Services, account: RunningAccount, body: bytes, answered: Answered) -> None:
         self._services = services
         self._account = account
         self._body = body
+        self._answered = answered
         self._keyed = False
         self._started = services.clock.monotonic()
 
-    def begin(self, headers: Mapping[bytes, bytes]) -> "asyncio.Future[list[Receipt]]":
-        """Hand the events to the engine; the future ends after the commit. Raises what is wrong at first sight."""
-        tally = self._services.tally
+    def begin(self, key: bytes | None) -> None:
+        """Hand the events to the engine; ``key`` is the ``Idempotency-Key``. The answer is known after the commit.
+
+        Raises what is wrong at first sight; then there is no other answer.
+        """
+        services = self._services
+        tally, size = services.tally, len(self._body)
         try:
             if tally.accepting_bytes > limits.ACCEPTING_BYTES_MAX:
-                raise Unavailable("overloaded", "too many requests are under way; try again", retry_after_seconds=1)
-            key = headers.get(b"idempotency-key")
-            self._keyed = key is not None
-            idempotency = None if key is None else idempotency_of(key, self._body)
-            receipts = self._services.ingest.accept(self._account, self._body, idempotency)
+                raise overloaded()
+            idempotency = None
+            if key is not None:
+                self._keyed = True
+                idempotency = idempotency_of(key, self._body)
+            tally.accepting_bytes += size
+            try:
+                services.ingest.begin(self._account, self._body, idempotency, self._accepted)
+            except BaseException:
+                tally.accepting_bytes -= size
+                raise
         except Problem as problem:
-            self._refused(problem)
+            tally.count_refused(problem.status)
             raise
-        tally.accepting_bytes += len(self._body)
-        return receipts
 
-    def answer(self, future: "asyncio.Future[list[Receipt]]") -> Answer:
-        """The answer, once the future has ended. Raises what the future raised."""
-        services = self._services
-        services.tally.accepting_bytes -= len(self._body)
-        try:
-            receipts = future.result()
-        except Problem as problem:
-            self._refused(problem)
-            raise
+    def _accepted(self, receipts: list[Receipt] | Exception) -> None:
+        """The events are on disk, or refused."""
+        tally = self._services.tally
+        tally.accepting_bytes -= len(self._body)
+        answer: Answer | Exception
+        if isinstance(receipts, Exception):
+            if isinstance(receipts, Problem):
+                tally.count_refused(receipts.status)
+            answer = receipts
+        else:
+            try:
+                answer = self._answer(receipts)
+            except Exception as bug:  # noqa: BLE001 - whoever waits gets it
+                answer = bug
+        self._answered(answer)
+
+    def _answer(self, receipts: list[Receipt]) -> Answer:
+        services, body = self._services, self._body
         seconds = services.clock.monotonic() - self._started
         services.tally.accept.add(seconds)
-        services.journal.accepted(self._account, receipts, len(self._body), seconds)
-        repeated = False
-        if len(receipts) == 1 and self._body.lstrip()[:1] != b"[":
-            repeated = receipts[0].repeated
-            body = _encoder.encode(_shown(receipts[0]))
+        services.journal.accepted(self._account, receipts, len(body), seconds)
+        if len(receipts) == 1 and (body[:1] == b"{" or body.lstrip()[:1] != b"["):
+            receipt = receipts[0]
+            repeated = receipt.repeated
+            shown = _encode(EventReceipt(receipt.id, receipt.event, receipt.timestamp, receipt.deliveries))
         else:
             repeated = all(receipt.repeated for receipt in receipts)
-            body = _encoder.encode(EventReceipts([_shown(receipt) for receipt in receipts]))
+            shown = _encode(EventReceipts([_shown(receipt) for receipt in receipts]))
         if repeated:
-            return Answer(_KNOWN, body, _REPLAYED if self._keyed else _PLAIN)
-        return Answer(_ACCEPTED, body, _PLAIN)
-
-    def _refused(self, problem: Problem) -> None:
-        self._services.tally.count_refused(problem.status)
+            return Answer(_KNOWN, shown, _REPLAYED if self._keyed else _PLAIN)
+        return Answer(_ACCEPTED, shown, _PLAIN)
 
 
 _PLAIN: Mapping[str, str] = {}

@@ -3,6 +3,7 @@
 Knows Starlette's router and requests; the routes know neither.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,13 +15,15 @@ from starlette.routing import Route as Path
 from starlette.types import Receive, Scope, Send
 
 from whatsync.engine.services import Services
+from whatsync.engine.tally import Tally
 from whatsync.model import limits
 from whatsync.model.account import ApiKey
-from whatsync.model.errors import NotFound, Problem, TooLarge
+from whatsync.model.errors import NotFound, Problem
 from whatsync.web.api.call import Answer, Call, Principal, Route
+from whatsync.web.arriving import Arriving, body_too_large
 from whatsync.web.auth import Gate
 from whatsync.web.decoding import decode_body, decode_query, refuse_query
-from whatsync.web.problems import MethodNotAllowed
+from whatsync.web.problems import MethodNotAllowed, Timeout
 from whatsync.web.request_ids import RequestIds
 from whatsync.web.wire import answer_headers, problem_answer
 
@@ -126,7 +129,7 @@ class Resource:
             refuse_query(pairs)
         body: Any = None
         if route.takes is not None:
-            raw = await read_body(request)
+            raw = await read_body(request, self._services.tally)
             body = raw if route.takes is bytes else _decode(route, raw)
         call = Call(self._services, principal, request.path_params, body, query, headers, self._table)
         return await route.handler(call)
@@ -143,26 +146,24 @@ def _decode(route: Route, raw: bytes) -> Any:
     return decode_body(route.takes, raw)
 
 
-async def read_body(request: Request) -> bytes:
-    """Read the whole body. Raises TooLarge as soon as it is known to be."""
+async def read_body(request: Request, tally: Tally) -> bytes:
+    """Read the whole body. Raises TooLarge as soon as it is known to be, Unavailable where all bodies that arrive take
+    too much room, Timeout where it comes too slowly.
+    """
     declared = request.headers.get("content-length")
     if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:
         raise body_too_large()
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limits.REQUEST_BYTES_MAX:
-            raise body_too_large()
-        parts.append(part)
-    return b"".join(parts)
-
-
-def body_too_large() -> TooLarge:
-    """The problem of a request over its limit."""
-    return TooLarge(
-        "request_too_large", f"a request may have at most {limits.REQUEST_BYTES_MAX} bytes; send less at a time"
-    )
+    body = Arriving(tally)
+    try:
+        async with asyncio.timeout(limits.REQUEST_ARRIVAL_SECONDS_MAX):
+            async for part in request.stream():
+                body.add(part)
+    except TimeoutError:
+        most = limits.REQUEST_ARRIVAL_SECONDS_MAX
+        raise Timeout("request_timeout", f"the request did not arrive completely within {most} s") from None
+    finally:
+        whole = body.take()
+    return whole
 
 
 async def send_answer(send: Send, answer: Answer, request_id: str) -> None:

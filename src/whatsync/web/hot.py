@@ -7,29 +7,31 @@ keep: head, body, requests waiting on one connection, and the time a request tak
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from whatsync.engine.ingest import Receipt
+from whatsync.engine.directory import RunningAccount
 from whatsync.engine.services import Services
 from whatsync.model import limits
 from whatsync.model.errors import Malformed, Problem
 from whatsync.web.accepting import Submission
-from whatsync.web.api.call import Answer, Principal
-from whatsync.web.app import ACCOUNT_HEADER, body_too_large, internal_error
+from whatsync.web.api.call import Answer
+from whatsync.web.app import ACCOUNT_HEADER, internal_error
+from whatsync.web.arriving import Arriving, body_too_large
 from whatsync.web.auth import Gate
+from whatsync.web.known_heads import KnownHeads
 from whatsync.web.problems import HeadTooLarge, Timeout
 from whatsync.web.request_ids import RequestIds
 from whatsync.web.wire import answer_headers, problem_answer
 
 logger = logging.getLogger(__name__)
 
-_PATH = b"/v1/events"
 _ACCOUNT_HEADER = ACCOUNT_HEADER.encode()
+_PATH = b"/v1/events"
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
@@ -47,18 +49,20 @@ class Door:
 
     def __init__(self, services: Services, gate: Gate, request_ids: RequestIds) -> None:
         self.services = services
+        self.tally = services.tally
         self.gate = gate
         self.request_ids = request_ids
-        self.dated: Sequence[tuple[bytes, bytes]] = ()
-        self.dated_bytes = b""
+        self.known_heads = KnownHeads()
+        self._dated: Sequence[tuple[bytes, bytes]] = ()
+        self._dated_bytes = b""
         self.connections: set[HotProtocol] = set()
 
     def default_headers(self, current: Sequence[tuple[bytes, bytes]]) -> bytes:
         """uvicorn's own headers (the date) as bytes, made anew when they change."""
-        if current is not self.dated:
-            self.dated = current
-            self.dated_bytes = b"".join(b"%b: %b\r\n" % pair for pair in current)
-        return self.dated_bytes
+        if current is not self._dated:
+            self._dated = current
+            self._dated_bytes = b"".join(b"%b: %b\r\n" % pair for pair in current)
+        return self._dated_bytes
 
     async def close_idle(self) -> None:
         """Close connections that rest too long between requests or take too long for one. Called from time to time."""
@@ -71,58 +75,55 @@ class Slot:
     """One hot request of a connection and, once it is there, the answer. Answers leave in the order of the requests."""
 
     __slots__ = (
+        "account",
+        "arriving",
         "headers",
         "keep_alive",
-        "parts",
-        "principal",
         "protocol",
         "refuses",
         "request_id",
-        "response",
-        "size",
-        "submission",
-    )
+        "response"
+    )  # fmt: skip
 
-    def __init__(self, protocol: "HotProtocol", headers: dict[bytes, bytes], keep_alive: bool, request_id: str) -> None:
+    def __init__(
+        self, protocol: "HotProtocol", headers: Mapping[bytes, bytes], keep_alive: bool, request_id: str
+    ) -> None:
         self.protocol = protocol
         self.headers = headers
         self.keep_alive = keep_alive
         self.request_id = request_id
-        self.parts: list[bytes] = []
-        self.size = 0
+        self.arriving: Arriving | None = None
+        """Its body, until it is complete or refused."""
         self.response: bytes | None = None
         self.refuses = False
         """Its answer ends the connection, whatever else the client may still be sending."""
-        self.principal: Principal | None = None
-        self.submission: Submission | None = None
+        self.account: RunningAccount | None = None
 
-    def begin(self, services: Services) -> None:
+    def begin(self, body: bytes) -> None:
         """The body is complete: hand it over."""
-        assert self.principal is not None
-        assert self.principal.account is not None
-        body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-        self.parts = []
-        self.submission = Submission(services, self.principal.account, body)
+        assert self.account is not None
         try:
-            self.submission.begin(self.headers).add_done_callback(self.committed)
-        except Problem as problem:
-            self.settle(problem_answer(problem))
-        except Exception as bug:  # noqa: BLE001 - logged, and answered as every bug is
-            self.settle(self._bug(bug))
+            submission = Submission(self.protocol.door.services, self.account, body, self.answered)
+            submission.begin(self.headers.get(b"idempotency-key"))
+        except Exception as problem:  # noqa: BLE001 - answered, and logged where it is a bug
+            self.answered(problem)
 
-    def committed(self, future: "asyncio.Future[list[Receipt]]") -> None:
+    def answered(self, answer: Answer | Exception) -> None:
         """The events are on disk, or refused."""
-        assert self.submission is not None
         try:
-            answer = self.submission.answer(future)
-        except Problem as problem:
-            answer = problem_answer(problem)
-        except Exception as bug:  # noqa: BLE001 - logged, and answered as every bug is
-            answer = self._bug(bug)
-        self.settle(answer)
+            if isinstance(answer, Problem):
+                answer = problem_answer(answer)
+            elif isinstance(answer, Exception):
+                answer = self._bug(answer)
+            self.settle(answer)
+        except Exception:
+            logger.exception("request %s can't be answered", self.request_id)
+            self.protocol.transport.abort()
 
     def settle(self, answer: Answer) -> None:
         """The answer is known: write it when its turn has come."""
+        if self.arriving is not None:
+            self.arriving.take()
         self.response = self.protocol.encode(answer, self)
         self.protocol.flush()
 
@@ -147,6 +148,8 @@ class HotProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self._ending = False
         self._lingering = False
+        self._complete: Slot | None = None
+        """The good request, after which the connection goes on, that has just become complete."""
         self.cycle: RequestResponseCycle | None = None  # type: ignore[assignment]
 
     # The connection
@@ -159,6 +162,9 @@ class HotProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; events under way are accepted all the same."""
         self.door.connections.discard(self)
+        for slot in self._slots:
+            if slot.arriving is not None:
+                slot.arriving.take()
         self._slots.clear()
         self._hot = None
         super().connection_lost(exc)
@@ -195,6 +201,9 @@ class HotProtocol(HttpToolsProtocol):
             if self._received > limits.LINGER_BYTES_MAX:
                 self.transport.close()
             return
+        fresh = not self._in_message
+        if fresh and self._take_known(data):
+            return
         try:
             # A request that begins in here counts from the next piece on: where it began is not told.
             self.parser.feed_data(data)
@@ -205,6 +214,32 @@ class HotProtocol(HttpToolsProtocol):
             return
         if self._received > limits.REQUEST_HEAD_BYTES_MAX:
             self._check_size()
+        elif fresh and self._complete is not None:
+            self.door.known_heads.learn(data, self._complete.headers)
+            self._complete = None
+
+    def _take_known(self, data: bytes) -> bool:
+        """A request that is here whole and whose head is known goes on without being parsed."""
+        door = self.door
+        found = door.known_heads.find(data)
+        if (
+            found is None
+            or len(self._slots) >= limits.PIPELINED_REQUESTS_MAX
+            or self._ending
+            or self.pipeline
+            or self._ordinary_busy()
+        ):
+            return False
+        headers, body = found
+        slot = Slot(self, headers, True, door.request_ids.name(None))
+        self._slots.append(slot)
+        try:
+            slot.account = door.gate.admit_writer(headers.get(b"authorization"), None).account
+        except Problem as problem:
+            slot.settle(problem_answer(problem))
+        else:
+            slot.begin(body)
+        return True
 
     def _check_size(self) -> None:
         if self._in_head:
@@ -223,6 +258,7 @@ class HotProtocol(HttpToolsProtocol):
         self._head = []
         self._in_head = self._in_message = True
         self._received = 0
+        self._complete = None
         self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -265,9 +301,9 @@ class HotProtocol(HttpToolsProtocol):
         self._slots.append(slot)
         choice = headers.get(_ACCOUNT_HEADER)
         try:
-            slot.principal = self.door.gate.admit_writer(
+            slot.account = self.door.gate.admit_writer(
                 headers.get(b"authorization"), None if choice is None else choice.decode("latin-1")
-            )
+            ).account
             declared = headers.get(b"content-length")
             if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:
                 raise body_too_large()
@@ -285,12 +321,13 @@ class HotProtocol(HttpToolsProtocol):
         if slot is None:
             super().on_body(body)
         elif slot.response is None:
-            slot.size += len(body)
-            if slot.size > limits.REQUEST_BYTES_MAX:
-                slot.parts = []
-                slot.settle(problem_answer(body_too_large()))
-            else:
-                slot.parts.append(body)
+            try:
+                if slot.arriving is None:
+                    slot.arriving = Arriving(self.door.tally)
+                slot.arriving.add(body)
+            except Problem as problem:
+                self.door.tally.count_refused(problem.status)
+                slot.settle(problem_answer(problem))
 
     def on_message_complete(self) -> None:
         """The request is here."""
@@ -301,7 +338,8 @@ class HotProtocol(HttpToolsProtocol):
             return
         self._hot = None
         if slot.response is None:
-            slot.begin(self.door.services)
+            self._complete = slot if slot.keep_alive else None
+            slot.begin(b"" if slot.arriving is None else slot.arriving.take())
         elif self._ending:
             self.transport.close()
 

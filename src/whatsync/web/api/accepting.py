@@ -1,6 +1,7 @@
 """``POST /v1/events`` as a route. The short cut in ``web/hot.py`` answers the same requests without the detour here."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from whatsync.model.account import Scope
@@ -14,11 +15,20 @@ async def post_events(call: Call) -> Answer:
     A 202 means that the events and all their deliveries are on disk. The same `id` with the same content is answered
     200 with the first result, with other content 409. An `Idempotency-Key` protects a request without ids.
     """
-    headers = {name.encode("latin-1"): value.encode("latin-1") for name, value in call.headers.items()}
-    submission = Submission(call.services, call.account, call.body)
-    future = submission.begin(headers)
-    await asyncio.wait([future])
-    return submission.answer(future)
+    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    key = call.headers.get("idempotency-key")
+    submission = Submission(call.services, call.account, call.body, partial(_settle, answered))
+    submission.begin(None if key is None else key.encode("latin-1"))
+    return await answered
+
+
+def _settle(answered: "asyncio.Future[Answer]", answer: Answer | Exception) -> None:
+    if answered.done():
+        return
+    if isinstance(answer, Exception):
+        answered.set_exception(answer)
+    else:
+        answered.set_result(answer)
 
 
 _GIVES: dict[int, Any] = {202: (EventReceipt, EventReceipts), 200: (EventReceipt, EventReceipts)}
