@@ -19,6 +19,7 @@ from whatsync.net.origin import Origin
 from whatsync.net.sender_limits import SenderLimits
 from whatsync.net.socket_budget import SocketBudget
 from whatsync.net.statistics import SenderStatistics
+from whatsync.net.stream import NOWHERE, Stream
 from whatsync.net.tls import tls_problem
 from whatsync.ports.sender import Answer, Failure, Timing
 
@@ -43,19 +44,6 @@ Settle = Callable[[Result], None]
 """Takes the result of an exchange, once."""
 
 
-class Stream(Protocol):
-    """What a connection writes to: asyncio's transport or our TLS over it."""
-
-    def write(self, data: bytes) -> None:
-        """Send, or queue what the socket does not take."""
-
-    def close(self) -> None:
-        """Send what is queued, then close."""
-
-    def abort(self) -> None:
-        """Close at once."""
-
-
 class Keeper(Protocol):
     """Who keeps the connection between requests, and what all connections share; see ``Pool``."""
 
@@ -70,22 +58,6 @@ class Keeper(Protocol):
 
     def forget(self, connection: "Connection") -> None:
         """An idle connection is gone."""
-
-
-class _Nowhere:
-    """The stream of a connection that has none yet."""
-
-    def write(self, data: bytes) -> None:
-        raise AssertionError("a request was sent before there was a connection")
-
-    def close(self) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass
-
-
-_NOWHERE: Final = _Nowhere()
 
 
 def _to_nobody(_result: Result) -> None:
@@ -119,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._now = pool.now
         self._deadlines = pool.deadlines
         self._create_future = loop.create_future
-        self._stream: Stream = _NOWHERE
+        self._stream: Stream = NOWHERE
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_chunked_length=True, lenient_optional_cr_before_lf=True
