@@ -2,11 +2,13 @@
 const { createHmac, timingSafeEqual } = require('node:crypto');
 const { createServer } = require('node:http');
 
+if (!process.env.WEBHOOK_SECRET) throw new Error('set WEBHOOK_SECRET to your signing secret');
 const seen = new Set(); // in production a table with a unique column, so that it outlives a restart
 
 function isGenuine(body, signature) {
-  const expected = createHmac('sha256', process.env.WEBHOOK_SECRET).update(body).digest('hex');
-  return signature.length === expected.length && timingSafeEqual(Buffer.from(signature), Buffer.from(expected));
+  const expected = Buffer.from(createHmac('sha256', process.env.WEBHOOK_SECRET).update(body).digest('hex'));
+  const given = Buffer.from(signature); // compare lengths in bytes: a letter may have several
+  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 createServer((request, response) => {

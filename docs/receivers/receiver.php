@@ -1,6 +1,11 @@
 <?php // php -S 127.0.0.1:3000 receiver.php: verifies, handles each id once, answers 200. Needs PHP only.
 $body = file_get_contents('php://input'); // the bytes as they came: sign these, never a re-made JSON text
-$expected = hash_hmac('sha256', $body, getenv('WEBHOOK_SECRET'));
+$secret = getenv('WEBHOOK_SECRET');
+if (!$secret) {
+    http_response_code(500); // without a secret anybody could sign
+    exit('set WEBHOOK_SECRET to your signing secret');
+}
+$expected = hash_hmac('sha256', $body, $secret);
 if (!hash_equals($expected, $_SERVER['HTTP_X_WHATSYNC_SIGNATURE'] ?? '')) {
     http_response_code(401);
     exit;

@@ -3,14 +3,16 @@
 import hashlib, hmac, json, os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+secret = os.environ["WEBHOOK_SECRET"].encode() or exit("set WEBHOOK_SECRET to your signing secret")
 seen = set()  # in production a table with a unique column, so that it outlives a restart
 
 
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))  # the bytes as they came: sign these
-        expected = hmac.new(os.environ["WEBHOOK_SECRET"].encode(), body, hashlib.sha256).hexdigest()
-        genuine = hmac.compare_digest(self.headers.get("X-Whatsync-Signature", ""), expected)
+        expected = hmac.new(secret, body, hashlib.sha256).hexdigest()
+        given = self.headers.get("X-Whatsync-Signature", "").encode("latin-1", "replace")
+        genuine = hmac.compare_digest(given, expected.encode())
         self.send_response(200 if genuine else 401)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -34,7 +34,9 @@ def request(text: str) -> tuple[dict[str, str], bytes]:
 
 
 @asynccontextmanager
-async def running(program: str, node: str, folder: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+async def running(
+    program: str, node: str, folder: Path, secret: str = SECRET
+) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """Run one of the programs until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -44,7 +46,7 @@ async def running(program: str, node: str, folder: Path) -> AsyncIterator[tuple[
         "receiver.py": [sys.executable, program],
         "receiver.php": ["php", "-S", f"127.0.0.1:{port}", program],
     }[program]
-    environment = {"PATH": os.environ["PATH"], "WEBHOOK_SECRET": SECRET, "PORT": str(port), "TMPDIR": str(folder)}
+    environment = {"PATH": os.environ["PATH"], "WEBHOOK_SECRET": secret, "PORT": str(port), "TMPDIR": str(folder)}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=FOLDER, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -72,12 +74,35 @@ async def test_it_verifies_handles_once_and_answers(program: str, node: str, tmp
         assert (await client.post(url, content=body, headers=headers)).status_code == 200
         forged = {**headers, "X-Whatsync-Signature": "0" * 64, "X-WhatsSync-Signature": "0" * 64}
         assert (await client.post(url, content=body, headers=forged)).status_code == 401
+        odd = {**headers, "X-Whatsync-Signature": "é" * 64, "X-WhatsSync-Signature": "é" * 64}
+        raw = [
+            (name.encode(), value.encode()) for name, value in odd.items()
+        ]  # as UTF-8, in which a letter is not a byte
+        assert (await client.post(url, content=body, headers=raw)).status_code == 401
         missing = {name: value for name, value in headers.items() if "signature" not in name.lower()}
         assert (await client.post(url, content=body, headers=missing)).status_code == 401
         process.kill()
         assert process.stdout is not None
         printed = (await process.stdout.read()).decode()
     assert sum("message.incoming" in line for line in printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_without_a_secret_nothing_is_taken(program: str, node: str, tmp_path: Path) -> None:
+    """Whoever signs with an empty key must not be believed."""
+    if program != "receiver.php":
+        command = [node if program.endswith("js") else sys.executable, program]
+        environment = {"PATH": os.environ["PATH"], "WEBHOOK_SECRET": "", "PORT": "0"}
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=FOLDER, env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(START_SECONDS):
+            _, said = await process.communicate()
+        assert process.returncode == 1
+        assert b"set WEBHOOK_SECRET" in said
+        return
+    async with running(program, node, tmp_path, secret="") as (url, _), httpx.AsyncClient() as client:
+        assert (await client.post(url, content=b"{}", headers={"X-WhatsSync-Signature": "0" * 64})).status_code == 500
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
