@@ -9,8 +9,12 @@ RUN python -m venv /opt/builder \
     && /opt/builder/bin/pip install --quiet --require-hashes -r requirements-build.lock \
     && python -m venv /opt/whatsync \
     && /opt/whatsync/bin/pip install --quiet --require-hashes -r requirements.lock
+COPY requirements-node.lock ./
+COPY packaging packaging
+COPY front front
 COPY pyproject.toml README.md CHANGELOG.md ./
 COPY src src
+RUN python -m venv /opt/node && bash packaging/node.sh /opt/node && bash packaging/front.sh /opt/node/bin --omit=dev
 RUN /opt/builder/bin/hatchling build --target wheel --directory dist \
     && /opt/whatsync/bin/pip install --quiet --no-deps --no-index dist/*.whl \
     && /opt/whatsync/bin/python -m compileall -q /opt/whatsync/lib

@@ -12,6 +12,8 @@ RUNTIME_STAMP := $(VENV)/.runtime-installed
 PACKAGE_STAMP := $(VENV)/.package-installed
 DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := $(VENV)/.node-installed
+FRONT_STAMP := $(VENV)/.front-installed
+FRONT_DEV_STAMP := $(VENV)/.front-dev-installed
 RECEIVERS_STAMP := $(VENV)/.receivers-installed
 
 .DEFAULT_GOAL := help
@@ -23,10 +25,11 @@ help: ## list these commands
 run: setup ## set up what is missing, then start the server
 	$(BIN)/whatsync serve
 
-setup: $(PACKAGE_STAMP) ## make .venv with all that the server needs (.venv/bin/whatsync)
+setup: $(PACKAGE_STAMP) $(FRONT_STAMP) ## make .venv with all that the server needs (.venv/bin/whatsync)
 
-setup-dev: $(DEV_STAMP) $(RECEIVERS_STAMP) ## besides, all that tests and checks need
-	@bash packaging/debian.sh curl=curl php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go
+setup-dev: $(DEV_STAMP) $(FRONT_DEV_STAMP) $(RECEIVERS_STAMP) ## besides, all that tests and checks need
+	@bash packaging/debian.sh curl=curl php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go \
+		chromium=chromium file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
 test: setup-dev ## run every test (WORKERS=3 at once, PYTEST_ARGS=... for pytest)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 --durations 15 $(PYTEST_ARGS)
@@ -53,10 +56,11 @@ lock: $(DEV_STAMP) ## resolve the newest allowed versions anew into the lock fil
 	$(COMPILE) pyproject.toml --extra telemetry --group dev --constraint requirements.lock \
 		--constraint requirements-build.lock --output-file requirements-dev.lock
 	$(COMPILE) --group node --output-file requirements-node.lock
+	cd front && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only --no-audit --no-fund
 	cd tests/receivers && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only --no-audit --no-fund
 
 clean: ## remove .venv and everything else that was made here (never a data folder)
-	rm -rf $(VENV) dist build tests/receivers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build front/node_modules src/whatsync/web/static/vendor tests/receivers/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -78,6 +82,15 @@ $(DEV_STAMP): requirements-dev.lock $(PACKAGE_STAMP)
 
 $(NODE_STAMP): requirements-node.lock packaging/node.sh | $(BIN)/python
 	@bash packaging/node.sh $(VENV)
+	@touch $@
+
+$(FRONT_STAMP): front/package.json front/package-lock.json front/.npmrc packaging/front.sh $(NODE_STAMP)
+	@echo "Installing the dashboard's locked packages ..."
+	@bash packaging/front.sh $(BIN) --omit=dev
+	@touch $@
+
+$(FRONT_DEV_STAMP): $(FRONT_STAMP)
+	@bash packaging/front.sh $(BIN)
 	@touch $@
 
 $(RECEIVERS_STAMP): tests/receivers/package.json tests/receivers/package-lock.json tests/receivers/.npmrc $(NODE_STAMP)

@@ -45,6 +45,11 @@ def refuse_strangers(event: str, arguments: tuple[object, ...]) -> None:
 sys.addaudithook(refuse_strangers)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of single rooms, which pytest takes only from here."""
+    parser.addoption("--screenshots", metavar="FOLDER", help="keep pictures of the dashboard's pages here")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin the slow tests first, so that at the end no core waits for the last of them."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

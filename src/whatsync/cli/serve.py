@@ -26,15 +26,19 @@ from whatsync.compose.opening import open_server
 from whatsync.compose.places import Outside
 from whatsync.compose.server import Server
 from whatsync.config import Config, ConfigError, load
-from whatsync.engine.bootstrap import Chosen, FirstKeys, bootstrap
+from whatsync.engine.bootstrap import Chosen, FirstKeys, bootstrap, way_in
+from whatsync.engine.links import MadeLink
 from whatsync.logs import Lines, set_up
+from whatsync.model.errors import Invalid
 from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.store import StoreRefused
 from whatsync.tracing import Tracing, TracingUnavailable
 from whatsync.web.listener import Listener, bind
 from whatsync.web.metrics import metrics_only
+from whatsync.web.pages.site import base_url
 
 FIRST_KEYS_FILE = "first-keys.txt"
+LINK_FILE = "sign-in-link.txt"
 
 app = new_app()
 
@@ -101,8 +105,7 @@ async def _run(config: Config, clock: SystemClock, lines: Lines, tracing: Tracin
 
 async def _serve(server: Server, bound: socket.socket, url: str, token: str) -> None:
     config, services = server.config, server.services
-    chosen = Chosen(config.bootstrap_api_key, config.bootstrap_email)
-    first = await bootstrap(services.directory, services.accounts, services.keys, chosen)
+    first, link = await _set_up(server)
     proxies = [str(network) for network in config.trusted_proxies]
     listener = Listener(server.application, server.door, proxies)
     metrics = None
@@ -114,13 +117,26 @@ async def _serve(server: Server, bound: socket.socket, url: str, token: str) -> 
     await listener.start([bound])
     # Whoever finds the address can speak to it from here on.
     presence.publish(config.data_dir, url, token)
-    _greet(config, url, first)
+    _greet(config, url, first, link)
     await stopping.wait()
     services.runner.ready = False
     services.feed.stop()
     await listener.stop()
     if metrics is not None:
         await metrics.stop()
+
+
+async def _set_up(server: Server) -> tuple[FirstKeys | None, MadeLink | None]:
+    """Make what an empty installation needs: keys, and a way to sign in."""
+    config, services = server.config, server.services
+    chosen = Chosen(config.bootstrap_api_key, config.bootstrap_email, config.bootstrap_password)
+    try:
+        first = await bootstrap(services.directory, services.accounts, services.keys, chosen)
+        return first, await way_in(services.directory, services.users, services.links, chosen)
+    except Invalid as problem:
+        raise wrong_use(
+            f"a value chosen for the first start is wrong (WHATSYNC_BOOTSTRAP_…): {problem.detail}"
+        ) from None
 
 
 def _signals() -> asyncio.Event:
@@ -168,32 +184,42 @@ def _url(config: Config, bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _greet(config: Config, url: str, first: FirstKeys | None) -> None:
+def _greet(config: Config, url: str, first: FirstKeys | None, link: MadeLink | None) -> None:
     rows = [
         f"WhatsSync {__version__} listens on {config.public_url or url}",
+        f"  Dashboard    {base_url(config)}/",
         f"  API          {url}/docs",
         f"  Data folder  {config.data_dir.resolve()}",
     ]
-    if first is not None:
-        rows += _first_rows(config, first)
+    made = [] if first is None else _keys(config, first)
+    if link is not None:
+        made.append(f"  Sign in      {base_url(config)}{link.path}")
+    if made:
+        rows += _shown_once(config, first is not None, made)
     rows.append("Stop with Ctrl+C.")
     sys.stdout.write("\n".join(rows) + "\n")
     sys.stdout.flush()
 
 
-def _first_rows(config: Config, first: FirstKeys) -> list[str]:
-    """The first start's keys: on a terminal once, else into a file that only the owner can read."""
+def _keys(config: Config, first: FirstKeys) -> list[str]:
     made = [
         f"  Account      {first.account.account.id}",
         f"  Operator key {first.operator_key.secret}",
     ]
     if config.bootstrap_api_key is None:
         made.insert(1, f"  API key      {first.account_key.secret}")
+    return made
+
+
+def _shown_once(config: Config, is_first: bool, made: list[str]) -> list[str]:
+    """Keys and the link to sign in: on a terminal once, else into a file that only the owner can read."""
+    why = "First start." if is_first else "Nobody has signed in yet."
     if sys.stdout.isatty():
-        return ["First start. These keys are shown once:", *made]
-    path = config.data_dir / FIRST_KEYS_FILE
+        return [f"{why} What follows is shown once; the link works once, within 24 hours:", *made]
+    path = config.data_dir / (FIRST_KEYS_FILE if is_first else LINK_FILE)
     presence.write_private(path, "\n".join(row.strip() for row in made) + "\n")
-    return [f"First start. The keys are in {path.resolve()}; read them and remove the file."]
+    what = "The keys and a link to sign in" if is_first else "A link to sign in"
+    return [f"{why} {what}: {path.resolve()}. Read the file and remove it."]
 
 
 def _raise_file_limit() -> None:

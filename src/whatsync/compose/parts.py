@@ -2,6 +2,7 @@
 
 import logging
 
+from whatsync.compose.people import People
 from whatsync.compose.places import Disk, Outside, own_addresses, own_ports
 from whatsync.compose.server import Server
 from whatsync.config import Config
@@ -51,6 +52,8 @@ from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
 from whatsync.web.auth import Gate
 from whatsync.web.hot import Door
+from whatsync.web.pages.site import Site
+from whatsync.web.pages.table import ENTRIES, PAGES
 from whatsync.web.request_ids import RequestIds
 
 
@@ -160,6 +163,7 @@ class Parts:
             defaults=self.defaults,
             tell=self._tell,
         )
+        self.people = People(directory, configuration, clock, randomness)
         self.inspection = Inspection(directory=directory, history=history)
         self.recover = Recover(history=history, clock=clock, sequence=sequence)
         self.bulk_resend = BulkResend(history=history, inspection=self.inspection, clock=clock, sequence=sequence)
@@ -214,6 +218,7 @@ class Parts:
         runner.add("jobs", self.jobs.run)
         runner.add("telling", self.telling.run)
         runner.add("retention", retention.run)
+        runner.add_every("sessions", limits.SESSION_CLEAR_SECONDS, self.people.sessions.clear)
         runner.add_every("troubles", limits.TROUBLE_LOOK_SECONDS, troubles.look)
         runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
         runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
@@ -266,13 +271,29 @@ class Parts:
                 quota=self.quota,
                 observe=self._observe,
             ),
+            users=self.people.users,
+            sessions=self.people.sessions,
+            links=self.people.links,
+            sign_in=self.people.sign_in,
         )
         gate = Gate(self.directory, self.clock, outside.local_token)
         request_ids = RequestIds(self.randomness.token(5))
-        application = Application(services, gate, request_ids, ROUTES)
+        application = Application(
+            services, gate, request_ids, ROUTES, Site(services, self.config, PAGES, ENTRIES).routes
+        )
         door = Door(services, gate, request_ids)
         self.runner.add_every("connections", limits.CONNECTION_LOOK_SECONDS, door.close_idle)
-        return Server(self.config, services, application, door, self.sender, self.telling, self.alerts, self.disk)
+        return Server(
+            self.config,
+            services,
+            application,
+            door,
+            self.sender,
+            self.telling,
+            self.alerts,
+            self.disk,
+            self.people.passwords,
+        )
 
     def _new_id(self, prefix: str) -> str:
         return random_id(prefix, self.randomness.token(TOKEN_BYTES))

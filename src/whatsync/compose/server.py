@@ -14,6 +14,7 @@ from whatsync.engine.telling import Telling
 from whatsync.model import limits
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.remote_sender import RemoteSender
+from whatsync.store.passwords import Argon2Passwords
 from whatsync.web.app import Application
 from whatsync.web.hot import Door
 
@@ -34,6 +35,7 @@ class Server:
     telling: Telling
     alerts: Alerts
     disk: Disk
+    passwords: Argon2Passwords
 
     def start(self) -> None:
         """Start the loops: from now on deliveries are attempted."""
@@ -57,4 +59,5 @@ class Server:
         await services.runner.stop()
         await self.alerts.close()
         await self.sender.close()
+        self.passwords.close()
         await self.disk.close()

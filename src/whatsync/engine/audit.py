@@ -7,7 +7,7 @@ import msgspec
 from whatsync.model.request import MASK
 from whatsync.ports.store import AuditEntry
 
-_SECRET_FIELDS = frozenset({"secrets", "hash", "alertUrl"})
+_SECRET_FIELDS = frozenset({"secrets", "hash", "alertUrl", "passwordHash"})
 
 
 def entry(

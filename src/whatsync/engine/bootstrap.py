@@ -1,4 +1,4 @@
-"""Sets up an empty installation: the first account, an operator's key and the account's key, each made once.
+"""Sets up an empty installation: the first account, an operator's key, the account's key, and a way to sign in.
 
 Whoever starts the server decides where the keys' texts are shown; here they are only returned.
 """
@@ -8,6 +8,8 @@ import msgspec
 from whatsync.engine.accounts import Accounts
 from whatsync.engine.directory import Directory, RunningAccount
 from whatsync.engine.keys import Keys, MadeKey
+from whatsync.engine.links import Links, MadeLink
+from whatsync.engine.users import Users
 from whatsync.model.account_form import AccountForm, AlertsForm
 
 BOOTSTRAP = "bootstrap"
@@ -19,7 +21,8 @@ class Chosen(msgspec.Struct, frozen=True):
 
     api_key: str | None = None
     email: str | None = None
-    """Where the first account's alerts go."""
+    """Where the first account's alerts go, and who signs in first where a password is chosen, too."""
+    password: str | None = None
 
 
 class FirstKeys(msgspec.Struct, frozen=True):
@@ -47,3 +50,18 @@ async def bootstrap(
         account = (await accounts.create(AccountForm(name="First account", alerts=alerts), BOOTSTRAP)).running
     operators, accounts_key = await keys.create_first(account, BOOTSTRAP, chosen.api_key)
     return FirstKeys(account, accounts_key, operators)
+
+
+async def way_in(directory: Directory, users: Users, links: Links, chosen: Chosen | None = None) -> MadeLink | None:
+    """See to it that somebody can sign in: while there is no user, make the chosen one or a one-time link.
+
+    ``None`` where there is nothing to show: a user is there, or an earlier link can still be used. Raises Invalid where
+    a chosen value is wrong.
+    """
+    account = next(iter(directory.accounts.values()), None)
+    if directory.users or account is None:
+        return None
+    if chosen is not None and chosen.email is not None and chosen.password is not None:
+        await users.add_first(chosen.email, chosen.password, account, BOOTSTRAP)
+        return None
+    return None if links.live_first() else await links.make_first(BOOTSTRAP)

@@ -7,7 +7,7 @@ store.
 import asyncio
 import hashlib
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from whatsync.model.request import fixed_head
 from whatsync.model.secret import SecretSet
 from whatsync.model.signature import Signer
 from whatsync.model.url import Target, parse_url
+from whatsync.model.user import Link, Session, User
 from whatsync.ports.store import Changed, Document, Opened
 from whatsync.ports.vault import Vault
 
@@ -31,6 +32,11 @@ ENDPOINT = "endpoint"
 KEY = "key"
 EVENT_TYPE = "event_type"
 JOB = "job"
+USER = "user"
+SESSION = "session"
+LINK = "link"
+_QUIET = frozenset({JOB, USER, SESSION, LINK})
+"""Kinds that neither routing nor API keys depend on."""
 
 
 class RunningEndpoint:
@@ -141,7 +147,7 @@ class RunningAccount:
 
 
 class Directory:
-    """All accounts, endpoints, keys and jobs, by row and by id."""
+    """All accounts, endpoints, keys, jobs and people, by row and by id."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -151,8 +157,12 @@ class Directory:
         self.endpoints_by_id: dict[str, RunningEndpoint] = {}
         self.keys: dict[str, tuple[Document, ApiKey]] = {}
         self.jobs: dict[str, tuple[Document, Job]] = {}
+        self.users: dict[str, tuple[Document, User]] = {}
+        self.sessions: dict[str, tuple[Document, Session]] = {}
+        self.links: dict[str, tuple[Document, Link]] = {}
         self._keys_by_hash: dict[str, str] = {}
-        self._others: dict[tuple[str, str], Document] = {}
+        self._users_by_email: dict[str, str] = {}
+        self._others: dict[str, dict[str, Document]] = {}
         self._newer = asyncio.Event()
         self.generation = 0
         """Rises with every change; caches of authenticated keys compare it."""
@@ -177,8 +187,8 @@ class Directory:
         running = self.accounts.get(account)
         if running is not None:
             running.version = max(running.version, changed.version)
-        if kinds == {JOB}:
-            return  # The many steps of bulk work must not cost the hot path what it has worked out.
+        if kinds and kinds <= _QUIET:
+            return  # The steps of bulk work and people's sessions must not cost the hot path what it has worked out.
         if running is not None:
             running.forget_routes()
         self.generation += 1
@@ -197,20 +207,28 @@ class Directory:
         key_id = self._keys_by_hash.get(hashlib.sha256(secret.encode()).hexdigest())
         return None if key_id is None else self.keys[key_id][1]
 
+    def user_of(self, email: str) -> User | None:
+        """Find a person by a cleaned mail address."""
+        user_id = self._users_by_email.get(email)
+        return None if user_id is None else self.users[user_id][1]
+
     def document(self, kind: str, document_id: str) -> Document | None:
         """A document of a kind this directory keeps no special copy of."""
-        return self._others.get((kind, document_id))
+        return self._others.get(kind, {}).get(document_id)
 
     def documents(self, kind: str) -> list[Document]:
         """All documents of such a kind."""
-        return [document for (held, _), document in self._others.items() if held == kind]
+        return list(self._others.get(kind, {}).values())
 
     def belonging(self, account: int) -> list[Document]:
         """Every document of an account except its own."""
         documents = [running.document for running in self.accounts[account].endpoints.values()]
         documents += [document for document, _ in self.keys.values() if document.account == account]
         documents += [document for document, _ in self.jobs.values() if document.account == account]
-        return documents + [document for document in self._others.values() if document.account == account]
+        documents += [document for document, _ in self.sessions.values() if document.account == account]
+        documents += [document for document, _ in self.links.values() if document.account == account]
+        others = (document for held in self._others.values() for document in held.values())
+        return documents + [document for document in others if document.account == account]
 
     def _put(self, document: Document) -> None:
         if document.kind == ACCOUNT:
@@ -223,12 +241,18 @@ class Directory:
             self._keys_by_hash[key.hash] = document.id
         elif document.kind == JOB:
             self.jobs[document.id] = (document, decode(document, Job))
+        elif document.kind == USER:
+            self._put_user(document)
+        elif document.kind == SESSION:
+            self.sessions[document.id] = (document, decode(document, Session))
+        elif document.kind == LINK:
+            self.links[document.id] = (document, decode(document, Link))
         elif document.kind == EVENT_TYPE:
             own = decode(document, OwnType)
             self.accounts[document.account].own_types[own.name] = own
-            self._others[document.kind, document.id] = document
+            self._others.setdefault(EVENT_TYPE, {})[document.id] = document
         else:
-            self._others[document.kind, document.id] = document
+            self._others.setdefault(document.kind, {})[document.id] = document
 
     def _put_account(self, document: Document) -> None:
         account = decode(document, Account)
@@ -246,6 +270,14 @@ class Directory:
         account.forget_routes()
         self.endpoints[document.row] = self.endpoints_by_id[document.id] = running
 
+    def _put_user(self, document: Document) -> None:
+        user = decode(document, User)
+        before = self.users.get(document.id)
+        if before is not None:
+            self._users_by_email.pop(before[1].email, None)
+        self.users[document.id] = (document, user)
+        self._users_by_email[user.email] = document.id
+
     def _delete(self, kind: str, document_id: str) -> None:
         if kind == ENDPOINT:
             running = self.endpoints_by_id.pop(document_id)
@@ -254,13 +286,17 @@ class Directory:
         elif kind == KEY:
             _, key = self.keys.pop(document_id)
             del self._keys_by_hash[key.hash]
-        elif kind == JOB:
-            self.jobs.pop(document_id, None)
+        elif kind == USER:
+            _, user = self.users.pop(document_id)
+            self._users_by_email.pop(user.email, None)
+        elif kind in (JOB, SESSION, LINK):
+            records: dict[str, dict[str, Any]] = {JOB: self.jobs, SESSION: self.sessions, LINK: self.links}
+            records[kind].pop(document_id, None)
         elif kind == ACCOUNT:
             running_account = self.accounts_by_id.pop(document_id)
             del self.accounts[running_account.row]
         else:
-            document = self._others.pop((kind, document_id))
+            document = self._others[kind].pop(document_id)
             if kind == EVENT_TYPE:
                 self.accounts[document.account].own_types.pop(document_id.partition(":")[2], None)
 

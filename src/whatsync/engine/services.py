@@ -35,9 +35,13 @@ if TYPE_CHECKING:
     from whatsync.engine.inspection import Inspection
     from whatsync.engine.jobs import Jobs
     from whatsync.engine.keys import Keys
+    from whatsync.engine.links import Links
     from whatsync.engine.messages import Messages
     from whatsync.engine.recover import Recover
+    from whatsync.engine.sessions import Sessions
+    from whatsync.engine.sign_in import SignIn
     from whatsync.engine.test_sends import TestSends
+    from whatsync.engine.users import Users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +77,7 @@ class Services:
     feed: "Feed"
     inspection: "Inspection"
     test_sends: "TestSends"
+    users: "Users"
+    sessions: "Sessions"
+    links: "Links"
+    sign_in: "SignIn"

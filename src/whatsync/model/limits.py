@@ -241,3 +241,36 @@ DRAIN_SECONDS = 20.0
 """How long a stopping server waits for requests under way."""
 COMMAND_ARGUMENT_BYTES_MAX = 128 * 1024 - 1
 """The longest argument that Linux hands to a program (``MAX_ARG_STRLEN``, without the zero byte at its end)."""
+
+# People
+EMAIL_CHARS_MAX = 254
+PASSWORD_CHARS_MIN = 10
+PASSWORD_CHARS_MAX = 256
+PASSWORD_DIFFERENT_CHARS_MIN = 5
+SESSION_IDLE_SECONDS = 7 * 86_400
+"""A session that shows itself no more ends after this."""
+SESSION_SECONDS_MAX = 30 * 86_400
+EMBEDDED_SESSION_SECONDS = 8 * 3_600
+SESSION_SEEN_SECONDS = 600
+"""How old a session's last sign of life may be before it is written down anew."""
+USER_SESSIONS_MAX = 50
+"""Of one person; the oldest ends when one more begins."""
+LINK_SECONDS = 86_400
+INVITE_LINK_SECONDS = 7 * 86_400
+EMBED_LINK_SECONDS = 120
+"""Another product makes it and sends its user there at once."""
+SESSION_CLEAR_SECONDS = 3_600.0
+SIGN_IN_FAILURES_PER_EMAIL = 10
+SIGN_IN_FAILURES_PER_ADDRESS = 30
+SIGN_IN_FAILURE_SECONDS = 900
+"""Failed sign-ins are counted over this long."""
+SIGN_IN_REMEMBERED_MAX = 20_000
+"""Addresses and mail addresses with failures that are remembered."""
+PASSWORDS_WAITING_MAX = 20
+"""Passwords that may wait to be hashed; each takes about 50 ms of one core and 32 MiB."""
+
+# Pages
+FORM_BYTES_MAX = 512 * 1024
+FORM_FIELDS_MAX = 5_000
+PAGE_BYTES_GZIP_MIN = 1_024
+"""Shorter pages are sent as they are."""

@@ -1,0 +1,64 @@
+"""Pages of what did not work: what happened in words, and where to go from here. No dead ends. Decides no rights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from whatsync.model.errors import Problem
+from whatsync.web.pages.page import Flash, Show, Tone, Visit
+from whatsync.web.problems import headers_of
+
+_TITLES: Mapping[int, str] = {
+    400: "That can’t be read",
+    403: "That is not open to you",
+    404: "Nothing is here",
+    405: "That is not possible here",
+    409: "Something stands against it",
+    410: "It is not here any more",
+    413: "That is too much at once",
+    422: "Something in it is wrong",
+    429: "A little too fast",
+    503: "Not possible at this moment",
+}
+_BUG = "That was our mistake"
+_NEXT: Mapping[int, str] = {
+    403: "Your role decides what you see. An owner of the account can change it under Team.",
+    404: "The address may be mistyped, or what it led to was removed.",
+    503: "Nothing was changed. What was accepted before is safe; try again in a moment.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePage:
+    """What ``failure.html`` shows."""
+
+    status: int
+    phrase: str
+    title: str
+    sentence: str
+    advice: str | None
+    again: bool
+    """Trying again may help."""
+
+
+def failed(problem: Problem, visit: Visit) -> Show:
+    """What to show for a problem that no view has dealt with: a page, or for htmx a message beside the page."""
+    status = problem.status
+    page = FailurePage(
+        status=status,
+        phrase=HTTPStatus(status).phrase,
+        title=_TITLES.get(status, _BUG),
+        sentence=_sentence(problem.detail),
+        advice=_NEXT.get(status),
+        again=status in (429, 503) or status >= 500,
+    )
+    headers = headers_of(problem)
+    if visit.htmx:
+        headers |= {"hx-retarget": "#flashes", "hx-reswap": "beforeend"}
+        return Show("failure.html", page, status, "message", Flash(page.sentence, Tone.BAD), headers)
+    return Show("failure.html", page, status, headers=headers)
+
+
+def _sentence(detail: str) -> str:
+    text = detail[:1].upper() + detail[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,332 @@
+"""Answers requests for pages: who comes, may he, is the form ours, what does the view say, how does it look.
+
+Knows Starlette's requests; views know none of this.
+"""
+
+import gzip
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import BaseRoute
+from starlette.routing import Route as Path
+from starlette.types import Receive, Scope, Send
+
+from whatsync import __version__
+from whatsync.config import Config
+from whatsync.engine.services import Services
+from whatsync.engine.sessions import Visitor
+from whatsync.engine.users import role_in
+from whatsync.model import limits
+from whatsync.model.errors import Forbidden, Malformed, NotFound, Problem, TooLarge
+from whatsync.model.user import Role, Session, User
+from whatsync.web.pages import guard
+from whatsync.web.pages.agents import agent_words
+from whatsync.web.pages.assets import installed
+from whatsync.web.pages.cookies import Jar
+from whatsync.web.pages.failure import failed
+from whatsync.web.pages.navigation import in_last_account
+from whatsync.web.pages.page import Download, Entry, Facts, Form, Given, Need, Page, Redirect, Visit
+from whatsync.web.pages.rendering import Renderer
+from whatsync.web.problems import MethodNotAllowed
+from whatsync.web.wire import encode_headers
+
+logger = logging.getLogger(__name__)
+
+HTML = "text/html; charset=utf-8"
+SIGN_IN = "/sign-in"
+_API = ("/v1", "/healthz", "/readyz", "/metrics", "/openapi.json")
+_FOREVER = "public, max-age=31536000, immutable"
+_TOKEN_BYTES = 32
+
+
+class SignInFirst(Problem):
+    """The page is for those who are signed in."""
+
+    status = 401
+
+
+class Site:
+    """All pages over one server's services."""
+
+    def __init__(self, services: Services, config: Config, pages: Iterable[Page], entries: Sequence[Entry]) -> None:
+        self._services = services
+        self._hosts = guard.Hosts(config)
+        table = tuple(pages)
+        self._renderer = Renderer(entries, frozenset(page.path for page in table if page.method == "GET"))
+        self._facts = Facts(__version__, base_url(config), config.public_url is not None, config.support_url)
+        paths: dict[str, dict[str, Page]] = {}
+        for page in table:
+            methods = paths.setdefault(page.path, {})
+            if page.method in methods:
+                raise ValueError(f"{page.method} {page.path} is declared twice")
+            methods[page.method] = page
+        ordered = sorted(paths.items(), key=lambda item: ("{" in item[0].removeprefix("/a/{account}"), item[0]))
+        self.routes: list[BaseRoute] = [
+            Path("/assets/{word}/{name:path}", AssetDoor()),
+            *(Path(path, Door(self, methods)) for path, methods in ordered),
+            Path("/{rest:path}", Door(self, {})),
+        ]
+
+    async def answer(self, methods: Mapping[str, Page], scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request for a path with these pages."""
+        request = Request(scope, receive)
+        if not methods and (request.url.path.startswith(_API) or "text/html" not in request.headers.get("accept", "")):
+            raise NotFound("no_such_path", "there is nothing at this path; see /docs for what there is")
+        host = request.headers.get("host", "")
+        turn = Turn(self._services, request, self._hosts.secure(host, request.url.scheme))
+        visit = self._visit(turn, methods)
+        try:
+            self._hosts.check(host)
+            visit = await self._admitted(_page_of(methods, request.method), visit, turn)
+            given = await visit.page.view(visit)
+        except ClientDisconnect:
+            return
+        except SignInFirst:
+            given = Redirect(visit.to(SIGN_IN, next=_where(request)))
+        except Problem as problem:
+            given = failed(problem, visit)
+        except Exception:
+            logger.exception("request %s died of a bug", scope["request_id"])
+            given = failed(_bug(scope["request_id"]), visit)
+        await self._send(given, visit, turn, send)
+
+    async def _admitted(self, page: Page, visit: Visit, turn: "Turn") -> Visit:
+        """The visit with its form and account, where all of it is in order. Raises what is not."""
+        form = Form()
+        if page.method == "POST":
+            headers = turn.request.headers
+            guard.check_origin(headers.get("host", ""), headers.get("origin"), headers.get("sec-fetch-site"))
+            form = Form(await read_form(turn.request))
+            guard.check_csrf(turn.secret, headers.get(guard.CSRF_HEADER) or form.raw("csrf"))
+        visit = self._admit(page, replace(visit, page=page, form=form))
+        if visit.session is not None:
+            await self._services.sessions.seen(visit.session, visit.visitor)
+        return visit
+
+    def _admit(self, page: Page, visit: Visit) -> Visit:
+        """Let the visitor in, with his role in the account he asks about. Raises SignInFirst, Forbidden, NotFound."""
+        if page.needs is Need.EVERYONE:
+            return visit
+        if visit.session is None:
+            raise SignInFirst("sign_in", "sign in first")
+        if visit.embedded and not page.embedded:
+            raise Forbidden("embedded", "this page is not part of what was opened for you")
+        needed = page.needs.role
+        if needed is None:
+            if page.needs is Need.OPERATOR and not visit.operator:
+                raise Forbidden("operator_only", "only operators of this installation may do this")
+            return in_last_account(visit)
+        visit = self._in_account(visit)
+        if visit.role is None or not visit.role.includes(needed):
+            raise Forbidden("role", f"this needs the role {needed}; ask an owner of the account for it")
+        return visit
+
+    def _in_account(self, visit: Visit) -> Visit:
+        """The visit with the account of its path, where the visitor belongs to it. Raises NotFound, Forbidden."""
+        running = self._services.directory.accounts_by_id.get(visit.parameters.get("account", ""))
+        role = None if running is None else _role(visit.user, visit.session, running.account.id)
+        if running is None or role is None or running.account.deleted_ms is not None:
+            raise NotFound("account_not_found", "there is no such account, or you are not part of it")
+        if running.account.suspended and not visit.operator:
+            raise Forbidden("account_suspended", "this account is suspended; ask the operator of this installation")
+        return replace(visit, running=running, role=role)
+
+    def _visit(self, turn: "Turn", methods: Mapping[str, Page]) -> Visit:
+        request, choices = turn.request, turn.jar.choices
+        headers = request.headers
+        address = request.client.host if request.client is not None else ""
+        return Visit(
+            services=self._services,
+            facts=self._facts,
+            page=next(iter(methods.values()), _NOWHERE),
+            method=request.method,
+            path=request.url.path,
+            parameters=request.path_params,
+            query=request.query_params.multi_items(),
+            form=Form(),
+            visitor=Visitor(address, agent_words(headers.get("user-agent", ""))),
+            csrf=guard.csrf_token(turn.secret, self._services.randomness.token(guard.PAD_BYTES)),
+            session=turn.session,
+            user=turn.user,
+            htmx=headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true",
+            theme=choices.get("theme"),
+            flash=turn.jar.flash(turn.secret),
+            choices=choices,
+        )
+
+    async def _send(self, given: Given, visit: Visit, turn: "Turn", send: Send) -> None:
+        """Turn what a view gave into an answer."""
+        headers = {"x-request-id": turn.request.scope["request_id"], **guard.HEADERS, "vary": "HX-Request"}
+        if isinstance(given, Download):
+            await self._stream(given, headers, turn, send)
+            return
+        body = b""
+        if isinstance(given, Redirect):
+            turn.remember(given)
+            # htmx follows this itself; a plain 303 would be swallowed by the browser's fetch.
+            status = 200 if visit.htmx else 303
+            headers["hx-redirect" if visit.htmx else "location"] = given.path
+        else:
+            status = given.status
+            turn.jar.drop_flash()
+            headers |= {"content-type": HTML, **given.headers}
+            body = self._renderer.render(given, visit, self._services.clock.now_ms()).encode()
+            if len(body) >= limits.PAGE_BYTES_GZIP_MIN and _takes_gzip(turn.request):
+                body = gzip.compress(body, 4, mtime=0)
+                headers["content-encoding"] = "gzip"
+        headers["content-length"] = str(len(body))
+        await turn.start(send, status, headers)
+        await send({"type": "http.response.body", "body": body})
+
+    async def _stream(self, given: Download, headers: dict[str, str], turn: "Turn", send: Send) -> None:
+        headers["content-type"] = given.content_type
+        headers["content-disposition"] = f'attachment; filename="{given.name}"'
+        await turn.start(send, 200, headers)
+        async for part in given.parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Turn:
+    """One request with its cookies: whose session it is, and the secret that its forms are bound to."""
+
+    def __init__(self, services: Services, request: Request, secure: bool) -> None:
+        self._services = services
+        self.request = request
+        self.jar = Jar(request.cookies, secure)
+        self.session = services.sessions.find(self.jar.session)
+        self.user: User | None = None
+        if self.session is not None and self.session.user is not None:
+            held = services.directory.users.get(self.session.user)
+            self.session, self.user = (None, None) if held is None else (self.session, held[1])
+        known = self.jar.session if self.session is not None else self.jar.visitor
+        self.secret = known or self._new_visitor()
+
+    def remember(self, given: Redirect) -> None:
+        """Set the cookies that a redirect brings."""
+        secret = self.secret
+        if given.session is not None:
+            self.jar.keep_session(given.session)
+            secret = given.session or self._new_visitor()
+        if given.flash is not None:
+            self.jar.keep_flash(given.flash, secret)
+        self.jar.keep_choices(given.choices)
+
+    async def start(self, send: Send, status: int, headers: Mapping[str, str]) -> None:
+        """Send the head of the answer, cookies included."""
+        cookies = [(b"set-cookie", cookie.encode("latin-1")) for cookie in self.jar.set]
+        await send({"type": "http.response.start", "status": status, "headers": [*encode_headers(headers), *cookies]})
+
+    def _new_visitor(self) -> str:
+        token = self._services.randomness.token(_TOKEN_BYTES).hex()
+        self.jar.keep_visitor(token)
+        return token
+
+
+class Door:
+    """All methods of one path, as an ASGI callable."""
+
+    def __init__(self, site: Site, methods: Mapping[str, Page]) -> None:
+        self._site = site
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._site.answer(self._methods, scope, receive, send)
+
+
+class AssetDoor:
+    """Sends what browsers load besides pages.
+
+    Under a word of another version a file is found as well, but not kept: a page may be older than we are.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        assets = installed()
+        asset = assets.find(request.path_params["name"])
+        if asset is None or request.method not in ("GET", "HEAD"):
+            raise NotFound("no_such_path", "there is no such file")
+        kept = request.path_params["word"] == assets.word
+        zipped = asset.zipped if _takes_gzip(request) else None
+        body = asset.plain if zipped is None else zipped
+        headers = {
+            "content-type": asset.content_type,
+            "content-length": str(len(body)),
+            "cache-control": _FOREVER if kept else "no-cache",
+            "x-content-type-options": "nosniff",
+            "cross-origin-resource-policy": "same-origin",
+            "vary": "accept-encoding",
+        }
+        if zipped is not None:
+            headers["content-encoding"] = "gzip"
+        await send({"type": "http.response.start", "status": 200, "headers": encode_headers(headers)})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """Read a form's fields. Raises TooLarge, Malformed."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limits.FORM_BYTES_MAX:
+            raise TooLarge("form_too_large", f"a form may have at most {limits.FORM_BYTES_MAX:,} bytes")
+        parts.append(part)
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        if size:
+            raise Malformed("not_a_form", "send the form as application/x-www-form-urlencoded")
+        return []
+    try:
+        return parse_qsl(b"".join(parts).decode(), keep_blank_values=True, max_num_fields=limits.FORM_FIELDS_MAX)
+    except (ValueError, UnicodeDecodeError):
+        raise Malformed("malformed_form", "the form can't be read") from None
+
+
+def base_url(config: Config) -> str:
+    """Where the installation is reached, without a slash at the end."""
+    if config.public_url is not None:
+        return config.public_url.rstrip("/")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - for reading only
+    return f"http://[{host}]:{config.port}" if ":" in host else f"http://{host}:{config.port}"
+
+
+def _page_of(methods: Mapping[str, Page], method: str) -> Page:
+    page = methods.get("GET" if method == "HEAD" else method)
+    if page is not None:
+        return page
+    if not methods:
+        raise NotFound("no_such_page", "there is no such page; it may have been moved or removed")
+    raise MethodNotAllowed(method, ", ".join(sorted(methods)))
+
+
+def _role(user: User | None, session: Session | None, account: str) -> Role | None:
+    if user is not None:
+        return role_in(user, account)
+    return session.role if session is not None and session.account == account else None
+
+
+def _where(request: Request) -> str | None:
+    """Where to go on after signing in."""
+    if request.method != "GET" or request.url.path == "/":
+        return None
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def _bug(request_id: str) -> Problem:
+    return Problem("internal_error", f"something went wrong here; the server's log tells about {request_id}")
+
+
+async def _nowhere(visit: Visit) -> Given:
+    raise NotFound("no_such_page", "there is no such page; it may have been moved or removed")
+
+
+_NOWHERE = Page("GET", "/", Need.EVERYONE, _nowhere)

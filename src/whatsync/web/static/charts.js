@@ -1,0 +1,51 @@
+// Draws every chart of the page with uPlot, in the theme's colours, and again when theme or width change.
+
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const shown = new Map();
+
+function options(figure, data, width) {
+  const axis = { stroke: style("ink-faint"), grid: { stroke: style("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+  const bars = data.kind === "bars" ? uPlot.paths.bars({ size: [0.8, 24] }) : undefined;
+  return {
+    width,
+    height: Number(figure.dataset.height),
+    cursor: { points: { size: 6 } },
+    legend: { live: true },
+    axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => (data.unit ? `${tick} ${data.unit}` : tick)) }],
+    series: [{}, ...data.series.map((one) => ({
+      label: one.label,
+      stroke: style(one.tone),
+      fill: data.kind === "bars" ? style(one.tone) : undefined,
+      width: 1.75,
+      paths: bars,
+      points: { show: false },
+      spanGaps: false,
+    }))],
+  };
+}
+
+function stacked(data) {
+  if (data.kind !== "bars") return data.series.map((one) => one.values);
+  // Bars stand on each other: each is drawn down to the ground, the highest first.
+  const sums = data.x.map(() => 0);
+  const heights = data.series.map((one) => one.values.map((value, at) => (sums[at] += value ?? 0)));
+  return heights;
+}
+
+function draw(figure) {
+  const data = JSON.parse(figure.dataset.chart);
+  const canvas = figure.querySelector(".canvas");
+  shown.get(figure)?.destroy();
+  const order = data.kind === "bars" ? { ...data, series: [...data.series].reverse() } : data;
+  const values = data.kind === "bars" ? stacked(data).reverse() : stacked(data);
+  shown.set(figure, new uPlot(options(figure, order, canvas.clientWidth), [data.x, ...values], canvas));
+}
+
+const redraw = () => shown.forEach((_, figure) => (figure.isConnected ? draw(figure) : shown.delete(figure)));
+const begin = (root) => root.querySelectorAll("[data-chart]").forEach(draw);
+
+begin(document);
+document.addEventListener("htmx:load", (event) => { if (event.detail.elt !== document.body) begin(event.detail.elt.parentElement ?? document); });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+let waiting;
+addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(redraw, 120); });
