@@ -16,7 +16,7 @@ PROBLEM = {"type", "title", "status", "detail", "code", "errors"}
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "no_such_path"),
+        ("GET", "/nothing", 404, "no_such_path"),
         ("GET", "/v1/nothing", 404, "no_such_path"),
         ("GET", "/v1/endpoints/", 404, "no_such_path"),
         ("GET", "/v1/endpoints/ep_none", 404, "endpoint_not_found"),

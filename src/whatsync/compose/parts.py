@@ -223,8 +223,8 @@ class Parts:
         runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
         runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
 
-    def _doors(self, outside: Outside) -> Server:
-        services = Services(
+    def _services(self) -> Services:
+        return Services(
             clock=self.clock,
             randomness=self.randomness,
             vault=self.vault,
@@ -276,6 +276,9 @@ class Parts:
             links=self.people.links,
             sign_in=self.people.sign_in,
         )
+
+    def _doors(self, outside: Outside) -> Server:
+        services = self._services()
         gate = Gate(self.directory, self.clock, outside.local_token)
         request_ids = RequestIds(self.randomness.token(5))
         application = Application(
