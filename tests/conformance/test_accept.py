@@ -228,3 +228,17 @@ async def test_the_rollups_count_accepted_events_and_no_tests(clerk: Clerk) -> N
     await clerk.accept([clerk.event(account=OTHER)])
     rows = await clerk.history.rollups(ACCOUNT, None, 0, clerk.now + 1)
     assert [(row.endpoint, row.outcome, row.bucket, row.count) for row in rows] == [(0, "accepted", 0, 2)]
+
+
+async def test_a_key_is_kept_where_nothing_was_new(clerk: Clerk) -> None:
+    """Under a row of its own: also when the store is opened anew, and as long as any other key."""
+    used = clerk.event().seq
+    admission = Admission(ACCOUNT, clerk.versions.get(ACCOUNT, 0), (), (), key("k", b"finger"), used=used)
+    assert await clerk.store.accept(admission) == Accepted()
+    for _ in range(2):
+        answer = await clerk.accept([clerk.event()], key=key("k", b"other"))
+        assert answer == Replayed(b"finger", ())
+        await clerk.reopen()
+    clerk.now += 9 * DAY
+    await clerk.store.prune(ACCOUNT, clerk.now - 30 * DAY, 0, 100, clerk.now)
+    assert await clerk.accept([clerk.event()], key=key("k")) == Accepted()

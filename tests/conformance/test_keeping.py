@@ -4,8 +4,9 @@ import pytest
 
 from tests.conformance.clerk import ACCOUNT, DAY, HOUR, OTHER, Clerk
 from whatsync.model.delivery import OPEN, WAITING, Happening, State
+from whatsync.model.health import Health
 from whatsync.ports.history import DeliveryQuery, EventQuery
-from whatsync.ports.store import AuditEntry, Duplicates, Origin, Pruned
+from whatsync.ports.store import AuditEntry, Changed, Delete, Duplicates, HealthRow, Origin, Pruned, Put
 
 
 async def prune(clerk: Clerk, before_ms: int, limit: int = 100) -> list[Pruned]:
@@ -185,3 +186,71 @@ async def test_nothing_open_is_ever_lost_to_retention(clerk: Clerk) -> None:
     assert (await clerk.view(flying)).in_flight
     page = await clerk.history.deliveries(DeliveryQuery(ACCOUNT))
     assert len(page.items) == 3
+
+
+async def versions_kept(clerk: Clerk, row: int, newest: int) -> list[int]:
+    """Which versions of an endpoint can be read."""
+    found = [await clerk.history.document_version("endpoint", row, version) for version in range(1, newest + 1)]
+    return [document.version for document in found if document is not None]
+
+
+async def test_an_old_version_stays_as_long_as_a_delivery_may_have_used_it(clerk: Clerk) -> None:
+    made = await clerk.change(ACCOUNT, Put("endpoint", "ep_1", ACCOUNT, b"one"))
+    assert isinstance(made, Changed)
+    row = made.documents[0].row
+    (waiting,) = await clerk.accepted(row)
+    clerk.now += DAY
+    await clerk.change(ACCOUNT, Put("endpoint", "ep_1", ACCOUNT, b"two"))
+    (late,) = await clerk.accepted(row)
+    clerk.now += DAY
+    await clerk.change(ACCOUNT, Put("endpoint", "ep_1", ACCOUNT, b"three"))
+    await prune(clerk, clerk.now + HOUR)
+    assert await versions_kept(clerk, row, 3) == [1, 2, 3]
+    await clerk.settle(Happening.CANCEL, waiting)
+    await prune(clerk, clerk.now - 2 * DAY - HOUR)
+    assert await versions_kept(clerk, row, 3) == [1, 2, 3]
+    await prune(clerk, clerk.now - HOUR)
+    assert await clerk.history.delivery(ACCOUNT, waiting) is None
+    assert await versions_kept(clerk, row, 3) == [2, 3]
+    await clerk.settle(Happening.CANCEL, late)
+    await prune(clerk, clerk.now + HOUR)
+    assert await versions_kept(clerk, row, 3) == [3]
+    newest = await clerk.history.document_version("endpoint", row, None)
+    assert newest is not None
+    assert newest.body == b"three"
+
+
+async def test_nothing_of_a_deleted_endpoint_stays_for_ever(clerk: Clerk) -> None:
+    made = await clerk.change(ACCOUNT, Put("endpoint", "ep_1", ACCOUNT, b"sealed"))
+    assert isinstance(made, Changed)
+    row = made.documents[0].row
+    claimed = await clerk.in_state(State.SUCCEEDED, row)
+    await clerk.store.record([], [HealthRow(row, Health(failed_attempts=1))])
+    await clerk.change(ACCOUNT, deletes=(Delete("endpoint", "ep_1"),))
+    clerk.now += DAY
+    await prune(clerk, clerk.now - 2 * DAY)
+    assert await versions_kept(clerk, row, 1) == [1]
+    await clerk.reopen()
+    assert clerk.place.opened.health == ()
+    await prune(clerk, clerk.now)
+    assert await clerk.history.delivery(ACCOUNT, claimed.id) is None
+    assert await versions_kept(clerk, row, 1) == []
+
+
+async def test_the_installations_own_pass_forgets_what_accounts_left_behind(clerk: Clerk) -> None:
+    account = await clerk.change(0, Put("account", "acc_1", 0, b"{}"))
+    assert isinstance(account, Changed)
+    gone = account.documents[0].row
+    made = await clerk.change(gone, Put("endpoint", "ep_1", gone, b"sealed"))
+    assert isinstance(made, Changed)
+    row = made.documents[0].row
+    await clerk.change(gone, deletes=(Delete("endpoint", "ep_1"),))
+    await clerk.store.record([], [HealthRow(row, Health(failed_attempts=1))])
+    await clerk.store.prune(0, clerk.now, 0, 100, clerk.now)
+    assert await versions_kept(clerk, row, 1) == [1]
+    await clerk.change(gone, deletes=(Delete("account", "acc_1"),))
+    await clerk.store.prune(0, clerk.now, 0, 100, clerk.now)
+    assert await versions_kept(clerk, row, 1) == []
+    await clerk.reopen()
+    assert clerk.place.opened.health == ()
+    assert gone not in clerk.place.opened.versions

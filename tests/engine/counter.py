@@ -78,7 +78,7 @@ class Counter(Desk):
         )
         self.feed = Feed(history=store, ingest=self.ingest, clock=clock)
         self.messages = Messages(directory=self.directory, history=store, inspection=self.inspection)
-        self.telling = Telling(self.directory, clock, self.ingest.emit)
+        self.telling = Telling(self.directory, clock, self.ingest.emit, store)
         self.mailbox = Mailbox()
         self.alerts = Alerts(
             directory=self.directory,

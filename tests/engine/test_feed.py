@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.engine.counter import Counter, opened_counter
 from tests.engine.desk import until
 from whatsync.engine.directory import RunningAccount
@@ -132,3 +134,28 @@ async def test_nothing_crosses_accounts() -> None:
         account, stranger = await counter.account(), await counter.account("Other")
         await counter.event(account)
         assert (await page(counter, stranger)).items == ()
+
+
+async def test_a_type_that_never_comes_is_not_looked_for_through_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PAGE_ROWS_EXAMINED_MAX", 3)
+    async with opened_counter() as counter:
+        account = await counter.account()
+        for at in range(30):
+            await counter.event(account, f"{at}")
+        calls = 0
+        seen: list[int] = []
+        cursor: int | None = None
+        while not seen or cursor != seen[-1]:
+            if cursor is not None:
+                seen.append(cursor)
+            read = await counter.feed.read(account, cursor, ("contact.update",), wait_seconds=30 if calls == 0 else 0)
+            assert isinstance(read, FeedPage)
+            assert read.items == ()
+            cursor, calls = read.cursor, calls + 1
+            assert calls < 10
+        assert seen == sorted(seen)
+        assert calls > 2
+        late = await counter.submit(account, event="contact.update", data={"contactId": "contact_1", "phone": "+491"})
+        read = await counter.feed.read(account, cursor, ("contact.update",))
+        assert isinstance(read, FeedPage)
+        assert [event.id for event in read.items] == [late]

@@ -94,6 +94,20 @@ async def test_a_key_used_for_another_request_is_refused() -> None:
         assert caught.value.code == "idempotency_key_reused"
 
 
+async def test_a_key_of_a_request_that_brought_nothing_new_is_kept_all_the_same() -> None:
+    async with opened_desk() as desk:
+        account = await desk.account("one")
+        event = {**MESSAGE, "id": "x1"}
+        await accept(desk, account, event)
+        for _ in range(2):
+            receipts = await accept(desk, account, event, key="k")
+            assert [(receipt.id, receipt.repeated) for receipt in receipts] == [("x1", True)]
+        with pytest.raises(Invalid) as caught:
+            await desk.ingest.accept(account, body({**MESSAGE, "id": "x2"}), Idempotency("k", b"other"))
+        assert caught.value.code == "idempotency_key_reused"
+        assert await desk.store.event(account.row, "x2") is None
+
+
 async def test_an_endpoint_made_before_is_never_missed() -> None:
     """The change and the events are under way at the same time; what is accepted after the change includes it."""
     async with opened_desk() as desk:

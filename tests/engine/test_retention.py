@@ -1,6 +1,7 @@
 """Retention: what is final and old goes, what is not stays, held deliveries end only a day after that was announced."""
 
 import msgspec
+import pytest
 
 from tests.engine.counter import Counter, opened_counter
 from tests.engine.desk import ACTOR, answer
@@ -10,7 +11,7 @@ from whatsync.engine.inspection import DeliveryFilter
 from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.endpoint_form import EndpointForm
-from whatsync.ports.store import EventRow
+from whatsync.ports.store import EventRow, Pruned
 
 DAY = 86_400
 DOWN = "down.example"
@@ -143,3 +144,24 @@ async def test_ended_jobs_go_and_running_ones_stay() -> None:
         assert counter.jobs.read(account, job.id).id == job.id
         await passed(counter)
         assert counter.directory.jobs == {}
+
+
+async def test_one_accounts_trouble_costs_no_other_its_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_counter() as counter:
+        broken, well = await counter.account("Broken"), await counter.account("Well")
+        for account in (broken, well):
+            await counter.event(account, "old")
+        counter.clock.advance(limits.RETENTION_DAYS * DAY + 60)
+        asked: list[int] = []
+        prune = counter.store.prune
+
+        async def stumbling(account: int, *arguments: int) -> Pruned:
+            asked.append(account)
+            if account == broken.row:
+                raise RuntimeError("planted")
+            return await prune(account, *arguments)
+
+        monkeypatch.setattr(counter.store, "prune", stumbling)
+        assert await passed(counter) == 1
+        assert asked[0] == broken.row
+        assert asked[-1] == 0

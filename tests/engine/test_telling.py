@@ -5,6 +5,7 @@ import msgspec
 from tests.engine.counter import Counter, opened_counter
 from tests.engine.desk import ACTOR, answer
 from whatsync.engine.directory import RunningAccount, RunningEndpoint
+from whatsync.engine.upkeep import Upkeep
 from whatsync.engine.watch import Notice, Watch, standing_notices
 from whatsync.model.delivery import State
 from whatsync.model.endpoint_form import EndpointForm
@@ -171,7 +172,97 @@ async def test_a_crash_before_the_notice_was_on_disk_loses_nothing() -> None:
         counter.telling.retell(counter.dispatcher.health)
         await counter.telling.told()
         found = [event.id for event in await told(counter, account)]
-        assert found == [notice.id for notice in lost if notice.type == "endpoint.failing"] != []
+        assert {notice.type for notice in lost} == {"endpoint.failing", "delivery.exhausted"}
+        assert sorted(found) == sorted(notice.id for notice in lost)
+
+
+async def test_a_crash_before_a_recovery_was_told_loses_it_not_and_tells_it_once() -> None:
+    async with opened_counter() as counter:
+        account, failing, _ = await watched(counter)
+        await fail_for(counter, account, 7)
+        await counter.telling.told()
+        lost: list[Notice] = []
+        counter.dispatcher._watch = Watch(lost.append, counter.endpoints.disable_soon)
+        counter.receivers.answers.clear()
+        await counter.event(account)
+        await counter.pass_time(120, 30)
+        await counter.dispatcher.recorder.drained()
+        disk = counter.store.disk
+    assert [notice.type for notice in lost] == ["endpoint.recovered"]
+    for _ in range(2):
+        async with opened_counter(disk) as counter:
+            counter.clock.ms = failing.endpoint.created_ms + 3_600_000
+            account = counter.directory.accounts_by_id[account.account.id]
+            counter.telling.retell(counter.dispatcher.health)
+            await counter.telling.told()
+            found = [event for event in await told(counter, account) if event.type == "endpoint.recovered"]
+            assert [event.id for event in found] == [lost[0].id]
+            data = msgspec.json.decode(found[0].body)["data"]
+            assert data["failedAttempts"] == lost[0].data["failedAttempts"] > 0
+            assert data["since"] == lost[0].data["since"]
+
+
+async def test_what_was_told_already_is_not_looked_for_again() -> None:
+    async with opened_counter() as counter:
+        account, failing, _ = await watched(counter)
+        counter.dispatcher._watch = Watch(counter.telling.tell, counter.endpoints.disable_soon, counter.telling.waits)
+        await fail_for(counter, account, 3)
+        await counter.telling.told()
+        first = counter.dispatcher.health(failing.row).exhausted_ms
+        await fail_for(counter, account, 3)
+        await counter.telling.told()
+        assert first is not None
+        last = counter.dispatcher.health(failing.row).exhausted_ms
+        assert last is not None
+        assert last > first
+        assert not counter.telling.waits(failing.row)
+
+
+async def test_a_410_whose_disabling_was_lost_disables_at_the_next_start() -> None:
+    async with opened_counter() as counter:
+        account, failing, _ = await watched(counter)
+        counter.dispatcher._watch = Watch(counter.telling.tell, lambda *_: None)
+        counter.receivers.answers[DOWN] = answer(410)
+        await counter.event(account)
+        await counter.settled(account, 1, State.HELD)
+        await counter.dispatcher.recorder.drained()
+        assert counter.directory.endpoints[failing.row].endpoint.enabled
+        disk = counter.store.disk
+    async with opened_counter(disk) as counter:
+        watch = Watch(counter.telling.tell, counter.endpoints.disable_soon)
+        counter.endpoints._tell = counter.telling.tell
+        started(counter, watch)
+        await counter.endpoints.disabled()
+        await counter.telling.told()
+        assert not counter.directory.endpoints[failing.row].endpoint.enabled
+        account = counter.directory.accounts_by_id[account.account.id]
+        assert [event.type for event in await told(counter, account)] == ["endpoint.disabled"]
+        counter.receivers.answers.clear()
+        counter.clock.advance(60)
+        await counter.enable(counter.directory.endpoints[failing.row], True, "send")
+        await counter.settled(account, 2)
+        # As if the cleared health had not reached the disk: what was before the enabling counts no more.
+        disk.health[failing.row] = Health(
+            failed_attempts=1, first_failure_ms=1, last_failure_ms=counter.clock.ms - 60_000, gone_ms=1
+        )
+    async with opened_counter(disk) as counter:
+        started(counter, Watch(counter.telling.tell, counter.endpoints.disable_soon))
+        await counter.endpoints.disabled()
+        assert counter.directory.endpoints[failing.row].endpoint.enabled
+        assert counter.dispatcher.health(failing.row).failed_attempts == 0
+
+
+def started(counter: Counter, watch: Watch) -> None:
+    """What the server does with the state it finds at its start."""
+    upkeep = Upkeep(
+        directory=counter.directory,
+        dispatcher=counter.dispatcher,
+        watch=watch,
+        history=counter.store,
+        quota=counter.quota,
+        clock=counter.clock,
+    )
+    upkeep.load(())
 
 
 async def test_old_states_are_not_told_again() -> None:

@@ -99,20 +99,26 @@ async def test_the_metrics_are_those_of_the_table(web: Running) -> None:
 
 
 async def test_metrics_can_be_served_apart(tmp_path: Path) -> None:
-    from whatsync.web.listener import Listener, bind
-    from whatsync.web.metrics import metrics_only
+    from whatsync.web.listener import bind
 
     async with running(tmp_path) as web:
         apart = bind("127.0.0.1", 0)
         port = apart.getsockname()[1]
-        listener = Listener(metrics_only(web.server.services), web.server.door)
+        listener = web.server.metrics_listener()
         await listener.start([apart])
+        base = f"http://127.0.0.1:{port}"
+        health = [(await web.client.get(f"{base}{path}")).status_code for path in ("/healthz", "/readyz")]
+        event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
+        refused = await web.call("POST", f"{base}/v1/events", json=event)
         answer = await web.client.get(f"http://127.0.0.1:{port}/metrics")
         elsewhere = await web.client.get(f"http://127.0.0.1:{port}/v1/endpoints")
         await web.client.aclose()
         await asyncio.wait_for(listener.stop(), 10)
     assert "whatsync_events_accepted_total 0.0" in answer.text
     assert elsewhere.status_code == 404
+    assert health == [200, 200]
+    assert refused.status_code == 404
+    assert web.server.services.ingest.accepted == 0
 
 
 @pytest.mark.parametrize("position", [0, 1, 2**63 - 1, -1, 1_795_469_009_000 << 21])

@@ -34,7 +34,6 @@ from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.store import StoreRefused
 from whatsync.tracing import Tracing, TracingUnavailable
 from whatsync.web.listener import Listener, bind
-from whatsync.web.metrics import metrics_only
 from whatsync.web.pages.site import base_url
 
 FIRST_KEYS_FILE = "first-keys.txt"
@@ -110,7 +109,7 @@ async def _serve(server: Server, bound: socket.socket, url: str, token: str) -> 
     listener = Listener(server.application, server.door, proxies)
     metrics = None
     if config.metrics_address is not None:
-        metrics = Listener(metrics_only(services), server.door)
+        metrics = server.metrics_listener()
         await metrics.start([_bind(*config.metrics_address, "METRICS_ADDRESS")])
     stopping = _signals()
     server.start()

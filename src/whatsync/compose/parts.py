@@ -51,7 +51,9 @@ from whatsync.ports.vault import Vault
 from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
 from whatsync.web.auth import Gate
+from whatsync.web.health import ROUTES as HEALTH_ROUTES
 from whatsync.web.hot import Door
+from whatsync.web.metrics import ROUTES as METRICS_ROUTES
 from whatsync.web.pages.site import Site
 from whatsync.web.pages.table import ENTRIES, PAGES
 from whatsync.web.request_ids import RequestIds
@@ -103,7 +105,7 @@ class Parts:
     def _moving(self, opened: Opened) -> None:
         self.defaults = Defaults(self.config.retry_schedule, self.config.request_timeout)
         self.attempter = Attempter(self.sender, self.clock, self.randomness, self.defaults, opened.run)
-        self.watch = Watch(self._tell, self._disable)
+        self.watch = Watch(self._tell, self._disable, self._waits)
         self.dispatcher = Dispatcher(self.directory, self.store, self.attempter, self.clock, self.watch, self._observe)
         self.configuration = Configuration(self.directory, self.store)
         self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
@@ -118,7 +120,7 @@ class Parts:
             new_id=self._new_id,
             quota=self.quota,
         )
-        self.telling = Telling(self.directory, self.clock, self.ingest.emit)
+        self.telling = Telling(self.directory, self.clock, self.ingest.emit, self.history)
         self.alerts = self._alerts()
         self.telling.on_news.append(self.alerts.notify)
 
@@ -281,21 +283,25 @@ class Parts:
         services = self._services()
         gate = Gate(self.directory, self.clock, outside.local_token)
         request_ids = RequestIds(self.randomness.token(5))
-        application = Application(
-            services, gate, request_ids, ROUTES, Site(services, self.config, PAGES, ENTRIES).routes
-        )
-        door = Door(services, gate, request_ids)
-        self.runner.add_every("connections", limits.CONNECTION_LOOK_SECONDS, door.close_idle)
+        # Metrics that are served apart are not for everyone who reaches the main port.
+        hidden = METRICS_ROUTES if self.config.metrics_address is not None else ()
+        routes = [route for route in ROUTES if route not in hidden]
+        pages = Site(services, self.config, PAGES, ENTRIES).routes
+        doors = Door(services, gate, request_ids), Door(services, gate, request_ids)
+        for name, door in zip(("connections", "metrics connections"), doors, strict=True):
+            self.runner.add_every(name, limits.CONNECTION_LOOK_SECONDS, door.close_idle)
         return Server(
-            self.config,
-            services,
-            application,
-            door,
-            self.sender,
-            self.telling,
-            self.alerts,
-            self.disk,
-            self.people.passwords,
+            config=self.config,
+            services=services,
+            application=Application(services, gate, request_ids, routes, pages),
+            door=doors[0],
+            metrics_application=Application(services, gate, request_ids, (*HEALTH_ROUTES, *METRICS_ROUTES)),
+            metrics_door=doors[1],
+            sender=self.sender,
+            telling=self.telling,
+            alerts=self.alerts,
+            disk=self.disk,
+            passwords=self.people.passwords,
         )
 
     def _new_id(self, prefix: str) -> str:
@@ -303,6 +309,9 @@ class Parts:
 
     def _disable(self, endpoint: RunningEndpoint, by: DisabledBy) -> None:
         self.endpoints.disable_soon(endpoint, by)
+
+    def _waits(self, endpoint: int) -> bool:
+        return self.telling.waits(endpoint)
 
     def _tell(self, notice: Notice) -> None:
         self.telling.tell(notice)

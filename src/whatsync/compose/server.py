@@ -17,6 +17,7 @@ from whatsync.net.remote_sender import RemoteSender
 from whatsync.store.passwords import Argon2Passwords
 from whatsync.web.app import Application
 from whatsync.web.hot import Door
+from whatsync.web.listener import Listener
 
 _SWITCH_SECONDS = 0.0005
 """Python's own 5 ms between threads would let the store's thread wait for the loop at every row."""
@@ -31,11 +32,22 @@ class Server:
     services: Services
     application: Application
     door: Door
+    metrics_application: Application
+    metrics_door: Door
     sender: HttpSender | RemoteSender
     telling: Telling
     alerts: Alerts
     disk: Disk
     passwords: Argon2Passwords
+
+    def metrics_listener(self) -> Listener:
+        """A listener apart that answers metrics and health, and nothing else."""
+        return Listener(
+            self.metrics_application,
+            self.metrics_door,
+            connections_max=limits.METRICS_CONNECTIONS_MAX,
+            short_cut=False,
+        )
 
     def start(self) -> None:
         """Start the loops: from now on deliveries are attempted."""

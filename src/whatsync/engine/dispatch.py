@@ -17,7 +17,7 @@ from whatsync.engine.recorder import Recorder
 from whatsync.engine.watch import Watch
 from whatsync.model import limits
 from whatsync.model.delivery import State
-from whatsync.model.health import HEALTHY, Health
+from whatsync.model.health import HEALTHY, Health, forgotten, since_enabled
 from whatsync.model.outcome import Kind
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import AttemptRow, Backlog, Claimed, HealthRow, Origin, Store, StoreUnavailable
@@ -54,7 +54,7 @@ class Dispatcher:
         self.recorder = Recorder(store, clock, self.wake, self._reopen)
         self.budget = Budget()
         self.lanes: dict[int, Lane] = {}
-        self._health: dict[int, HealthRow] = {}
+        self._health: dict[int, Health] = {}
         self._due: list[tuple[int, int]] = []
         self._wakeup = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,10 +67,11 @@ class Dispatcher:
 
     def load(self, backlog: Sequence[Backlog], health: Sequence[HealthRow]) -> None:
         """Take over what waited and how endpoints fared when the store was opened."""
-        self._health = {row.endpoint: row for row in health}
-        for row in health:
-            if row.endpoint in self._directory.endpoints:
-                self.lane(self._directory.endpoints[row.endpoint])
+        for known in health:
+            running = self._directory.endpoints.get(known.endpoint)
+            if running is not None:
+                self._health[running.row] = since_enabled(known.health, running.endpoint.enabled_ms)
+                self.lane(running)
         for waiting in backlog:
             running = self._directory.endpoints.get(waiting.endpoint)
             if running is not None and waiting.waiting:
@@ -125,7 +126,7 @@ class Dispatcher:
         lane = self.lanes.get(endpoint.row)
         if lane is None:
             known = self._health.get(endpoint.row)
-            lane = Lane(endpoint) if known is None else Lane(endpoint, known.health)
+            lane = Lane(endpoint) if known is None else Lane(endpoint, known)
             self.lanes[endpoint.row] = lane
         return lane
 
@@ -207,7 +208,7 @@ class Dispatcher:
         running = self._directory.endpoints.get(endpoint)
         if running is not None:
             lane = self.lane(running)
-            lane.health = self._watch.forgotten(lane.health)
+            lane.health = forgotten(lane.health)
             lane.ramp = 1
             self.recorder.keep_health(endpoint, lane.health)
 
@@ -216,8 +217,7 @@ class Dispatcher:
         lane = self.lanes.get(endpoint)
         if lane is not None:
             return lane.health
-        known = self._health.get(endpoint)
-        return HEALTHY if known is None else known.health
+        return self._health.get(endpoint, HEALTHY)
 
     def _reopen(self) -> None:
         for lane in self.lanes.values():

@@ -216,7 +216,12 @@ class Endpoints:
 
     def _switched(self, enabled: bool) -> dict[str, Any]:
         if enabled:
-            return {"enabled": True, "disabled_by": None, "disabled_ms": None}
+            return {
+                "enabled": True,
+                "disabled_by": None,
+                "disabled_ms": None,
+                "enabled_ms": self._clock.now_ms(),
+            }
         return {
             "enabled": False,
             "disabled_by": DisabledBy.USER,

@@ -55,16 +55,16 @@ class Feed:
         while True:
             # Listening begins before looking: an event that comes between the two is not slept through.
             arrived = self._ingest.listeners.setdefault(account.row, asyncio.Event())
-            page = await self._read_on(account, cursor, types, limit)
+            page, at_end = await self._read_on(account, cursor, types, limit)
             cursor = page.cursor
             left = ends - self._clock.monotonic()
-            if page.items or left <= 0 or self._stopped:
+            if page.items or left <= 0 or self._stopped or not at_end:
                 return page
             try:
                 async with asyncio.timeout(left):
                     await arrived.wait()
             except TimeoutError:
-                return await self._read_on(account, cursor, types, limit)
+                return (await self._read_on(account, cursor, types, limit))[0]
 
     async def newest(self, account: RunningAccount) -> int:
         """The cursor behind everything accepted so far: where a reader begins who wants only what comes now."""
@@ -76,10 +76,16 @@ class Feed:
         for arrived in self._ingest.listeners.values():
             arrived.set()
 
-    async def _read_on(self, account: RunningAccount, cursor: int, types: tuple[str, ...], limit: int) -> FeedPage:
-        """Pass over events of other types until there is one to give or the end is reached."""
-        while True:
+    async def _read_on(
+        self, account: RunningAccount, cursor: int, types: tuple[str, ...], limit: int
+    ) -> tuple[FeedPage, bool]:
+        """Pass over events of other types until there is one to give, the end is reached (then true), or enough was
+        looked at for one call: the reader goes on from the cursor.
+        """
+        items: tuple[EventRow, ...] = ()
+        for _ in range(limits.FEED_PAGES_EXAMINED_MAX):
             items, following = await self._history.feed(account.row, cursor, types, limit)
             if items or following == cursor:
-                return FeedPage(items, following)
+                return FeedPage(items, following), True
             cursor = following
+        return FeedPage(items, cursor), False

@@ -162,7 +162,11 @@ class Ingest:
                 reserved.append(place)
             if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
                 break  # Refused below; what else it would make is not worked out.
-        plan.admission = Admission(account.row, account.version, tuple(events), tuple(rows), plan.idempotency)
+        # A key is kept even where every event was known before: a later request with it is judged by it, too.
+        used = 0 if plan.idempotency is None or events else self._sequence.next(now_ms)
+        plan.admission = Admission(
+            account.row, account.version, tuple(events), tuple(rows), plan.idempotency, used=used
+        )
         plan.reserved = reserved
         if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
             self._undo(plan)
@@ -265,7 +269,7 @@ class Ingest:
                 plan.done(await self._replay(plan, result))
             elif isinstance(result, Duplicates):
                 known = self._note_duplicates(plan, result)
-                if all(receipt is not None for receipt in known):
+                if plan.idempotency is None and all(receipt is not None for receipt in known):
                     plan.done(_receipts(plan))
                 else:
                     self._write(plan)

@@ -186,7 +186,7 @@ class Inspection:
         running = self._directory.endpoints.get(endpoint)
         if running is not None:
             return Place(running.endpoint.id, running.endpoint.url)
-        document = await self._history.document_version(ENDPOINT, endpoint, 1)
+        document = await self._history.document_version(ENDPOINT, endpoint, None)
         if document is None:
             return Place(None, None, deleted=True)
         return Place(document.id, decode(document, Endpoint).url, deleted=True)

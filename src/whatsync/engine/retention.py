@@ -4,7 +4,7 @@ Works in small steps beside the hot path. What is not final stays; held deliveri
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -64,20 +64,31 @@ class Retention:
     async def pass_once(self) -> int:
         """Pass over all accounts once; returns how many events were removed."""
         removed = 0
+        for account in list(self._directory.accounts.values()):
+            removed += await self._tried(self._account(account), account.account.id)
+        return removed + await self._tried(self._installation(), "the installation")
+
+    async def _tried(self, work: Awaitable[int], whose: str) -> int:
+        """Do one part of a pass: what goes wrong with it is told, and costs no other part."""
         try:
-            for account in list(self._directory.accounts.values()):
-                removed += await self._account(account)
-                await self._jobs(account)
-            await self._orphans()
-            await self._prune(0, self._clock.now_ms() - self._default_days * _DAY_MS)
+            return await work
         except (StoreUnavailable, Problem) as problem:
             logger.warning("retention will be tried again: %s", problem)
-        return removed
+        except Exception:
+            logger.exception("retention met a mistake of its own at %s; the others' goes on", whose)
+        return 0
+
+    async def _installation(self) -> int:
+        """What belongs to no account, or to one that is gone."""
+        await self._orphans()
+        return await self._prune(0, self._clock.now_ms() - self._default_days * _DAY_MS)
 
     async def _account(self, account: RunningAccount) -> int:
         before_ms = self._clock.now_ms() - self.days(account) * _DAY_MS
         before_ms = await self._held_back(account, before_ms)
-        return await self._prune(account.row, before_ms)
+        removed = await self._prune(account.row, before_ms)
+        await self._jobs(account)
+        return removed
 
     async def _prune(self, account: int, before_ms: int) -> int:
         removed, cursor = 0, 0

@@ -38,7 +38,9 @@ class Upkeep:
         """Open deliveries by endpoint row, as last counted."""
 
     def load(self, backlog: Sequence[Backlog]) -> None:
-        """Begin with what the store found when it opened."""
+        """Begin with what the store found when it opened, and end what a crash left half done."""
+        for row, running in list(self._directory.endpoints.items()):
+            self._watch.resume(running, self._dispatcher.health(row))
         for waiting in backlog:
             self._open[waiting.endpoint] = waiting.waiting + waiting.held
         self._sum_up()

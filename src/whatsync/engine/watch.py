@@ -19,6 +19,7 @@ from whatsync.model.envelope import format_time
 from whatsync.model.health import Change, Health
 from whatsync.model.ids import delivery_id
 from whatsync.model.outcome import explain
+from whatsync.ports.history import DeliveryView
 from whatsync.ports.store import Claimed, Origin
 
 
@@ -36,9 +37,16 @@ class Notice(msgspec.Struct, frozen=True):
 class Watch:
     """Turns outcomes into health, and changes of health into notices."""
 
-    def __init__(self, tell: Callable[[Notice], None], disable: Callable[[RunningEndpoint, DisabledBy], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[Notice], None],
+        disable: Callable[[RunningEndpoint, DisabledBy], None],
+        waits: Callable[[int], bool] = lambda _: True,
+    ) -> None:
         self._tell = tell
         self._disable = disable
+        self._waits = waits
+        """Whether a notice about an endpoint may not be on disk yet."""
 
     def success(self, endpoint: RunningEndpoint, health: Health, now_ms: int) -> Health:
         """An attempt succeeded after failures."""
@@ -54,10 +62,12 @@ class Watch:
         now_ms = outcome.row.finished_ms
         after = rules.after_failure(health, claimed.id, outcome.row.code or "internal_error", now_ms)
         if outcome.decision.happening is Happening.EXHAUSTED and not is_operational(claimed.event.type):
+            if after.exhausted_ms is None or not self._waits(endpoint.row):
+                after = msgspec.structs.replace(after, exhausted_ms=now_ms)
             self._tell(_exhausted(endpoint, claimed, outcome))
         if outcome.decision.happening is Happening.GONE:
             self._disable(endpoint, DisabledBy.GONE)
-            return after
+            return msgspec.structs.replace(after, gone_ms=now_ms)
         return self.look(endpoint, after, now_ms)
 
     def look(self, endpoint: RunningEndpoint, health: Health, now_ms: int) -> Health:
@@ -74,9 +84,10 @@ class Watch:
         self._tell(_notice(endpoint, change, after, now_ms))
         return after
 
-    def forgotten(self, health: Health) -> Health:
-        """Health of an endpoint that was enabled again by hand: it starts anew."""
-        return Health(last_success_ms=health.last_success_ms)
+    def resume(self, endpoint: RunningEndpoint, health: Health) -> None:
+        """At start-up: disable an endpoint whose 410 is on disk, where a crash came before the disabling."""
+        if health.gone_ms is not None and endpoint.endpoint.enabled:
+            self._disable(endpoint, DisabledBy.GONE)
 
 
 def disabled_notice(endpoint: RunningEndpoint, by: DisabledBy, health: Health, now_ms: int) -> Notice:
@@ -95,6 +106,10 @@ def standing_notices(endpoint: RunningEndpoint, health: Health, now_ms: int) -> 
     by = endpoint.endpoint.disabled_by
     if not endpoint.endpoint.enabled and by in (DisabledBy.FAILING, DisabledBy.GONE):
         notices.append(disabled_notice(endpoint, by, health, now_ms))
+    past = health.recovered
+    if past is not None:
+        then = Health(past.failed_attempts, first_failure_ms=past.since_ms, last_failure_code=past.last_code)
+        notices.append(_notice(endpoint, Change.RECOVERED, then, now_ms))
     return notices
 
 
@@ -122,20 +137,34 @@ def _notice(endpoint: RunningEndpoint, change: Change, health: Health, now_ms: i
 
 
 def _exhausted(endpoint: RunningEndpoint, claimed: Claimed, outcome: Outcome) -> Notice:
-    code = outcome.row.code or "internal_error"
+    event = claimed.event
+    return _exhausted_notice(endpoint, claimed.id, event.id, event.type, outcome.row.number, outcome.row.code)
+
+
+def exhausted_notice(endpoint: RunningEndpoint, view: DeliveryView) -> Notice | None:
+    """The notice of a delivery that ended as failed, made again from the history; ``None`` where none is due."""
+    if view.origin is Origin.TEST or is_operational(view.type):
+        return None
+    return _exhausted_notice(endpoint, view.id, view.event_id, view.type, view.attempts, view.code)
+
+
+def _exhausted_notice(
+    endpoint: RunningEndpoint, delivery: int, event_id: str, event_type: str, attempts: int, code: str | None
+) -> Notice:
+    code = code or "internal_error"
     data: dict[str, Any] = {
-        "deliveryId": delivery_id(claimed.id),
+        "deliveryId": delivery_id(delivery),
         "endpointId": endpoint.endpoint.id,
-        "eventId": claimed.event.id,
-        "eventType": claimed.event.type,
-        "attempts": outcome.row.number,
+        "eventId": event_id,
+        "eventType": event_type,
+        "attempts": attempts,
         "lastCode": code,
         "lastError": explain(code).sentence,
     }
     return Notice(
         endpoint.account.row,
         "delivery.exhausted",
-        f"evt_exhausted_{delivery_id(claimed.id)}",
+        f"evt_exhausted_{delivery_id(delivery)}",
         data,
         not_to=endpoint.row,
     )

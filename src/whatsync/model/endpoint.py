@@ -68,6 +68,8 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     enabled: bool = True
     disabled_by: DisabledBy | None = None
     disabled_ms: int | None = None
+    enabled_ms: int | None = None
+    """When it was last enabled again: failures from before that count no more."""
     numbers: tuple[str, ...] | None = None
     filters: dict[str, dict[str, tuple[Scalar, ...]]] = {}
     headers: dict[str, str] = {}

@@ -18,6 +18,15 @@ class Change(StrEnum):
     RECOVERED = "endpoint.recovered"
 
 
+class Recovery(msgspec.Struct, frozen=True):
+    """A time of failing that is over: what its notice says, kept until the next one so that no crash loses it."""
+
+    at_ms: int
+    since_ms: int
+    failed_attempts: int
+    last_code: str | None
+
+
 class Health(msgspec.Struct, frozen=True):
     """What is remembered since the last success. Tests neither count nor clear."""
 
@@ -34,6 +43,12 @@ class Health(msgspec.Struct, frozen=True):
     announced_failing: bool = False
     notice_ms: int | None = None
     """When the coming disabling was announced."""
+    gone_ms: int | None = None
+    """When it answered 410, which disables it; forgotten when it is enabled again."""
+    recovered: Recovery | None = None
+    """The last recovery that had to be told."""
+    exhausted_ms: int | None = None
+    """From when on deliveries ended as failed whose notice may not be on disk yet."""
 
 
 HEALTHY = Health()
@@ -41,8 +56,23 @@ HEALTHY = Health()
 
 def after_success(health: Health, now_ms: int) -> tuple[Health, Change | None]:
     """A success always clears. Returns the change to tell where failing had been announced."""
-    change = Change.RECOVERED if health.announced_failing else None
-    return Health(last_success_ms=now_ms), change
+    change, recovered = None, health.recovered
+    if health.announced_failing:
+        change = Change.RECOVERED
+        since = now_ms if health.first_failure_ms is None else health.first_failure_ms
+        recovered = Recovery(now_ms, since, health.failed_attempts, health.last_failure_code)
+    return Health(last_success_ms=now_ms, recovered=recovered, exhausted_ms=health.exhausted_ms), change
+
+
+def since_enabled(health: Health, enabled_ms: int | None) -> Health:
+    """What of a stored health still counts for an endpoint that was enabled again at ``enabled_ms``."""
+    is_old = enabled_ms is not None and health.last_failure_ms is not None and health.last_failure_ms <= enabled_ms
+    return forgotten(health) if is_old else health
+
+
+def forgotten(health: Health) -> Health:
+    """Health of an endpoint that was enabled again by hand: it starts anew. What has still to be told stays."""
+    return Health(last_success_ms=health.last_success_ms, recovered=health.recovered, exhausted_ms=health.exhausted_ms)
 
 
 def after_failure(health: Health, delivery: int, code: str, now_ms: int) -> Health:

@@ -15,6 +15,15 @@ KEEP_ALIVE_SECONDS = 75
 LINGER_SECONDS = 2.0
 """How long a refused client may go on sending, so that it reads why before the connection ends."""
 LINGER_BYTES_MAX = 16 * 1024 * 1024
+CLIENT_CONNECTIONS_MAX = 10_000
+"""Clients' connections at once; fewer where the process may open few files."""
+CLIENT_CONNECTIONS_MIN = 64
+METRICS_CONNECTIONS_MAX = 64
+CONNECTION_REST_SECONDS_MIN = 1.0
+"""A connection that rests less makes no place: its client may just be about to ask."""
+CONNECTIONS_LOOKED_AT = 256
+CONNECTIONS_RETRY_SECONDS = 1
+CONNECTIONS_TOLD_SECONDS = 60.0
 PIPELINED_REQUESTS_MAX = 64
 """Requests of one connection that may wait for their commit; beyond, no more is read from it."""
 ACCEPTING_BYTES_MAX = 256 * 1024 * 1024
@@ -155,6 +164,8 @@ PAGE_BODIES_EXAMINED_MAX = 2_000
 COUNT_CEILING = 10_000
 """Deliveries of one endpoint that are counted; beyond it the answer is "at least this many"."""
 FEED_WAIT_SECONDS_MAX = 30
+FEED_PAGES_EXAMINED_MAX = 4
+"""Pages of the feed that one call passes over because all in them is of other types; then it answers without items."""
 EXPORT_PAGE_ITEMS = 500
 SEARCH_CHARS_MAX = 512
 SEARCH_EVENTS_MAX = 1_000

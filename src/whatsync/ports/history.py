@@ -203,8 +203,10 @@ class History(Protocol):
     async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
         """Read the rollups of one endpoint, or of the account as a whole (endpoint 0)."""
 
-    async def document_version(self, kind: str, row: int, version: int) -> Document | None:
-        """Read an old version of a document (endpoints keep theirs as long as attempts may point to them)."""
+    async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
+        """Read an old version of a document, or the newest that is kept (``None``). Endpoints keep theirs, deleted or
+        not, as long as attempts may point to them.
+        """
 
     async def audit(self, account: int, before: int | None, limit: int) -> tuple[AuditRow, ...]:
         """Read the audit log, newest first."""

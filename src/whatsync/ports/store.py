@@ -112,6 +112,9 @@ class Admission(msgspec.Struct, frozen=True):
     events: tuple[EventRow, ...]
     deliveries: tuple[DeliveryRow, ...]
     idempotency: Idempotency | None = None
+    """Kept with what is admitted, also where that is nothing, since every event was known: then under row ``used``."""
+    used: int = 0
+    """A row number of its own for an ``idempotency`` without any new event or delivery."""
     media: tuple[MediaRow, ...] = ()
     """Files that came with these events. A name that exists stays as it is."""
 
@@ -303,7 +306,7 @@ class Put(msgspec.Struct, frozen=True):
 
 class Delete(msgspec.Struct, frozen=True):
     """Remove a document. History that points to its row keeps the row number; old versions of endpoints stay
-    readable.
+    readable until ``prune`` finds that nothing kept has used them. Its health goes with an endpoint.
     """
 
     kind: str
@@ -439,7 +442,9 @@ class Store(Protocol):
         is
         pending or retrying; held ones end as cancelled (reason ``retention``) first. Expired keys, rollups and audit go
         too. Media that came with a removed event become ``REMOVED`` (reason ``expired``); what failed or was removed
-        ``limits.MEDIA_ENDED_DAYS`` ago is forgotten, of whatever account.
+        ``limits.MEDIA_ENDED_DAYS`` ago is forgotten, of whatever account. Versions of endpoints that were replaced
+        before ``before_ms``, and that no delivery kept is old enough to have used, go too; with account 0 also all that
+        is left of accounts and endpoints that are gone.
         """
 
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:

@@ -11,18 +11,28 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from whatsync.model import limits
-from whatsync.web.hot import Door, protocol_for
+from whatsync.web.connections import bounded, connections_of_process
+from whatsync.web.hot import Door
 
 _BACKLOG = 2_048
 
 
 class Listener:
-    """Serves an application on bound sockets until it is stopped."""
+    """Serves an application on bound sockets until it is stopped. Without ``short_cut`` nothing else is answered."""
 
-    def __init__(self, application: ASGIApp, door: Door, trusted_proxies: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        door: Door,
+        trusted_proxies: Sequence[str] = (),
+        *,
+        connections_max: int | None = None,
+        short_cut: bool = True,
+    ) -> None:
+        most = connections_of_process() if connections_max is None else connections_max
         config = uvicorn.Config(
             application,
-            http=protocol_for(door),
+            http=bounded(door, most, short_cut),
             ws="none",
             lifespan="off",
             log_config=None,

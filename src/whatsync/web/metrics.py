@@ -10,8 +10,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector, CollectorRegistry
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from whatsync.engine.services import Services
 from whatsync.engine.tally import Histogram
@@ -178,15 +176,3 @@ async def metrics(call: Call) -> Answer:
 ROUTES = (
     Route("GET", "/metrics", None, metrics, "Metrics for Prometheus", gives={200: bytes}, content_type=CONTENT_TYPE),
 )
-
-
-def metrics_only(services: Services) -> ASGIApp:
-    """An application of its own that shows the metrics, for an address apart."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        response = Response("not here\n", 404)
-        if scope["path"] == "/metrics":
-            response = Response(exposition(services), headers={"content-type": CONTENT_TYPE})
-        await response(scope, receive, send)
-
-    return application

@@ -66,6 +66,8 @@ class Disk:
     documents: dict[tuple[str, str], Document] = field(default_factory=dict)
     old_endpoints: dict[tuple[str, int, int], Document] = field(default_factory=dict)
     """By kind, row and version."""
+    until_row: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    """Of versions that were replaced or whose endpoint was deleted: the highest row number in use then."""
     versions: dict[int, int] = field(default_factory=dict)
     events: dict[int, EventRow] = field(default_factory=dict)
     event_ids: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -94,6 +96,11 @@ class Disk:
     arrival_counts: dict[tuple[int, str, int, str], Count] = field(default_factory=dict)
     media: dict[str, MediaRow] = field(default_factory=dict)
     media_claimed: set[str] = field(default_factory=set)
+
+    @property
+    def top(self) -> int:
+        """Highest row number in use."""
+        return max([0, *self.events, *self.deliveries, *self.event_ids.values()])
 
     def add(self, delivery: Delivery) -> None:
         """Take in a new delivery."""

@@ -218,11 +218,14 @@ class MemoryHistory:
             if owner == account and since_ms <= start < until_ms and to == wanted
         )
 
-    async def document_version(self, kind: str, row: int, version: int) -> Document | None:
+    async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
         """Read an old version of a document."""
-        old = self.disk.old_endpoints.get((kind, row, version))
-        now = (one for one in self.disk.documents.values() if (one.kind, one.row, one.version) == (kind, row, version))
-        return old or next(now, None)
+        found = [
+            one
+            for one in (*self.disk.old_endpoints.values(), *self.disk.documents.values())
+            if (one.kind, one.row) == (kind, row) and version in (None, one.version)
+        ]
+        return max(found, key=lambda one: one.version, default=None)
 
     async def media(self, name: str) -> MediaRow | None:
         """Read a media file's row."""

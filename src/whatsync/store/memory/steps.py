@@ -38,6 +38,7 @@ from whatsync.store.memory.disk import Delivery, Disk, KeyUse
 from whatsync.store.memory.media import MediaSteps
 
 ENDPOINT = "endpoint"
+ACCOUNT = "account"
 """The one kind of document whose old versions stay readable."""
 ACCOUNT_TOTAL = 0
 """Stands for all endpoints of an account in the rollups."""
@@ -106,7 +107,7 @@ class Steps(ArrivalSteps, MediaSteps):
         self.write_media(admission)
         if admission.idempotency is not None:
             rows = [event.seq for event in admission.events] + [row.id for row in admission.deliveries]
-            used_ms = ms_of(max(rows, default=0))
+            used_ms = ms_of(max(rows, default=admission.used))
             events = tuple(event.seq for event in admission.events)
             use = KeyUse(admission.idempotency.fingerprint, events, used_ms)
             self.disk.key_uses[admission.account, admission.idempotency.key] = use
@@ -301,7 +302,10 @@ class Steps(ArrivalSteps, MediaSteps):
                 return ChangeConflict(put.kind, put.id)
         documents = tuple([self.put(put) for put in change.puts])
         for gone in change.deletes:
-            self.disk.documents.pop((gone.kind, gone.id), None)
+            document = self.disk.documents.pop((gone.kind, gone.id), None)
+            if document is not None and gone.kind == ENDPOINT:
+                self.end_versions(document.row)
+                self.disk.health.pop(document.row, None)
         self.disk.audit.extend(change.audit)
         for admission in change.admissions:
             self.write_admission(self.only_new(admission))
@@ -327,8 +331,15 @@ class Steps(ArrivalSteps, MediaSteps):
             document = replace(old, account=put.account, version=old.version + 1, body=put.body)
         self.disk.documents[put.kind, put.id] = document
         if put.kind == ENDPOINT:
+            self.end_versions(document.row)
             self.disk.old_endpoints[put.kind, document.row, document.version] = document
         return document
+
+    def end_versions(self, row: int) -> None:
+        """From here on no new delivery uses the endpoint's version that was the present one."""
+        for version in self.disk.old_endpoints:
+            if version[1] == row:
+                self.disk.until_row.setdefault(version, self.disk.top)
 
     def only_new(self, admission: Admission) -> Admission:
         """The admission without events that exist already, and without those events' deliveries."""
@@ -390,10 +401,26 @@ class Steps(ArrivalSteps, MediaSteps):
                 del disk.event_ids[id_]
         for rollup in [key for key in disk.rollups if key[0] == account and key[1] + MINUTE_MS <= before_ms]:
             del disk.rollups[rollup]
+        self.expire_versions(account, before_ms)
         self.forget_media(now_ms)
         for place, entry in enumerate(disk.audit):
             if entry is not None and entry.account == account and entry.at_ms < before_ms:
                 disk.audit[place] = None
+
+    def expire_versions(self, account: int, before_ms: int) -> None:
+        """Forget old versions of endpoints that nothing kept has used, and what is left of what is gone."""
+        disk = self.disk
+        accounts = {document.row for document in disk.documents.values() if document.kind == ACCOUNT}
+        endpoints = {document.row for document in disk.documents.values() if document.kind == ENDPOINT}
+        for version, until_row in list(disk.until_row.items()):
+            owner = disk.old_endpoints[version].account
+            kept = (row for row, delivery in disk.deliveries.items() if delivery.row.endpoint == version[1])
+            over = owner == account and ms_of(until_row) < before_ms and until_row < min(kept, default=until_row + 1)
+            if over or (account == 0 and owner not in accounts):
+                del disk.old_endpoints[version], disk.until_row[version]
+        if account == 0:
+            disk.health = {row: health for row, health in disk.health.items() if row in endpoints}
+            disk.versions = {row: version for row, version in disk.versions.items() if row in {0, *accounts}}
 
     def apply_erase(self, account: int, seq: int, body: bytes, keys_kept: Sequence[str]) -> None:
         """Take one event's personal content away; that it happened stays."""

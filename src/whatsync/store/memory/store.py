@@ -93,7 +93,7 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
         self.take_back_media(now_ms)
         return Opened(
             run=len(disk.runs),
-            floor=max([0, *disk.events, *disk.deliveries, *disk.event_ids.values()]),
+            floor=disk.top,
             documents=tuple(sorted(disk.documents.values(), key=lambda document: document.row)),
             versions=dict(disk.versions),
             backlog=tuple(self.backlog(endpoint) for endpoint, rows in sorted(disk.open_of_endpoint.items()) if rows),

@@ -318,9 +318,8 @@ class Accepting:
 
     def _take_key(self, admission: Admission, idempotency: Idempotency) -> None:
         rows = [event.seq for event in admission.events] + [row.id for row in admission.deliveries]
-        if not rows:
-            return
-        session, used = self._session, max(rows)
+        session, used = self._session, max(rows, default=admission.used)
+        session.staged.top = max(session.staged.top, used)
         seqs = [event.seq for event in admission.events]
         packed = struct.pack(f">{len(seqs)}q", *seqs)
         values = (used, admission.account, idempotency.key, idempotency.fingerprint, packed)

@@ -32,6 +32,8 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     try:
         db.execute("PRAGMA journal_mode = WAL").fetchall()
         _set(db, synchronous="FULL", wal_autocheckpoint=CHECKPOINT_PAGES, cache_size=-WRITE_CACHE_KIB)
+        # What retention and erasure remove is overwritten, not only let go of.
+        _set(db, secure_delete="ON")
         _set(db, foreign_keys="OFF", trusted_schema="OFF")
         # One writer and its own readers: SQLite never has to wait for another writer's lock.
         db.set_busy_timeout(READ_WAIT_MS)

@@ -3,7 +3,7 @@
 Runs inside the writer's transaction. Knows no document's content.
 """
 
-from whatsync.ports.store import AuditEntry, Change, ChangeConflict, Changed, Document, Put, Settled
+from whatsync.ports.store import AuditEntry, Change, ChangeConflict, Changed, Delete, Document, Put, Settled
 from whatsync.store.sqlite.accept import Accepting
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.settle import settle
@@ -25,7 +25,7 @@ def change(session: Session, wanted: Change) -> Changed | ChangeConflict:
                 return ChangeConflict(put.kind, put.id)
     documents = tuple([_put(session, put) for put in wanted.puts])
     for gone in wanted.deletes:
-        db.execute(_SQL["delete"], (gone.kind, gone.id))
+        _delete(session, gone)
     for entry in wanted.audit:
         _audit(session, entry)
     if wanted.admissions:
@@ -59,9 +59,22 @@ def _put(session: Session, put: Put) -> Document:
     row = fetch(session.db, _SQL["put"], (put.kind, put.id, put.account, put.body))[0]
     document = Document(*row)
     if document.kind == VERSIONED_KIND:
+        _end_versions(session, document.row)
         values = (document.kind, document.row, document.version, document.id, document.account, document.body)
         session.db.execute(_SQL["put_version"], values)
     return document
+
+
+def _delete(session: Session, gone: Delete) -> None:
+    for (row,) in fetch(session.db, _SQL["delete"], (gone.kind, gone.id)):
+        if gone.kind == VERSIONED_KIND:
+            _end_versions(session, row)
+            session.db.execute(_SQL["forget_health"], (row,))
+
+
+def _end_versions(session: Session, row: int) -> None:
+    """From here on no new delivery uses the version that was the present one."""
+    session.db.execute(_SQL["end_versions"], (session.staged.top, VERSIONED_KIND, row))
 
 
 def _audit(session: Session, entry: AuditEntry) -> None:

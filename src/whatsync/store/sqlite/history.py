@@ -159,7 +159,7 @@ class SqliteHistory:
         """Read the rollups of an account or one of its endpoints."""
         return await self._readers.ask(lambda reader: _rollups(reader, account, endpoint, since_ms, until_ms))
 
-    async def document_version(self, kind: str, row: int, version: int) -> Document | None:
+    async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
         """Read an old version of a document."""
         rows = await self._readers.ask(
             lambda reader: reader.rows("document_version", kind=kind, row=row, version=version)

@@ -5,6 +5,7 @@ Runs inside the writer's transaction, in steps small enough to stand beside the 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from heapq import merge
 from itertools import islice
 
@@ -105,13 +106,26 @@ class Pruning:
         more = more or db.changes() == EXPIRE_ROWS
         db.execute(_SQL["expire_audit"], (self._account, self._before_ms, EXPIRE_ROWS))
         more = more or db.changes() == EXPIRE_ROWS
+        border = first_row_at(self._before_ms)
+        db.execute(_SQL["expire_versions"], (self._account, border, EXPIRE_ROWS))
+        more = more or db.changes() == EXPIRE_ROWS
         more = media.forget(session, self._now_ms) or more
         if not more:
+            if self._account == 0:
+                self._forget_orphans()
             rollup.write_pending(session)
             rollup.add_pending(session)
             rollup.tidy(session, self._account, self._before_ms, self._now_ms)
             self._lookups.expire(self._remembered)
         return more
+
+    def _forget_orphans(self) -> None:
+        """What is left of accounts and endpoints that are gone."""
+        session, db = self._session, self._session.db
+        db.execute(_SQL["orphan_versions"])
+        db.execute(_SQL["orphan_health"])
+        for (account,) in fetch(db, _SQL["orphan_account_versions"]):
+            session.staged.later.append(partial(session.forget_version, account))
 
 
 def erase(session: Session, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:

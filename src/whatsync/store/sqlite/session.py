@@ -110,6 +110,10 @@ class Session:
         version = self.staged.versions.get(account)
         return self.versions.get(account, 0) if version is None else version
 
+    def forget_version(self, account: int) -> None:
+        """The account is gone."""
+        self.versions.pop(account, None)
+
     def rows_of(self, kind: Kind, hash_: int) -> list[int]:
         """All rows that a hash leads to, as of the present transaction."""
         return [*self.recent.rows(kind, hash_), *self.runs[kind].rows(self.db, hash_)]

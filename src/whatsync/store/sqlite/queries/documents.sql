@@ -14,8 +14,14 @@ RETURNING kind, id, row, account, version, body;
 -- name: put_version
 INSERT OR REPLACE INTO document_version (kind, row, version, id, account, body) VALUES (?, ?, ?, ?, ?, ?);
 
+-- name: end_versions
+UPDATE document_version SET until_row = ? WHERE kind = ? AND row = ? AND until_row IS NULL;
+
 -- name: delete
-DELETE FROM document WHERE kind = ? AND id = ?;
+DELETE FROM document WHERE kind = ? AND id = ? RETURNING row;
+
+-- name: forget_health
+DELETE FROM health WHERE endpoint = ?;
 
 -- name: audit
 INSERT INTO audit (account, at_ms, actor, action, subject, before, after) VALUES (?, ?, ?, ?, ?, ?, ?);

@@ -402,10 +402,11 @@ SELECT body FROM rollup_pending
 
 -- name: document_version
 SELECT kind, id, row, account, version, body FROM document_version
-WHERE kind = :kind AND row = :row AND version = :version
+WHERE kind = :kind AND row = :row AND version = ifnull(:version, version)
 UNION
 SELECT kind, id, row, account, version, body FROM document
-WHERE kind = :kind AND row = :row AND version = :version
+WHERE kind = :kind AND row = :row AND version = ifnull(:version, version)
+ORDER BY version DESC LIMIT 1
 
 -- name: audit
 SELECT id, at_ms, actor, action, subject, before, after FROM audit

@@ -73,6 +73,29 @@ DELETE FROM remembered WHERE seq IN (SELECT seq FROM remembered WHERE seq < ? OR
 -- name: expire_audit
 DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE account = ? AND at_ms < ? ORDER BY id LIMIT ?);
 
+-- name: expire_versions
+DELETE FROM document_version
+WHERE (kind, row, version) IN (
+    SELECT kind, row, version FROM document_version AS v
+    WHERE account = ? AND until_row IS NOT NULL AND until_row < ?
+    AND until_row < ifnull(
+        (SELECT min(delivery) FROM delivery_by_endpoint WHERE endpoint = v.row), 9223372036854775807
+    )
+    LIMIT ?
+);
+
+-- name: orphan_versions
+DELETE FROM document_version
+WHERE until_row IS NOT NULL AND account NOT IN (SELECT row FROM document WHERE kind = 'account');
+
+-- name: orphan_health
+DELETE FROM health WHERE endpoint NOT IN (SELECT row FROM document WHERE kind = 'endpoint');
+
+-- name: orphan_account_versions
+DELETE FROM account_version
+WHERE account <> 0 AND account NOT IN (SELECT row FROM document WHERE kind = 'account')
+RETURNING account;
+
 -- name: keys
 SELECT keys FROM event WHERE seq = ? AND account = ?;
 
