@@ -85,8 +85,17 @@ WHERE (kind, row, version) IN (
 );
 
 -- name: orphan_versions
+WITH RECURSIVE found(account) AS (
+    SELECT min(account) FROM document_version WHERE until_row IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(account) FROM document_version WHERE until_row IS NOT NULL AND account > found.account)
+    FROM found WHERE found.account IS NOT NULL
+)
 DELETE FROM document_version
-WHERE until_row IS NOT NULL AND account NOT IN (SELECT row FROM document WHERE kind = 'account');
+WHERE until_row IS NOT NULL AND account IN (
+    SELECT account FROM found
+    WHERE account IS NOT NULL AND account NOT IN (SELECT row FROM document WHERE kind = 'account')
+);
 
 -- name: orphan_health
 DELETE FROM health WHERE endpoint NOT IN (SELECT row FROM document WHERE kind = 'endpoint');
