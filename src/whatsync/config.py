@@ -78,6 +78,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             return False
 
     @property
+    def base_url(self) -> str:
+        """Where the installation is reached, without a slash at the end: the public URL, else what it listens on."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - for reading only
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
     def first_try(self) -> bool:
         """Deliveries to this machine may be let through: nobody from outside can reach this server."""
         return self.loopback_only and self.public_url is None and not self.trusted_proxies

@@ -25,6 +25,10 @@ PHONE = ViewportSize(width=390, height=844)
 OPERATOR = "operator"
 AXE = ROOT / "front" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_SETTLED = """() => {
+    scrollTo(0, 0);
+    return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
 _REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d|503) ")
 
 
@@ -124,6 +128,7 @@ class Dashboard:
             await page.set_viewport_size(size)
             for theme in ("light", "dark"):
                 await page.emulate_media(color_scheme=theme)
+                await page.evaluate(_SETTLED)
                 await page.screenshot(path=self.shots / f"{name}-{size['width']}-{theme}.png", full_page=True)
         await page.emulate_media(color_scheme="light")
         if before is not None:

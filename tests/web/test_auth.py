@@ -26,6 +26,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/erasures": {"phone": "+1234567890"},
     "POST /v1/keys": {"name": "k", "scopes": ["read"]},
     "POST /v1/accounts": {"name": "a"},
+    "POST /v1/users": {"email": "new@example.com"},
     "POST /v1/operator-keys": {"name": "o"},
 }
 
@@ -75,7 +76,9 @@ async def furnish(web: Running) -> dict[str, str]:
     delivery = (await web.call("GET", f"/v1/events/{event}/deliveries")).json()["items"][0]["id"]
     job = await web.call("POST", "/v1/deliveries/resend", json={"filter": {"event": "message.incoming"}})
     key = await web.call("POST", "/v1/keys", json={"name": "first's other key", "scopes": ["read"]})
+    user = await web.call("POST", "/v1/users", key=web.operator_key, json={"email": "first@example.com"})
     return {
+        "user_id": user.json()["user"]["id"],
         "endpoint_id": endpoint,
         "event_id": event,
         "message_id": event,

@@ -25,6 +25,7 @@ COMMANDS = (
     Entry("jobs", "whatsync.cli.jobs", "Bulk work and its progress", _LOOK),
     Entry("event-types", "whatsync.cli.event_types", "The catalogue, and types of your own", _LOOK),
     Entry("keys", "whatsync.cli.keys", "API keys", _LOOK),
+    Entry("users", "whatsync.cli.users", "Who may sign in to the dashboard", _LOOK),
     Entry("accounts", "whatsync.cli.accounts", "Accounts, and your own one's signing secret", _LOOK),
     Entry("serve", "whatsync.cli.serve", "Run the server", _RUN),
     Entry("doctor", "whatsync.cli.doctor", "What is wrong, and what to do", _RUN),

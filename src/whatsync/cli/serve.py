@@ -34,7 +34,6 @@ from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.store import StoreRefused
 from whatsync.tracing import Tracing, TracingUnavailable
 from whatsync.web.listener import Listener, bind
-from whatsync.web.pages.site import base_url
 
 FIRST_KEYS_FILE = "first-keys.txt"
 LINK_FILE = "sign-in-link.txt"
@@ -186,13 +185,13 @@ def _url(config: Config, bound: socket.socket) -> str:
 def _greet(config: Config, url: str, first: FirstKeys | None, link: MadeLink | None) -> None:
     rows = [
         f"WhatsSync {__version__} listens on {config.public_url or url}",
-        f"  Dashboard    {base_url(config)}/",
+        f"  Dashboard    {config.base_url}/",
         f"  API          {url}/docs",
         f"  Data folder  {config.data_dir.resolve()}",
     ]
     made = [] if first is None else _keys(config, first)
     if link is not None:
-        made.append(f"  Sign in      {base_url(config)}{link.path}")
+        made.append(f"  Sign in      {link.url}")
     if made:
         rows += _shown_once(config, first is not None, made)
     rows.append("Stop with Ctrl+C.")

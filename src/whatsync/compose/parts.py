@@ -165,7 +165,7 @@ class Parts:
             defaults=self.defaults,
             tell=self._tell,
         )
-        self.people = People(directory, configuration, clock, randomness)
+        self.people = People(directory, configuration, clock, randomness, self.config.base_url)
         self.inspection = Inspection(directory=directory, history=history)
         self.recover = Recover(history=history, clock=clock, sequence=sequence)
         self.bulk_resend = BulkResend(history=history, inspection=self.inspection, clock=clock, sequence=sequence)

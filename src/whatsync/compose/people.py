@@ -15,7 +15,12 @@ class People:
     """What concerns people rather than programs."""
 
     def __init__(
-        self, directory: Directory, configuration: Configuration, clock: Clock, randomness: Randomness
+        self,
+        directory: Directory,
+        configuration: Configuration,
+        clock: Clock,
+        randomness: Randomness,
+        base_url: str,
     ) -> None:
         self.passwords = Argon2Passwords(randomness)
         self.sessions = Sessions(directory, configuration, clock, randomness)
@@ -34,6 +39,7 @@ class People:
             users=self.users,
             clock=clock,
             randomness=randomness,
+            base_url=base_url,
         )
         self.sign_in = SignIn(
             directory=directory,

@@ -11,7 +11,7 @@ from whatsync.engine.directory import LINK, USER, Directory, RunningAccount
 from whatsync.engine.sessions import TOKEN_BYTES, Begun, Sessions, Visitor
 from whatsync.engine.users import Users, put_of
 from whatsync.model import limits
-from whatsync.model.errors import Conflict, Gone, NotFound
+from whatsync.model.errors import Conflict, FieldError, Gone, Invalid, NotFound
 from whatsync.model.ids import derived_id
 from whatsync.model.user import Link, LinkPurpose, Role, User
 from whatsync.ports.clock import Clock
@@ -31,11 +31,17 @@ class MadeLink(msgspec.Struct, frozen=True):
 
     link: Link
     token: str
+    base_url: str
 
     @property
     def path(self) -> str:
         """Where it leads, below the installation's address."""
         return f"/link/{self.token}"
+
+    @property
+    def url(self) -> str:
+        """Where it leads."""
+        return self.base_url + self.path
 
 
 class Links:
@@ -50,6 +56,7 @@ class Links:
         users: Users,
         clock: Clock,
         randomness: Randomness,
+        base_url: str,
     ) -> None:
         self._directory = directory
         self._configuration = configuration
@@ -57,10 +64,25 @@ class Links:
         self._users = users
         self._clock = clock
         self._randomness = randomness
+        self._base_url = base_url
 
     async def make_first(self, actor: str) -> MadeLink:
         """A link for the installation's first user. Earlier ones count no more."""
         return await self._make(LinkPurpose.FIRST, actor)
+
+    async def make_again(self, email: str | None, actor: str) -> MadeLink:
+        """A link for who can't sign in: for a mail address, or for the first user where nobody is here yet.
+
+        Raises Invalid, NotFound.
+        """
+        if email is None:
+            if self._directory.users:
+                raise Invalid([FieldError("email", "is needed: say whose link it is to be")])
+            return await self.make_first(actor)
+        user = self._users.by_email(email)
+        if user is None:
+            raise NotFound("user_not_found", "there is no user with this mail address")
+        return await self.make_for(user, actor)
 
     async def make_for(self, user: User, actor: str, account: int = 0) -> MadeLink:
         """A link by which a person chooses a password; earlier ones of his count no more.
@@ -160,7 +182,7 @@ class Links:
         entry = audit.entry(logged, now_ms, actor, f"link.{purpose}", subject=user or link.account or link.id)
         earlier = self._earlier(link)
         await self._configuration.change(Change(row, (put,), earlier, (entry,), routing=False))
-        return MadeLink(link, token)
+        return MadeLink(link, token, self._base_url)
 
     def _earlier(self, link: Link) -> tuple[Delete, ...]:
         """Unused links for the same thing, which the new one replaces; many may embed at the same time."""

@@ -10,6 +10,7 @@ from whatsync.engine import audit
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import LINK, USER, Directory, RunningAccount
 from whatsync.engine.sessions import Begun, Sessions, Visitor
+from whatsync.model import limits
 from whatsync.model.errors import Conflict, FieldError, Invalid, NotFound
 from whatsync.model.ids import TOKEN_BYTES, random_id
 from whatsync.model.user import Role, User, clean_email, email_problem, password_errors
@@ -38,6 +39,17 @@ class Users:
         self._passwords = passwords
         self._clock = clock
         self._randomness = randomness
+
+    def page(self, before: int | None = None, limit: int = limits.PAGE_ITEMS_DEFAULT) -> tuple[list[User], int | None]:
+        """List people, newest first; and where the next page begins."""
+        held = sorted(
+            ((document.row, user) for document, user in self._directory.users.values()),
+            key=lambda pair: pair[0],
+            reverse=True,
+        )
+        found = [pair for pair in held if before is None or pair[0] < before]
+        page = found[:limit]
+        return [user for _, user in page], page[-1][0] if len(found) > limit else None
 
     def all(self) -> list[User]:
         """Everybody, by mail address."""
@@ -131,8 +143,7 @@ class Users:
         before = memberships.pop(account_id, None)
         if before is role:
             return user
-        if before is Role.OWNER and not self._owners(account_id, user_id):
-            raise Conflict("last_owner", "this is the account's last owner; make somebody else owner first")
+        self._check_owner(account_id, user_id, before, role)
         if role is not None:
             memberships[account_id] = role
         after = msgspec.structs.replace(user, memberships=memberships)
@@ -141,6 +152,26 @@ class Users:
             return None
         entry = self.entry(account.row, actor, "user.role_changed", user, after)
         await self.write(user, after, entry)
+        return after
+
+    async def set_memberships(self, user_id: str, roles: Mapping[str, Role | None], actor: str) -> User:
+        """Give roles in several accounts, or take them away. The person stays, wherever he then belongs.
+
+        Raises NotFound, Invalid, Conflict.
+        """
+        user = self.find(user_id)
+        memberships = dict(user.memberships)
+        for account_id, role in roles.items():
+            before = memberships.pop(account_id, None)
+            if account_id in self._directory.accounts_by_id:
+                self._check_owner(account_id, user_id, before, role)
+                if role is not None:
+                    memberships[account_id] = role
+            elif role is not None:
+                raise Invalid([FieldError(f"memberships.{account_id[:40]}", "is no account of this installation")])
+        after = msgspec.structs.replace(user, memberships=memberships)
+        if after != user:
+            await self.write(user, after, self.entry(0, actor, "user.roles_changed", user, after))
         return after
 
     async def set_operator(self, user_id: str, operator: bool, actor: str) -> User:
@@ -159,9 +190,8 @@ class Users:
         if user.operator:
             self._check_operators(user)
         for account_id, role in user.memberships.items():
-            present = account_id in self._directory.accounts_by_id
-            if role is Role.OWNER and present and not user.operator and not self._owners(account_id, user_id):
-                raise Conflict("last_owner", f"this is the last owner of {account_id}; make somebody else owner first")
+            if account_id in self._directory.accounts_by_id:
+                self._check_owner(account_id, user_id, role, None)
         await self._remove(user, 0, actor)
 
     async def write(
@@ -194,9 +224,13 @@ class Users:
         entry = audit.entry(account, self._clock.now_ms(), actor, "user.removed", subject=user.id, before=user)
         await self._configuration.change(Change(0, deletes=tuple(deletes), audit=(entry,), routing=False))
 
-    def _owners(self, account_id: str, but: str) -> bool:
-        """Whether somebody else owns the account."""
-        return bool(self._others(but, lambda user: user.memberships.get(account_id) is Role.OWNER))
+    def _check_owner(self, account_id: str, user_id: str, before: Role | None, after: Role | None) -> None:
+        """Refuse to leave a team without anybody who may change it. Raises Conflict."""
+        if before is not Role.OWNER or after is Role.OWNER:
+            return
+        team = self._others(user_id, lambda user: account_id in user.memberships)
+        if team and not any(user.memberships[account_id] is Role.OWNER for user in team):
+            raise Conflict("last_owner", f"this is the last owner of {account_id}; make somebody else owner first")
 
     def _check_operators(self, user: User) -> None:
         if not self._others(user.id, lambda other: other.operator):

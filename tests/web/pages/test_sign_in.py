@@ -83,7 +83,7 @@ async def test_links_expire_and_unknown_ones_say_so(web: Running) -> None:
         await age(web, LINK, expires_ms=1)
         expired = await client.get(path)
         assert (expired.status_code, "has expired" in expired.text) == (410, True)
-        assert "shows a new link" in expired.text
+        assert "whatsync users reset-link" in expired.text
         unknown = await client.get("/link/" + "0" * 64)
         assert unknown.status_code == 404
         newer = await first_link(web)

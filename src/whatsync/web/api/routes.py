@@ -13,6 +13,7 @@ from whatsync.web.api import (
     keys,
     messages,
     reference,
+    users,
 )
 from whatsync.web.api.call import Route
 
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *erasures.ROUTES,
     *accounts.ROUTES,
     *keys.ROUTES,
+    *users.ROUTES,
     *reference.ROUTES,
     *health.ROUTES,
     *metrics.ROUTES,

@@ -56,7 +56,7 @@ class Site:
         self._hosts = guard.Hosts(config)
         table = tuple(pages)
         self._renderer = Renderer(entries, frozenset(page.path for page in table if page.method == "GET"))
-        self._facts = Facts(__version__, base_url(config), config.public_url is not None, config.support_url)
+        self._facts = Facts(__version__, config.base_url, config.public_url is not None, config.support_url)
         paths: dict[str, dict[str, Page]] = {}
         for page in table:
             methods = paths.setdefault(page.path, {})
@@ -285,14 +285,6 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
         return parse_qsl(b"".join(parts).decode(), keep_blank_values=True, max_num_fields=limits.FORM_FIELDS_MAX)
     except (ValueError, UnicodeDecodeError):
         raise Malformed("malformed_form", "the form can't be read") from None
-
-
-def base_url(config: Config) -> str:
-    """Where the installation is reached, without a slash at the end."""
-    if config.public_url is not None:
-        return config.public_url.rstrip("/")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - for reading only
-    return f"http://[{host}]:{config.port}" if ":" in host else f"http://{host}:{config.port}"
 
 
 def _page_of(methods: Mapping[str, Page], method: str) -> Page:

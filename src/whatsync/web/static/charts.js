@@ -3,12 +3,19 @@
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const shown = new Map();
 
+// The distance between two moments of the chart, in seconds.
+const step = (data) => (data.x.length > 1 ? data.x[1] - data.x[0] : 3600);
+
 function options(figure, data, width) {
   const axis = { stroke: style("ink-faint"), grid: { stroke: style("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   const bars = data.kind === "bars" ? uPlot.paths.bars({ size: [0.8, 24] }) : undefined;
   return {
     width,
     height: Number(figure.dataset.height),
+    scales: {
+      x: { range: (_, least, most) => (data.kind === "bars" ? [least - step(data) / 2, most + step(data) / 2] : [least, most]) },
+      y: { range: (_, least, most) => [0, Math.max(most * 1.08, 1)] },
+    },
     cursor: { points: { size: 6 } },
     legend: { live: true },
     axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => (data.unit ? `${tick} ${data.unit}` : tick)) }],
@@ -35,6 +42,7 @@ function stacked(data) {
 function draw(figure) {
   const data = JSON.parse(figure.dataset.chart);
   const canvas = figure.querySelector(".canvas");
+  if (!canvas.clientWidth) return;
   shown.get(figure)?.destroy();
   const order = data.kind === "bars" ? { ...data, series: [...data.series].reverse() } : data;
   const values = data.kind === "bars" ? stacked(data).reverse() : stacked(data);
@@ -42,10 +50,18 @@ function draw(figure) {
 }
 
 const redraw = () => shown.forEach((_, figure) => (figure.isConnected ? draw(figure) : shown.delete(figure)));
-const begin = (root) => root.querySelectorAll("[data-chart]").forEach(draw);
+const widths = new ResizeObserver((changes) => {
+  for (const { target, contentRect } of changes) {
+    const figure = target.closest("[data-chart]");
+    const chart = shown.get(figure);
+    if (chart && chart.width !== contentRect.width) chart.setSize({ width: contentRect.width, height: chart.height });
+  }
+});
+const begin = (root) => root.querySelectorAll("[data-chart]").forEach((figure) => {
+  draw(figure);
+  widths.observe(figure.querySelector(".canvas"));
+});
 
 begin(document);
 document.addEventListener("htmx:load", (event) => { if (event.detail.elt !== document.body) begin(event.detail.elt.parentElement ?? document); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-let waiting;
-addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(redraw, 120); });
