@@ -1,15 +1,17 @@
 """The routes of people over real HTTP: added, given roles, removed; links made. They are the operators' business."""
 
+from typing import Any
+
 import pytest
 
 from tests.web.people import post, visitor
 from tests.web.running import Running
 
 
-async def add(web: Running, email: str, **form: object) -> dict[str, str]:
+async def add(web: Running, email: str, **form: object) -> dict[str, Any]:
     made = await web.call("POST", "/v1/users", key=web.operator_key, json={"email": email, **form})
     assert made.status_code == 201, made.text
-    user: dict[str, str] = made.json()["user"]
+    user: dict[str, Any] = made.json()["user"]
     return user | {"link": made.json()["link"]["url"]}
 
 

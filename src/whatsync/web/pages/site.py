@@ -3,6 +3,7 @@
 Knows Starlette's requests; views know none of this.
 """
 
+import asyncio
 import gzip
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +19,12 @@ from whatsync import __version__
 from whatsync.config import Config
 from whatsync.engine.services import Services
 from whatsync.engine.sessions import Visitor
+from whatsync.engine.tally import Tally
 from whatsync.engine.users import role_in
 from whatsync.model import limits
 from whatsync.model.errors import Forbidden, Malformed, NotFound, Problem, TooLarge
 from whatsync.model.user import Role, Session, User
+from whatsync.web.arriving import Arriving
 from whatsync.web.pages import guard
 from whatsync.web.pages.agents import agent_words
 from whatsync.web.pages.assets import installed
@@ -30,7 +33,7 @@ from whatsync.web.pages.failure import failed
 from whatsync.web.pages.navigation import in_last_account
 from whatsync.web.pages.page import Download, Entry, Facts, Form, Given, Need, Page, Redirect, Visit
 from whatsync.web.pages.rendering import Renderer
-from whatsync.web.problems import MethodNotAllowed
+from whatsync.web.problems import MethodNotAllowed, Timeout
 from whatsync.web.wire import encode_headers
 
 logger = logging.getLogger(__name__)
@@ -99,7 +102,7 @@ class Site:
         if page.method == "POST":
             headers = turn.request.headers
             guard.check_origin(headers.get("host", ""), headers.get("origin"), headers.get("sec-fetch-site"))
-            form = Form(await read_form(turn.request))
+            form = Form(await read_form(turn.request, self._services.tally))
             guard.check_csrf(turn.secret, headers.get(guard.CSRF_HEADER) or form.raw("csrf"))
         visit = self._admit(page, replace(visit, page=page, form=form))
         if visit.session is not None:
@@ -268,21 +271,27 @@ class AssetDoor:
         await send({"type": "http.response.body", "body": body})
 
 
-async def read_form(request: Request) -> list[tuple[str, str]]:
-    """Read a form's fields. Raises TooLarge, Malformed."""
-    parts: list[bytes] = []
+async def read_form(request: Request, tally: Tally) -> list[tuple[str, str]]:
+    """Read a form's fields. Raises TooLarge, Malformed, Timeout, Unavailable."""
+    arriving = Arriving(tally)
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limits.FORM_BYTES_MAX:
-            raise TooLarge("form_too_large", f"a form may have at most {limits.FORM_BYTES_MAX:,} bytes")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(limits.REQUEST_ARRIVAL_SECONDS_MAX):
+            async for part in request.stream():
+                size += len(part)
+                if size > limits.FORM_BYTES_MAX:
+                    raise TooLarge("form_too_large", f"a form may have at most {limits.FORM_BYTES_MAX:,} bytes")
+                arriving.add(part)
+    except TimeoutError:
+        raise Timeout("request_timeout", "the form did not arrive completely in time; send it again") from None
+    finally:
+        body = arriving.take()
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         if size:
             raise Malformed("not_a_form", "send the form as application/x-www-form-urlencoded")
         return []
     try:
-        return parse_qsl(b"".join(parts).decode(), keep_blank_values=True, max_num_fields=limits.FORM_FIELDS_MAX)
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=limits.FORM_FIELDS_MAX)
     except (ValueError, UnicodeDecodeError):
         raise Malformed("malformed_form", "the form can't be read") from None
 
