@@ -7,7 +7,10 @@ import msgspec
 from whatsync.model.request import MASK
 from whatsync.ports.store import AuditEntry
 
-_SECRET_FIELDS = frozenset({"secrets", "hash", "alertUrl", "passwordHash"})
+_SECRET_FIELDS = frozenset(
+    {"secrets", "hash", "alertUrl", "passwordHash", "verifyToken", "appSecret", "previousSecret", "accessToken"}
+    | {"password"}
+)
 
 
 def entry(

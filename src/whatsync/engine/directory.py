@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from whatsync.engine.source_directory import NUMBER, SOURCE, SourceDirectory
 from whatsync.model import endpoint as endpoints
 from whatsync.model import limits
 from whatsync.model.account import Account, ApiKey, Job, OwnType, SealedSecrets
@@ -163,6 +164,8 @@ class Directory:
         self._keys_by_hash: dict[str, str] = {}
         self._users_by_email: dict[str, str] = {}
         self._others: dict[str, dict[str, Document]] = {}
+        self.whatsapp = SourceDirectory(vault)
+        """Sources and numbers."""
         self._newer = asyncio.Event()
         self.generation = 0
         """Rises with every change; caches of authenticated keys compare it."""
@@ -227,6 +230,7 @@ class Directory:
         documents += [document for document, _ in self.jobs.values() if document.account == account]
         documents += [document for document, _ in self.sessions.values() if document.account == account]
         documents += [document for document, _ in self.links.values() if document.account == account]
+        documents += self.whatsapp.of_account(account)
         others = (document for held in self._others.values() for document in held.values())
         return documents + [document for document in others if document.account == account]
 
@@ -247,6 +251,8 @@ class Directory:
             self.sessions[document.id] = (document, decode(document, Session))
         elif document.kind == LINK:
             self.links[document.id] = (document, decode(document, Link))
+        elif document.kind in (SOURCE, NUMBER):
+            self.whatsapp.put(document)
         elif document.kind == EVENT_TYPE:
             own = decode(document, OwnType)
             self.accounts[document.account].own_types[own.name] = own
@@ -292,6 +298,8 @@ class Directory:
         elif kind in (JOB, SESSION, LINK):
             records: dict[str, dict[str, Any]] = {JOB: self.jobs, SESSION: self.sessions, LINK: self.links}
             records[kind].pop(document_id, None)
+        elif kind in (SOURCE, NUMBER):
+            self.whatsapp.delete(kind, document_id)
         elif kind == ACCOUNT:
             running_account = self.accounts_by_id.pop(document_id)
             del self.accounts[running_account.row]

@@ -214,26 +214,48 @@ class Ingest:
             self._run_slow(self._settle(plan, result))
 
     def _hand_over(self, plan: _Plan) -> None:
-        admission = plan.admission
-        self.accepted += len(admission.events)
+        self.hand_over(plan.admission, plan.reserved)
+
+    def _undo(self, plan: _Plan) -> None:
+        self.forget(plan.admission, plan.reserved)
+        plan.reserved = []
+        plan.admission = _NOTHING
+
+    # For whoever writes admissions himself
+
+    def deliveries_of(
+        self, account: RunningAccount, draft: Draft, seq: int, now_ms: int
+    ) -> list[tuple[DeliveryRow, bool]]:
+        """The deliveries of an event to be, each with whether a place in its lane was reserved for it."""
+        return [
+            self._delivery(draft, seq, endpoint, now_ms)
+            for endpoint in account.route(draft.event_type, draft.number)
+            if wants(endpoint, draft)
+        ]
+
+    def hand_over(self, admission: Admission, reserved: list[bool], passed: frozenset[int] = frozenset()) -> None:
+        """The admission is on disk, except the events of the rows ``passed``: have the rest of it sent."""
         events = admission.events
+        self.accepted += len(events) - len(passed)
         at = 0
-        for row, place in zip(admission.deliveries, plan.reserved, strict=True):
+        for row, place in zip(admission.deliveries, reserved, strict=True):
             while events[at].seq != row.event:
                 at += 1
-            if place:
-                self._dispatcher.hand_over(row.endpoint, Claimed(row.id, 1, 0, State.PENDING, events[at], row.contact))
+            if passed and row.event in passed:
+                self._dispatcher.forget(row.endpoint, place)
+            elif place:
+                claimed = Claimed(row.id, 1, 0, State.PENDING, events[at], row.contact, row.origin)
+                self._dispatcher.hand_over(row.endpoint, claimed)
             else:
                 self._dispatcher.left_waiting(row.endpoint, row.due_ms)
-        listener = self.listeners.pop(plan.account.row, None)
+        listener = self.listeners.pop(admission.account, None)
         if listener is not None:
             listener.set()
 
-    def _undo(self, plan: _Plan) -> None:
-        for row, place in zip(plan.admission.deliveries, plan.reserved, strict=True):
+    def forget(self, admission: Admission, reserved: list[bool]) -> None:
+        """The admission was not written: give its places back."""
+        for row, place in zip(admission.deliveries, reserved, strict=True):
             self._dispatcher.forget(row.endpoint, place)
-        plan.reserved = []
-        plan.admission = _NOTHING
 
     # The slow path
 

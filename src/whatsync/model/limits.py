@@ -60,6 +60,32 @@ WEB_CLIENT_SILENCE_SECONDS = 30.0
 MEDIA_ENDED_DAYS = 30
 """How long a URL goes on saying why its file failed or was removed."""
 
+# Sources
+SOURCES_MAX = 1_000
+NUMBERS_MAX = 100_000
+SOURCE_SECRET_CHARS_MAX = 256
+ACCESS_TOKEN_CHARS_MAX = 1_024
+PREVIOUS_SECRET_DAYS = 7
+"""How long the app secret before stays good: Meta repeats for as long."""
+PEOPLE_KEPT = 50_000
+"""People whose names are remembered in memory, so that who writes again costs no question."""
+SEEN_AGAIN_SECONDS = 60
+"""When a person was last seen is written down again after so long, or when something about him changes."""
+INTAKE_TRIES_MAX = 20
+"""Times that one body is worked out anew because configuration or people changed meanwhile."""
+ARRIVAL_SLOT_SECONDS = 900
+"""Counts of what sources bring are kept by quarters of an hour."""
+ARRIVAL_FLUSH_SECONDS = 5.0
+REJECTED_TO_TELL = 3
+"""Requests refused in a row after which a source's owners are told."""
+QUIET_LOOK_SECONDS = 900.0
+QUIET_SECONDS_MIN = 3_600
+QUIET_EVENTS_MIN = 20
+"""A number is quiet when it brought nothing for as long, in a time that usually brings so many updates or more."""
+QUIET_WEEKS = 4
+BODIES_AGAIN_PER_STEP = 20
+"""Raw bodies processed again between two pauses."""
+
 # What goes out
 ANSWER_BODY_BYTES_KEPT = 16 * 1024
 ANSWER_HEADER_BYTES_MAX = 32 * 1024
