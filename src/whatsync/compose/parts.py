@@ -5,6 +5,7 @@ import logging
 from whatsync.compose.people import People
 from whatsync.compose.places import Disk, Outside, own_addresses, own_ports
 from whatsync.compose.server import Server
+from whatsync.compose.whatsapp import WhatsApp
 from whatsync.config import Config
 from whatsync.engine.accounts import Accounts
 from whatsync.engine.alerts import Alerts
@@ -77,6 +78,7 @@ class Parts:
         self.sender = self._sender()
         self._moving(opened)
         self._serving()
+        self.whatsapp = self._whatsapp()
         self._loops(opened)
         self.server = self._doors(outside)
 
@@ -181,6 +183,20 @@ class Parts:
             works={work.kind: work for work in (self.recover, self.bulk_resend, self.erasure)},
         )
 
+    def _whatsapp(self) -> WhatsApp:
+        return WhatsApp(
+            directory=self.directory,
+            configuration=self.configuration,
+            store=self.store,
+            history=self.history,
+            ingest=self.ingest,
+            vault=self.vault,
+            clock=self.clock,
+            randomness=self.randomness,
+            sequence=self.sequence,
+            tell=self._tell,
+        )
+
     def _loops(self, opened: Opened) -> None:
         removal = Removal(self.directory, self.store, self.history, self.configuration, self.clock)
         self.accounts.on_deleted.append(removal.look)
@@ -221,6 +237,7 @@ class Parts:
         runner.add("telling", self.telling.run)
         runner.add("retention", retention.run)
         runner.add_every("sessions", limits.SESSION_CLEAR_SECONDS, self.people.sessions.clear)
+        self.whatsapp.add_loops(runner)
         runner.add_every("troubles", limits.TROUBLE_LOOK_SECONDS, troubles.look)
         runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
         runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
@@ -262,6 +279,11 @@ class Parts:
             messages=Messages(directory=self.directory, history=self.history, inspection=self.inspection),
             feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
             inspection=self.inspection,
+            sources=self.whatsapp.sources,
+            numbers=self.whatsapp.numbers,
+            reprocessing=self.whatsapp.reprocessing,
+            inbound=self.whatsapp.inbound,
+            public_url=self.config.public_url,
             test_sends=TestSends(
                 directory=self.directory,
                 store=self.store,

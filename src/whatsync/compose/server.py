@@ -69,6 +69,7 @@ class Server:
                 await self.telling.told()
                 await self.alerts.sent()
         await services.runner.stop()
+        await services.sources.flush()
         await self.alerts.close()
         await self.sender.close()
         self.passwords.close()

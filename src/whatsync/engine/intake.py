@@ -6,8 +6,8 @@ Knows no payload and no HTTP.
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -65,6 +65,23 @@ class _Part(msgspec.Struct):
     account: RunningAccount
     arrivals: list[Arrival]
     sightings: list[Sighting]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A request does not prove that it comes from its source; nothing was stored."""
+
+    code: str
+    sentence: str
+
+
+class Callback(Protocol):
+    """The door of WhatsApp sources, as the web asks for it (``sources/whatsapp/inbound.py``)."""
+
+    def challenge(self, source_id: str, mode: str | None, token: str | None, challenge: str | None) -> str:
+        """What to answer when Meta checks the callback."""
+
+    async def receive(self, source_id: str, headers: Mapping[str, str], body: bytes) -> Taken | Refused:
+        """Take a request in."""
 
 
 class _Share(msgspec.Struct):

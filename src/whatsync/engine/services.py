@@ -33,13 +33,17 @@ if TYPE_CHECKING:
     from whatsync.engine.event_types import EventTypes
     from whatsync.engine.feed import Feed
     from whatsync.engine.inspection import Inspection
+    from whatsync.engine.intake import Callback
     from whatsync.engine.jobs import Jobs
     from whatsync.engine.keys import Keys
     from whatsync.engine.links import Links
     from whatsync.engine.messages import Messages
+    from whatsync.engine.numbers import Numbers
     from whatsync.engine.recover import Recover
     from whatsync.engine.sessions import Sessions
     from whatsync.engine.sign_in import SignIn
+    from whatsync.engine.reprocessing import Reprocessing
+    from whatsync.engine.sources import Sources
     from whatsync.engine.test_sends import TestSends
     from whatsync.engine.users import Users
 
@@ -81,3 +85,10 @@ class Services:
     sessions: "Sessions"
     links: "Links"
     sign_in: "SignIn"
+    sources: "Sources"
+    numbers: "Numbers"
+    reprocessing: "Reprocessing"
+    inbound: "Callback"
+    """What Meta calls."""
+    public_url: str | None
+    """Where this installation is reached from outside, without a slash at the end."""

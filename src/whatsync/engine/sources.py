@@ -104,7 +104,7 @@ class Sources:
         return self.find(source_id)
 
     async def patch(self, source_id: str, form: SourceForm, actor: str, version: int | None = None) -> RunningSource:
-        """Change what the form sets; the app secret before a new one is good for a week more. Raises Invalid, Conflict."""
+        """Change what the form sets; with a new app secret the old one is good for a week. Raises Invalid, Conflict."""
         running = self.find(source_id)
         current, now_ms = running.source, self._clock.now_ms()
         if version is not None and running.document.version != version:
@@ -175,6 +175,10 @@ class Sources:
         named = self._directory.accounts_by_id.get(source.source.account or "")
         owners = {running.account for running in self._directory.whatsapp.of_source(source.source.id)} - {0}
         return owners if named is None else owners | {named.row}
+
+    async def flush(self) -> None:
+        """Write down the counts that wait."""
+        await self._counts.flush()
 
     # How it fares
 

@@ -164,11 +164,12 @@ def _keys(arrival: Arrival, keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _fitting_body(arrival: Arrival, timestamp: str, data: Data) -> bytes:
+    most = limits.BODY_BYTES_MAX - limits.WHATSAPP_DETAILS_BYTES_MIN
     body = encode_body(arrival.event_type, arrival.id, timestamp, data)
-    while len(body) > limits.BODY_BYTES_MAX and isinstance(data, MessageIncoming) and data.text:
-        # Each step halves what is over; a character has up to six bytes.
-        over = len(body) - limits.BODY_BYTES_MAX
-        data = msgspec.structs.replace(data, text=data.text[: max(0, len(data.text) - over // 6 - 100)])
+    while len(body) > most and isinstance(data, MessageIncoming) and data.text:
+        # A character has up to six bytes, so this comes near from above and never takes too much.
+        kept = data.text[: -((len(body) - most) // 6 + 2)]
+        data = msgspec.structs.replace(data, text=kept + "…" if kept else None)
         body = encode_body(arrival.event_type, arrival.id, timestamp, data)
     return body
 

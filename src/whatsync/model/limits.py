@@ -41,6 +41,8 @@ SOURCE_BODY_BYTES_MAX = 8 * 1024 * 1024
 """Of a source's request, also when unpacked: Meta sends up to 3 MB."""
 WHATSAPP_DATA_BYTES_MAX = 64_000
 """Of what Meta sent, as the data of one ``whatsapp.…`` event; above it, the event says so in its place."""
+WHATSAPP_DETAILS_BYTES_MIN = 8_000
+"""Room that a message's text leaves for its details; a longer text is cut."""
 DELIVERIES_PER_REQUEST_MAX = 10_000
 JSON_DEPTH_MAX = 64
 EVENT_ID_CHARS_MAX = 128

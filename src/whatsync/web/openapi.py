@@ -137,10 +137,12 @@ def _query_parameter(name: str, field: dict[str, Any], required: bool) -> dict[s
 
 
 def _request_body(route: Route, types: dict[Any, Any]) -> dict[str, Any]:
-    if route.takes is bytes:
+    if route.body_schema is not None:
+        schema: Any = route.body_schema
+    elif route.takes is bytes:
         one = {"$ref": "#/components/schemas/EventSubmission"}
         many = {"type": "array", "items": one, "minItems": 1, "maxItems": limits.EVENTS_PER_REQUEST_MAX}
-        schema: Any = {"oneOf": [one, many]}
+        schema = {"oneOf": [one, many]}
     else:
         schema = types[route.takes]
     return {"required": not route.takes_optional, "content": {"application/json": {"schema": schema}}}

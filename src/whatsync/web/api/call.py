@@ -102,6 +102,8 @@ class Route:
     gives: Mapping[int, Any] = field(default_factory=dict)
     """Status to the struct of its body, or a tuple of those it may be; ``None`` for an empty body."""
     problems: tuple[int, ...] = ()
+    body_schema: Mapping[str, Any] | None = None
+    """JSON Schema of a body that is taken as bytes."""
     takes_optional: bool = False
     """The body may be left out: the struct's defaults count then."""
     content_type: str = "application/json"

@@ -4,6 +4,7 @@ from whatsync.web import health, metrics
 from whatsync.web.api import (
     accepting,
     accounts,
+    callbacks,
     deliveries,
     endpoints,
     erasures,
@@ -12,8 +13,10 @@ from whatsync.web.api import (
     jobs,
     keys,
     messages,
+    numbers,
     reference,
     users,
+    sources,
 )
 from whatsync.web.api.call import Route
 
@@ -27,6 +30,9 @@ ROUTES: tuple[Route, ...] = (
     *event_types.ROUTES,
     *erasures.ROUTES,
     *accounts.ROUTES,
+    *sources.ROUTES,
+    *numbers.ROUTES,
+    *callbacks.ROUTES,
     *keys.ROUTES,
     *users.ROUTES,
     *reference.ROUTES,

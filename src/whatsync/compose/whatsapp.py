@@ -1,0 +1,76 @@
+"""Wires WhatsApp as a source: the door, the people, the numbers, and what is processed again."""
+
+from collections.abc import Callable
+
+from whatsync.engine.arrival_counts import ArrivalCounts
+from whatsync.engine.configuration import Configuration
+from whatsync.engine.directory import Directory
+from whatsync.engine.ingest import Ingest
+from whatsync.engine.intake import MediaPlaces, Reception
+from whatsync.engine.numbers import Numbers
+from whatsync.engine.people import People
+from whatsync.engine.reprocessing import Reprocessing
+from whatsync.engine.runner import Runner
+from whatsync.engine.sources import Sources
+from whatsync.engine.watch import Notice
+from whatsync.model import limits
+from whatsync.model.ids import Sequence
+from whatsync.ports.clock import Clock
+from whatsync.ports.history import History
+from whatsync.ports.randomness import Randomness
+from whatsync.ports.store import Store
+from whatsync.ports.vault import Vault
+from whatsync.sources.whatsapp.inbound import Inbound
+from whatsync.sources.whatsapp.payloads import read
+
+
+class WhatsApp:
+    """All parts of the source."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        configuration: Configuration,
+        store: Store,
+        history: History,
+        ingest: Ingest,
+        vault: Vault,
+        clock: Clock,
+        randomness: Randomness,
+        sequence: Sequence,
+        tell: Callable[[Notice], None],
+        media: MediaPlaces | None = None,
+    ) -> None:
+        self.counts = ArrivalCounts(store, history, clock)
+        self.sources = Sources(
+            directory=directory,
+            configuration=configuration,
+            history=history,
+            counts=self.counts,
+            vault=vault,
+            clock=clock,
+            randomness=randomness,
+            tell=tell,
+        )
+        self.numbers = Numbers(directory=directory, configuration=configuration, vault=vault, clock=clock)
+        self.reception = Reception(
+            directory=directory,
+            store=store,
+            ingest=ingest,
+            people=People(history),
+            counts=self.counts,
+            clock=clock,
+            sequence=sequence,
+            media=media,
+        )
+        self.inbound = Inbound(self.sources, self.reception, clock)
+        self.reprocessing = Reprocessing(directory, history, self.reception, clock, read)
+        self.reception.on_numbers.append(self.numbers.seen)
+        self.numbers.on_assigned.append(self.reprocessing.look)
+
+    def add_loops(self, runner: Runner) -> None:
+        """What has to run beside the requests."""
+        runner.add("numbers", self.numbers.run)
+        runner.add("reprocessing", self.reprocessing.run)
+        runner.add_every("arrival counts", limits.ARRIVAL_FLUSH_SECONDS, self.counts.flush)

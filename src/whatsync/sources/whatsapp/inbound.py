@@ -1,0 +1,83 @@
+"""The callback Meta calls: its challenge, and its webhooks. Proof first, then one durable write, then the answer.
+
+Nothing else happens before the answer. Knows the engine, and no HTTP library.
+"""
+
+from collections.abc import Mapping
+
+from whatsync.engine.intake import Reception, Refused, Taken
+from whatsync.engine.source_directory import RunningSource
+from whatsync.engine.sources import Sources
+from whatsync.model import limits
+from whatsync.model.errors import Forbidden, Malformed, TooLarge
+from whatsync.model.source import Auth
+from whatsync.ports.clock import Clock
+from whatsync.sources.whatsapp import signature
+from whatsync.sources.whatsapp.payloads import read
+
+_NO_SECRET = Refused(
+    "no_secret", "this source has no app secret yet, so nothing can be checked; store it, Meta tries again for 7 days"
+)
+_WRONG_SIGNATURE = Refused(
+    "wrong_signature", "X-Hub-Signature-256 is missing or was not made with this source's app secret over this body"
+)
+_WRONG_PASSWORD = Refused("wrong_credentials", "the user name or password is not this source's")
+
+
+class Inbound:
+    """The door of all WhatsApp sources."""
+
+    def __init__(self, sources: Sources, reception: Reception, clock: Clock) -> None:
+        self._sources = sources
+        self._reception = reception
+        self._clock = clock
+
+    def challenge(self, source_id: str, mode: str | None, token: str | None, challenge: str | None) -> str:
+        """What to answer when Meta checks the callback. Raises NotFound, Malformed, Forbidden."""
+        source = self._sources.find(source_id)
+        if mode != "subscribe" or token is None or challenge is None:
+            words = "this is the callback for Meta: it asks with hub.mode, hub.verify_token and hub.challenge"
+            raise Malformed("no_challenge", words)
+        if not signature.is_same(token, source.verify_token):
+            raise Forbidden("wrong_verify_token", "the verify token is not this source's; copy it from the source")
+        return challenge
+
+    async def receive(self, source_id: str, headers: Mapping[str, str], body: bytes) -> Taken | Refused:
+        """Take a request in. Raises NotFound, Malformed, TooLarge; Unavailable where it could not be written."""
+        source = self._sources.find(source_id)
+        plain = _plain(headers, body)
+        refused = self._refusal(source, headers, body, plain)
+        if refused is not None:
+            self._sources.rejected(source)
+            return refused
+        taken = await self._reception.take_in(source, plain, read(plain, self._clock.now_ms()))
+        self._sources.accepted(source)
+        return taken
+
+    def _refusal(self, source: RunningSource, headers: Mapping[str, str], body: bytes, plain: bytes) -> Refused | None:
+        record = source.source
+        if record.auth is Auth.BASIC:
+            right = signature.has_password(record.username or "", source.password or "", headers.get("authorization"))
+            return None if right else _WRONG_PASSWORD
+        secrets = source.secrets(self._clock.now_ms())
+        if not secrets:
+            return _NO_SECRET
+        given = headers.get(signature.HEADER)
+        # A proxy may have packed or unpacked what Meta signed.
+        bodies = [body] if plain is body else [body, plain]
+        matching = [signature.is_signed(secrets, one, given) for one in bodies]
+        return None if any(matching) else _WRONG_SIGNATURE
+
+
+def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
+    coding = headers.get("content-encoding", "").strip().lower()
+    if coding in {"", "identity"}:
+        return body
+    if coding not in {"gzip", "x-gzip"}:
+        raise Malformed("unknown_encoding", "the body's Content-Encoding is not known here; send it plain or as gzip")
+    plain = signature.unzipped(body, limits.SOURCE_BODY_BYTES_MAX)
+    if plain is None:
+        raise TooLarge(
+            "bad_gzip", f"the body is no gzip, or holds more than {limits.SOURCE_BODY_BYTES_MAX:,} bytes unpacked"
+        )
+    return plain

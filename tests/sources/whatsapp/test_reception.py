@@ -1,0 +1,407 @@
+"""A body becomes events through the whole engine: each account gets its own, people stay themselves, nothing twice."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.engine.desk import ACTOR, Desk, opened_desk
+from tests.sources.whatsapp.cloud import (
+    AT,
+    BUSINESS,
+    NUMBER,
+    PERSON,
+    SECRET,
+    USER,
+    Element,
+    body,
+    card,
+    change,
+    escaped,
+    incoming,
+    message,
+    signed,
+    status,
+    statuses,
+    value,
+)
+from tests.sources.whatsapp.kinds import BODIES
+from whatsync.compose.whatsapp import WhatsApp
+from whatsync.engine.directory import RunningAccount
+from whatsync.engine.intake import Taken, unpacked
+from whatsync.engine.source_directory import RunningSource
+from whatsync.model.account_form import AccountForm
+from whatsync.model.arrival import Reading
+from whatsync.model.endpoint_form import EndpointForm
+from whatsync.model.errors import Unavailable
+from whatsync.model.ids import message_id
+from whatsync.model.source import NewNumberForm, NumberForm, SourceForm
+from whatsync.ports.arrivals import SetAsideQuery
+from whatsync.ports.history import EventQuery
+from whatsync.ports.store import EventRow
+from whatsync.sources.whatsapp.payloads import read
+
+ME = "phone:+" + PERSON
+
+
+class Post:
+    """A source, an account, and the engine between them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.whatsapp = WhatsApp(
+            directory=desk.directory,
+            configuration=desk.configuration,
+            store=desk.store,
+            history=desk.store,
+            ingest=desk.ingest,
+            vault=desk.vault,
+            clock=desk.clock,
+            randomness=desk.randomness,
+            sequence=desk.sequence,
+            tell=desk.notices.append,
+        )
+        self.source: RunningSource
+        self.account: RunningAccount
+
+    async def open(self) -> None:
+        self.account = (await self.desk.accounts.create(AccountForm(name="Shop"), ACTOR)).running
+        self.source = await self.whatsapp.sources.create(SourceForm(name="App", app_secret=SECRET), ACTOR)
+        await self.number(NUMBER, self.account)
+
+    async def number(self, number: str, account: RunningAccount | None) -> None:
+        form = NewNumberForm(
+            phone_number_id=number,
+            source=self.source.source.id,
+            account=None if account is None else account.account.id,
+            waba_id=BUSINESS,
+        )
+        await self.whatsapp.numbers.create(form, ACTOR)
+
+    async def post(self, given: Element) -> Taken:
+        raw = escaped(given)
+        answer = await self.whatsapp.inbound.receive(self.source.source.id, signed(raw), raw)
+        assert isinstance(answer, Taken)
+        return answer
+
+    async def events(self, account: RunningAccount | None = None, event_type: str | None = None) -> list[EventRow]:
+        """Oldest first."""
+        row = (account or self.account).row
+        page = await self.desk.store.events(EventQuery(row, type=event_type, limit=200))
+        return list(reversed(page.items))
+
+    async def names(self) -> list[tuple[str | None, str | None]]:
+        """Phone and name in each ``contact.update``, oldest first."""
+        bodies = [decoded(event) for event in await self.events(event_type="contact.update")]
+        return [(data["phone"], data["name"]) for data in bodies]
+
+    async def again_until_idle(self) -> None:
+        task = asyncio.ensure_future(self.whatsapp.reprocessing.run())
+        done = asyncio.ensure_future(self.whatsapp.reprocessing.done())
+        async with asyncio.timeout(5):
+            while not done.done():
+                await asyncio.sleep(0)
+                self.desk.clock.advance(0.01)
+        task.cancel()
+
+
+def decoded(event: EventRow) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(event.body)["data"]
+    return data
+
+
+@pytest.fixture
+async def post() -> AsyncIterator[Post]:
+    async with opened_desk() as desk:
+        place = Post(desk)
+        await place.open()
+        yield place
+
+
+def named(name: str | None, wamid: str, at: int = AT, **more: Any) -> Element:
+    return incoming(message(wamid, at=at, **more), contacts=[card(name=name)])
+
+
+async def test_a_body_and_its_events_are_on_disk_when_it_is_answered(post: Post) -> None:
+    given = body(change(value(contacts=[card()], statuses=[status()], messages=[message()])))
+    taken = await post.post(given)
+    assert (taken.events, taken.duplicates, taken.set_aside) == (3, 0, 0)
+    assert [event.type for event in await post.events()] == ["contact.update", "message.incoming", "message.status"]
+    stored = await post.desk.store.body(taken.seq)
+    assert stored is not None
+    assert unpacked(stored.body) == escaped(given)
+
+
+async def test_the_same_body_again_makes_nothing_new(post: Post) -> None:
+    for name in ("text", "failed", "template", "reaction", "history", "echo", "address book"):
+        first = await post.post(BODIES[name])
+        again = await post.post(BODIES[name])
+        assert first.events > 0, name
+        assert (again.events, again.set_aside) == (0, 0), name
+        assert again.duplicates > 0, name
+
+
+async def test_what_is_new_in_a_body_that_repeats_the_rest_is_delivered_once(post: Post) -> None:
+    form = EndpointForm(url="https://shop.example/hook", events=["message.incoming"])
+    await post.desk.endpoints.create(post.account, form, ACTOR)
+    await post.post(incoming(message("wamid.a")))
+    taken = await post.post(incoming(message("wamid.a"), message("wamid.b")))
+    assert (taken.events, taken.duplicates) == (1, 1)
+    async with asyncio.timeout(5):
+        while len(post.desk.observed) < 2:  # noqa: ASYNC110 - the loops run between two looks
+            await asyncio.sleep(0)
+    assert sorted(request.body for request in post.desk.receivers.requests) == sorted(
+        event.body for event in await post.events(event_type="message.incoming")
+    )
+
+
+async def test_nothing_is_stored_or_left_behind_while_the_store_is_down(post: Post) -> None:
+    post.desk.stage.broken = True
+    with pytest.raises(Unavailable):
+        await post.post(BODIES["text"])
+    post.desk.stage.broken = False
+    assert await post.events() == []
+    taken = await post.post(BODIES["text"])
+    assert (taken.events, taken.duplicates) == (2, 0)
+
+
+async def test_one_body_of_300_accounts_reaches_each_its_own(post: Post) -> None:
+    accounts: dict[str, RunningAccount] = {}
+    for at in range(300):
+        account = (await post.desk.accounts.create(AccountForm(name=f"Shop {at}"), ACTOR)).running
+        accounts[str(9_000 + at)] = account
+        await post.number(str(9_000 + at), account)
+    numbers = list(accounts)
+    changes = []
+    for at in range(1_000):
+        number, person = numbers[at * 7 % 300], f"4917{at:08}"
+        lists: Element = (
+            {"messages": [message(f"wamid.{at}", person=person, text={"body": number})]}
+            if at % 2
+            else {"statuses": [status(f"wamid.{at}", recipient_id=person)]}
+        )
+        changes.append(change(value(number, contacts=[card(person)], **lists)))
+    taken = await post.post(body(*changes))
+    assert (taken.duplicates, taken.set_aside) == (0, 0)
+    assert taken.events == 2_000
+    total = 0
+    for number, account in accounts.items():
+        events = await post.events(account)
+        assert {event.number for event in events} == {number}
+        assert all(decoded(event)["text"] == number for event in events if event.type == "message.incoming")
+        total += len(events)
+    assert total == 2_000
+    assert await post.events() == []
+
+
+# Whose it is
+
+
+async def test_what_comes_for_nobodys_number_waits_until_it_is_somebodys(post: Post) -> None:
+    unknown = body(change(value("555", contacts=[card()], messages=[message("wamid.a"), message("wamid.b")])))
+    taken = await post.post(unknown)
+    assert (taken.events, taken.set_aside) == (0, 2)
+    (row,) = await post.desk.store.set_aside(SetAsideQuery(post.source.row))
+    assert (row.reason, row.number, row.count, row.account) == ("unassigned", "555", 2, 0)
+    noting = asyncio.ensure_future(post.whatsapp.numbers.run())
+    await post.whatsapp.numbers.noted()
+    noting.cancel()
+    known = post.whatsapp.numbers.find("555")
+    assert (known.account, known.number.display, known.number.business) == (0, "+15550100200", BUSINESS)
+    other = (await post.desk.accounts.create(AccountForm(name="Other"), ACTOR)).running
+    await post.whatsapp.numbers.patch("555", NumberForm(account=other.account.id), ACTOR)
+    await post.again_until_idle()
+    events = await post.events(other)
+    assert [event.type for event in events] == ["contact.update", "message.incoming", "message.incoming"]
+    assert await post.desk.store.set_aside(SetAsideQuery(post.source.row)) == ()
+    assert (await post.post(unknown)).events == 0
+
+
+async def test_a_number_that_moves_takes_only_what_comes_from_then_on(post: Post) -> None:
+    other = (await post.desk.accounts.create(AccountForm(name="Other"), ACTOR)).running
+    await post.post(incoming(message("wamid.a")))
+    await post.whatsapp.numbers.patch(NUMBER, NumberForm(account=other.account.id), ACTOR)
+    await post.post(incoming(message("wamid.b")))
+    assert [event.id for event in await post.events(event_type="message.incoming")] == [message_id(NUMBER, "wamid.a")]
+    moved = await post.events(other, "message.incoming")
+    assert [event.id for event in moved] == [message_id(NUMBER, "wamid.b")]
+
+
+async def test_new_numbers_of_a_source_with_an_account_are_its_own_at_once(post: Post) -> None:
+    await post.whatsapp.sources.patch(post.source.source.id, SourceForm(account=post.account.account.id), ACTOR)
+    loops = [asyncio.ensure_future(post.whatsapp.numbers.run())]
+    await post.post(incoming(message("wamid.new"), number="556"))
+    await post.whatsapp.numbers.noted()
+    await post.again_until_idle()
+    for loop in loops:
+        loop.cancel()
+    assert message_id("556", "wamid.new") in [event.id for event in await post.events()]
+
+
+async def test_the_business_accounts_own_affairs_go_to_its_one_account(post: Post) -> None:
+    await post.post(BODIES["template"])
+    (event,) = await post.events()
+    assert (event.type, event.number) == ("whatsapp.message_template_status_update", None)
+    other = (await post.desk.accounts.create(AccountForm(name="Other"), ACTOR)).running
+    await post.number("777", other)
+    changed = body(change({"event": "REJECTED"}, "message_template_status_update"), time=AT + 1)
+    assert (await post.post(changed)).set_aside == 1
+    assert await post.events(other) == []
+    quality = BODIES["quality"]
+    await post.whatsapp.reception.take_in(post.source, b"{}", _read(incoming(message("wamid.z"))))
+    noting = asyncio.ensure_future(post.whatsapp.numbers.run())
+    await post.whatsapp.numbers.noted()
+    noting.cancel()
+    assert (await post.post(quality)).set_aside == 0
+    assert (await post.events())[-1].type == "whatsapp.phone_number_quality_update"
+
+
+def _read(given: Element) -> Reading:
+    return read(escaped(given), AT * 1000)
+
+
+async def test_metas_sample_is_a_test_and_a_new_one_each_time(post: Post) -> None:
+    sample = body(change(value("123456123", messages=[message()])), business="0")
+    assert (await post.post(sample)).events == 0
+    await post.whatsapp.sources.patch(post.source.source.id, SourceForm(account=post.account.account.id), ACTOR)
+    for _ in range(2):
+        assert (await post.post(sample)).events == 1
+    events = await post.events()
+    assert [event.test for event in events] == [True, True]
+    assert len({event.id for event in events}) == 2
+    assert "123456123" not in post.desk.directory.whatsapp.numbers
+
+
+# People
+
+
+async def test_a_person_is_told_of_when_first_seen_and_when_his_name_changes(post: Post) -> None:
+    await post.post(named("Ada", "wamid.1"))
+    await post.post(named("Ada", "wamid.2", AT + 1))
+    await post.post(named("Ada Lovelace", "wamid.3", AT + 2))
+    await post.post(named(None, "wamid.4", AT + 3))
+    assert await post.names() == [("+" + PERSON, "Ada"), ("+" + PERSON, "Ada Lovelace")]
+    ids = {decoded(event)["contactId"] for event in await post.events(event_type="contact.update")}
+    assert len(ids) == 1
+
+
+async def test_an_old_body_that_comes_late_does_not_turn_a_name_back(post: Post) -> None:
+    await post.post(named("New", "wamid.2", AT + 3600))
+    await post.post(named("Old", "wamid.1", AT))
+    assert await post.names() == [("+" + PERSON, "New")]
+    await post.post(named("Newest", "wamid.3", AT + 7200))
+    await post.post(named("New", "wamid.4", AT + 7000))
+    assert [name for _, name in await post.names()] == ["New", "Newest"]
+
+
+async def test_a_name_that_was_confirmed_later_is_not_turned_back_either(post: Post) -> None:
+    await post.post(named("Ada", "wamid.1", AT))
+    await post.post(named("Ada", "wamid.9", AT + 600))
+    await post.post(named("Bob", "wamid.5", AT + 300))
+    assert [name for _, name in await post.names()] == ["Ada"]
+
+
+async def test_many_first_words_at_once_make_one_person(post: Post) -> None:
+    await asyncio.gather(*(post.post(named("Ada", f"wamid.{at}", AT + at)) for at in range(20)))
+    assert len(await post.names()) == 1
+    assert len(await post.events(event_type="message.incoming")) == 20
+
+
+async def test_what_was_remembered_wrongly_is_asked_for_again(post: Post) -> None:
+    await post.post(named("Ada", "wamid.1"))
+    fresh = Post(post.desk)  # Another server over the same store, which knows nobody yet.
+    fresh.source, fresh.account = post.source, post.account
+    await fresh.post(named("Bob", "wamid.2", AT + 100))
+    await post.post(named("Cyd", "wamid.3", AT + 200))
+    await fresh.post(named("Bob", "wamid.4", AT + 150))
+    assert [name for _, name in await post.names()] == ["Ada", "Bob", "Cyd"]
+    assert len(await post.desk.store.contacts(post.account.row, [ME])) == 1
+
+
+async def test_a_person_stays_the_same_through_a_new_number(post: Post) -> None:
+    await post.post(named("Ada", "wamid.1"))
+    moved = message("wamid.s", "system", AT + 10, system={"type": "user_changed_number", "wa_id": "491700000009"})
+    await post.post(incoming(moved, contacts=[]))
+    later = incoming(message("wamid.2", at=AT + 20, person="491700000009"), contacts=[card("491700000009", "Ada")])
+    await post.post(later)
+    assert await post.names() == [("+" + PERSON, "Ada"), ("+491700000009", "Ada")]
+    contacts = {decoded(event)["contactId"] for event in await post.events(event_type="contact.update")}
+    assert len(contacts) == 1
+    await post.post(named("Late", "wamid.0", AT + 5))
+    assert len(await post.names()) == 2
+
+
+async def test_who_takes_over_a_number_is_another_person(post: Post) -> None:
+    await test_a_person_stays_the_same_through_a_new_number(post)
+    await post.post(named("Zoe", "wamid.z", AT + 9_000))
+    names = await post.events(event_type="contact.update")
+    assert len({decoded(event)["contactId"] for event in names}) == 2
+    assert decoded(names[-1])["name"] == "Zoe"
+    await post.post(named("Zoe", "wamid.y", AT + 9_500))
+    assert len(await post.events(event_type="contact.update")) == len(names)
+
+
+async def test_phone_and_user_id_lead_to_one_person(post: Post) -> None:
+    both = incoming(message("wamid.1", from_user_id=USER), contacts=[card(user=USER)])
+    await post.post(both)
+    hidden = {"from_user_id": USER, "id": "wamid.2", "timestamp": str(AT + 9), "type": "text", "text": {"body": "Hi"}}
+    await post.post(incoming(hidden, contacts=[card(None, "Ada Example", USER)]))
+    assert len(await post.names()) == 1
+    await post.post(BODIES["user id update"])
+    renamed = {**hidden, "from_user_id": "DE.9", "id": "wamid.3", "timestamp": str(AT + 90)}
+    await post.post(incoming(renamed, contacts=[card(None, "Ada Example", "DE.9")]))
+    assert len(await post.names()) == 1
+    contacts = await post.desk.store.contacts(post.account.row, ["user:DE.9", "user:" + USER, ME])
+    assert len(contacts) == 1
+
+
+async def test_a_person_without_a_phone_gets_one_when_it_is_known(post: Post) -> None:
+    await post.post(BODIES["person without a phone"])
+    both = incoming(message("wamid.p", at=AT + 60, from_user_id=USER), contacts=[card(name="Uma", user=USER)])
+    await post.post(both)
+    assert await post.names() == [(None, "Uma"), ("+" + PERSON, "Uma")]
+
+
+async def test_people_of_two_accounts_are_strangers(post: Post) -> None:
+    other = (await post.desk.accounts.create(AccountForm(name="Other"), ACTOR)).running
+    await post.number("888", other)
+    await post.post(named("Ada", "wamid.1"))
+    await post.post(body(change(value("888", contacts=[card(name="Ada")], messages=[message("wamid.1")]))))
+    (mine,), (theirs,) = await post.names(), await post.events(other, "contact.update")
+    assert mine == ("+" + PERSON, "Ada")
+    first = (await post.events(event_type="contact.update"))[0]
+    assert decoded(first)["contactId"] != decoded(theirs)["contactId"]
+
+
+# Counting and telling
+
+
+async def test_facts_of_a_source_count_what_came(post: Post) -> None:
+    await post.post(BODIES["text"])
+    await post.post(BODIES["text"])
+    await post.post(incoming(7))  # type: ignore[arg-type]
+    facts = await post.whatsapp.sources.facts(post.source)
+    assert (facts.webhooks, facts.updates, facts.duplicates, facts.set_aside) == (3, 3, 1, 1)
+    await post.whatsapp.counts.flush()
+    assert await post.whatsapp.sources.facts(post.source) == facts
+    assert facts.last_webhook_ms == post.desk.clock.now_ms()
+
+
+async def test_refused_requests_are_counted_and_told_once(post: Post) -> None:
+    raw = escaped(BODIES["text"])
+    for _ in range(5):
+        answer = await post.whatsapp.inbound.receive(post.source.source.id, signed(raw, "x" * 32), raw)
+        assert not isinstance(answer, Taken)
+    told = [notice for notice in post.desk.notices if notice.type == "source.rejected"]
+    assert [(notice.account, notice.data["code"]) for notice in told] == [(post.account.row, "wrong_signature")]
+    facts = await post.whatsapp.sources.facts(post.source)
+    assert (facts.rejected, facts.rejected_since_good, facts.webhooks) == (5, 5, 0)
+    await post.post(BODIES["text"])
+    assert (await post.whatsapp.sources.facts(post.source)).rejected_since_good == 0
+
+
+async def test_statuses_without_names_make_nobody_known(post: Post) -> None:
+    await post.post(statuses(status()))
+    assert await post.names() == []

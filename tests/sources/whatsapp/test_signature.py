@@ -1,0 +1,64 @@
+"""Meta's signature: made over the bytes as they are, compared whole, with every secret that is good."""
+
+import gzip
+import hmac
+from base64 import b64encode
+
+import pytest
+
+from whatsync.sources.whatsapp.signature import has_password, is_same, is_signed, sign, unzipped
+
+BODY = b'{"text":"caf\\u00e9 \\/ 50\\u0025"}'
+
+
+def test_the_signature_is_the_hmac_of_the_raw_bytes() -> None:
+    assert sign("secret", BODY) == "sha256=" + hmac.new(b"secret", BODY, "sha256").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "sha256=",
+        "sha256=" + "0" * 64,
+        "sha256=" + "é" * 64,
+        sign("other", BODY),
+        sign("secret", BODY)[:-1],
+        sign("secret", BODY) + "0",
+        sign("secret", BODY).removeprefix("sha256="),
+        sign("secret", BODY).replace("sha256", "sha1"),
+        sign("secret", BODY + b" "),
+    ],
+)
+def test_anything_else_is_refused(header: str | None) -> None:
+    assert not is_signed(["secret"], BODY, header)
+
+
+def test_each_secret_that_is_good_will_do() -> None:
+    assert is_signed(["new", "secret"], BODY, sign("secret", BODY))
+    assert is_signed(["secret", "new"], BODY, sign("secret", BODY).upper().replace("SHA256", "sha256"))
+    assert not is_signed([], BODY, sign("secret", BODY))
+
+
+def test_basic_credentials() -> None:
+    right = "Basic " + b64encode("ada:pässword:1".encode()).decode()
+    assert has_password("ada", "pässword:1", right)
+    assert has_password("ada", "pässword:1", right.replace("Basic", "basic"))
+    for wrong in (None, "", "Basic", "Basic ?", "Bearer x", "Basic " + b64encode(b"ada:no").decode()):
+        assert not has_password("ada", "pässword:1", wrong)
+
+
+def test_texts_are_compared_whole() -> None:
+    assert is_same("token", "token")
+    assert not is_same("token\ud800", "token")
+    assert not is_same("", "token")
+
+
+def test_gzip_is_unpacked_up_to_a_limit() -> None:
+    packed = gzip.compress(BODY)
+    assert unzipped(packed, 1_000) == BODY
+    assert unzipped(packed, len(BODY) - 1) is None
+    for broken in (b"", BODY, packed[:-1], packed + b"more"):
+        assert unzipped(broken, 1_000) is None
+    assert unzipped(gzip.compress(b"0" * 10_000_000), 1_000_000) is None
