@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from whatsync.engine.messages import Messages
     from whatsync.engine.numbers import Numbers
     from whatsync.engine.recover import Recover
+    from whatsync.engine.reprocessing import Reprocessing
     from whatsync.engine.sessions import Sessions
     from whatsync.engine.sign_in import SignIn
-    from whatsync.engine.reprocessing import Reprocessing
     from whatsync.engine.sources import Sources
     from whatsync.engine.test_sends import TestSends
     from whatsync.engine.users import Users
