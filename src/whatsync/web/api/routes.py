@@ -15,8 +15,8 @@ from whatsync.web.api import (
     messages,
     numbers,
     reference,
-    users,
     sources,
+    users,
 )
 from whatsync.web.api.call import Route
 
