@@ -130,7 +130,9 @@ def test_an_events_way(shell: Shell, endpoint: str, receiver: Receiver, api: Cli
     )
     listed = shell("deliveries", "list", "--state", "succeeded", "--endpoint", endpoint, "--json").json["items"]
     assert len(listed) == 2
-    assert "#1" in shell("deliveries", "attempts", listed[0]["id"]).out
+    shown = shell("deliveries", "attempts", listed[0]["id"]).out
+    for part in ("#1", f"POST {receiver.url}", "X-WhatsSync-Signature: ", '"text":"Hello"', "Answer: 200"):
+        assert part in shown
     command = shell("deliveries", "attempts", listed[0]["id"], "--curl").out
     subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=20)
     again = receiver.arrivals.get(timeout=10)
@@ -229,3 +231,34 @@ def test_operators_have_all_accounts(operator: Client, shell: Shell) -> None:
     assert everyone("accounts", "update", made["id"], "--suspend", "--json").json["suspended"] is True
     assert "operator" in everyone("keys", "list", "--operator").out
     assert "removed" in everyone("accounts", "delete", made["id"], "--yes").out
+
+
+def test_tests_are_marked_wherever_they_are_listed(shell: Shell, receiver: Receiver) -> None:
+    words = ("--url", receiver.url, "--event", "message.incoming", "--json")
+    endpoint = shell("endpoints", "create", *words).json["id"]
+    shell("endpoints", "create", "--url", f"{receiver.url}/other", "--event", "*", "--json")
+    shell("endpoints", "test", endpoint, "message.incoming", code=None)
+    for noun in ("messages", "events", "deliveries"):
+        title, first = shell(noun, "list").out.splitlines()[:2]
+        assert "TEST" in title
+        assert "test" in first.split()
+    story = shell("messages", "list", "--json").json["items"][0]
+    assert story["test"] is True
+    assert [place["id"] for place in story["endpoints"]] == [endpoint]
+    assert "a test" in shell("messages", "get", story["id"]).out
+
+
+def test_a_message_that_nobody_knows_is_told_by_the_exit_status_too(shell: Shell) -> None:
+    assert "knows no message by this name" in shell("messages", "get", "nonsense", code=1).out
+    assert shell("messages", "get", "nonsense", "--json").json["verdict"]["code"] == "not_received"
+
+
+def test_an_earlier_try_is_shown_whole_when_asked_for(shell: Shell, dead: str) -> None:
+    send(shell)
+    delivery = shell("deliveries", "list", "--endpoint", dead, "--json").json["items"][0]["id"]
+    short, whole = shell("deliveries", "attempts", delivery), shell("deliveries", "attempts", delivery, "--all")
+    assert short.out.count("Request: POST ") == 1
+    assert whole.out.count("Request: POST ") == whole.out.count("\n#") + 1
+    refused = shell("deliveries", "retry", delivery, code=1).err
+    assert "whatsync events resend " in refused
+    assert "/v1/" not in refused

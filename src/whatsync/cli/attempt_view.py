@@ -5,8 +5,8 @@ from typing import Any
 from whatsync.cli.output import clean, look_up, moment, say
 
 
-def show_attempt(attempt: dict[str, Any]) -> None:
-    """Print one attempt as the API tells it."""
+def show_attempt(attempt: dict[str, Any], whole: bool = False) -> None:
+    """Print one attempt as the API tells it; ``whole`` with headers and bodies of request and answer."""
     code, status = attempt.get("code"), attempt.get("status")
     parts = [
         f"#{attempt.get('number')}",
@@ -19,8 +19,38 @@ def show_attempt(attempt: dict[str, Any]) -> None:
     for path in ("explanation.sentence", "explanation.nextStep", "detail"):
         if text := look_up(attempt, path):
             say(f"    {clean(text)}")
-    if body := look_up(attempt, "response.body"):
+    if whole:
+        _show_timing(attempt)
+        _show_side("Request", attempt.get("request"), f"{look_up(attempt, 'request.method')} ")
+        _show_side("Answer", attempt.get("response"))
+    elif body := look_up(attempt, "response.body"):
         say(f"    Answer: {clean(body)}", "dim")
+
+
+def _show_timing(attempt: dict[str, Any]) -> None:
+    timing = attempt.get("timing") or {}
+    phases = (("DNS", "dnsMs"), ("connect", "connectMs"), ("TLS", "tlsMs"), ("first byte", "firstByteMs"))
+    parts = [f"{word} {timing[name]:g} ms" for word, name in phases if timing.get(name) is not None]
+    if attempt.get("address"):
+        parts.insert(0, f"to {clean(attempt['address'])}" + (", connection reused" if attempt.get("reused") else ""))
+    if parts:
+        say(f"    {', '.join(parts)}", "dim")
+
+
+def _show_side(title: str, message: dict[str, Any] | None, first: str = "") -> None:
+    """One side of the exchange: its first line, headers, and body."""
+    if not message:
+        return
+    say(f"    {title}: {first}{clean(message.get('url') or message.get('status'))}", "bold")
+    for name, value in message.get("headers") or []:
+        say(f"      {clean(name)}: {clean(value)}", "dim")
+    body = message.get("body")
+    if body is None and message.get("bodyBase64"):
+        say("      (the body is not text; --json has it in Base64)", "dim")
+    elif body:
+        say(f"      {clean(body)}")
+    if message.get("truncated"):
+        say("      (cut here; more came)", "dim")
 
 
 def show_command(attempt: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import httpx
 
 from whatsync import __version__
 from whatsync.cli.failure import FAILED, WRONG_USE, Failure, wrong_use
+from whatsync.cli.hints import as_commands
 from whatsync.cli.local import Local, read_config, running_here
 
 ACCOUNT_HEADER = "X-WhatsSync-Account"
@@ -168,11 +169,11 @@ def read_answer(answer: httpx.Response) -> Any:
 def _sentence(status: int, problem: Mapping[str, Any]) -> str:
     errors = problem.get("errors") or []
     if len(errors) > 1:
-        lines = [f"\n  {error['field'] or 'body'}: {error['message']}" for error in errors]
+        lines = [f"\n  {error['field'] or 'body'}: {as_commands(error['message'])}" for error in errors]
         return "the server refused that:" + "".join(lines)
     hint = {
         401: " (WHATSYNC_API_KEY, or the data folder's token)",
         429: "; wait a little and try again",
         500: ". This is a bug of WhatsSync's",
     }.get(status, "")
-    return f"{problem['detail']}{hint}"
+    return f"{as_commands(problem['detail'])}{hint}"

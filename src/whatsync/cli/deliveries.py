@@ -23,13 +23,14 @@ from whatsync.cli.options import (
     list_items,
     quoted,
 )
-from whatsync.cli.output import Column, moment, say, show_json, show_one
+from whatsync.cli.output import Column, moment, remark, say, show_json, show_one
 
 app = new_app(no_args_is_help=True, help="Deliveries: what was sent where, and what came back.")
 
 COLUMNS = (
     Column("DELIVERY", "id"),
     Column("STATE", "state"),
+    Column("TEST", lambda item: "test" if item.get("origin") == "test" else None),
     Column("EVENT", "event"),
     Column("EVENT ID", "eventId"),
     Column("TRIES", "attempts", right=True),
@@ -89,18 +90,27 @@ def get(delivery: Id, as_json: AsJson = False, account: OfAccount = None) -> Non
 @app.command(epilog=example("whatsync deliveries attempts dlv_…", "whatsync deliveries attempts dlv_… --curl"))
 def attempts(
     delivery: Id,
+    whole: Annotated[bool, typer.Option("--all", help="Every try whole, not only the last one.")] = False,
     curl: Annotated[bool, typer.Option("--curl", help="Only the requests, as curl commands to copy or pipe.")] = False,
     as_json: AsJson = False,
     account: OfAccount = None,
 ) -> None:
-    """Show every try of a delivery: what was sent, what came back, how long it took, what to do."""
+    """Show every try of a delivery: what was sent, what came back, how long it took, what to do.
+
+    The last one whole: request and answer with headers and body.
+    """
     found = connect(account).get(f"/v1/deliveries/{delivery}/attempts")
     if as_json:
         show_json(found)
         return
     items: list[dict[str, Any]] = found["items"]
-    for attempt in items:
-        (show_command if curl else show_attempt)(attempt)
+    for at, attempt in enumerate(items, 1):
+        if curl:
+            show_command(attempt)
+        else:
+            show_attempt(attempt, whole=whole or at == len(items))
+    if len(items) > 1 and not (whole or curl):
+        remark(f"Requests and answers of the earlier tries: whatsync deliveries attempts {delivery} --all")
     if not items:
         say("Nothing was tried yet.", "dim")
 

@@ -9,6 +9,7 @@ from whatsync.cli.attempt_view import show_attempt
 from whatsync.cli.client import connect
 from whatsync.cli.failure import Failure, wrong_use
 from whatsync.cli.group import new_app
+from whatsync.cli.hints import as_commands
 from whatsync.cli.job_progress import show_job
 from whatsync.cli.moments import read_moment
 from whatsync.cli.options import (
@@ -208,7 +209,7 @@ def enable(
     show_one(changed, as_json, FIRST)
     plan = changed.get("held")
     if not as_json and plan:
-        say(clean(plan["sentence"]))
+        say(as_commands(clean(plan["sentence"])))
         if held is None and plan["count"]:
             remark(f"To send them: whatsync endpoints enable {endpoint} --held send")
 

@@ -32,6 +32,7 @@ app = new_app(no_args_is_help=True, help="Events: what happened, whether an endp
 COLUMNS = (
     Column("EVENT", "event"),
     Column("ID", "id"),
+    Column("TEST", lambda item: "test" if item.get("test") else None),
     Column("MADE", lambda item: moment(item.get("timestamp"))),
     Column("NUMBER", "number"),
     Column("DELIVERIES", "deliveries", right=True),

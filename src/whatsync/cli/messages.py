@@ -7,8 +7,11 @@ import typer
 
 from whatsync.cli.client import Client, connect
 from whatsync.cli.group import new_app
+from whatsync.cli.hints import as_commands
 from whatsync.cli.options import AsJson, Cursor, Everything, OfAccount, example, list_items, quoted
 from whatsync.cli.output import Column, clean, look_up, moment, say, show_json, show_table
+
+NOT_RECEIVED = "not_received"
 
 app = new_app(no_args_is_help=True, help="A message's whole story, by msg_… id, wamid or phone number.")
 
@@ -18,6 +21,7 @@ COLUMNS = (
     Column("CONTACT", "contact"),
     Column("RECEIVED", lambda item: moment(item.get("receivedAt"))),
     Column("VERDICT", "verdict.code"),
+    Column("TEST", lambda item: "test" if item.get("test") else None),
     Column("TEXT", lambda item: (item.get("text") or "")[:60]),
 )
 _STATUSES = (
@@ -55,15 +59,27 @@ def get(
     as_json: AsJson = False,
     account: OfAccount = None,
 ) -> None:
-    """Tell a message's whole story: received, delivered where, every status, and what to do next."""
+    """Tell a message's whole story: received, delivered where, every status, and what to do next.
+
+    Exit status 1 where WhatsSync knows no such message; with --json the verdict alone says it.
+    """
     story = _read(connect(account), message)
     if as_json:
         show_json(story)
         return
+    _show(story)
+    if look_up(story, "verdict.code") == NOT_RECEIVED:
+        raise typer.Exit(1)
+
+
+def _show(story: dict[str, Any]) -> None:
     say(clean(look_up(story, "verdict.sentence")), "bold")
     if step := look_up(story, "verdict.nextStep"):
-        say(clean(step))
+        say(as_commands(clean(step)))
+    if look_up(story, "verdict.code") == NOT_RECEIVED:
+        return
     head = [story["id"], story.get("direction"), story.get("contact"), moment(story.get("receivedAt"))]
+    head.append("a test" if story.get("test") else None)
     say("  ".join(clean(part) for part in head if part), "dim")
     if story.get("text"):
         say(f"“{clean(story['text'])}”")

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from whatsync.cli.hints import as_commands
+
 _PIPE_COLUMNS = 10_000
 _STYLES = {
     "succeeded": "green",
@@ -33,6 +35,8 @@ _STYLES = {
     "revoked": "dim",
 }
 Json = Any
+_SCHEDULE = "retrySchedule"
+_SENTENCES = ("sentence", "nextStep", "detail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,23 @@ def show_fields(item: Mapping[str, Json], first: Sequence[str] = ()) -> None:
     table.add_column(overflow="fold")
     for name in names:
         if item[name] not in (None, [], {}, ""):
-            table.add_row(name, styled(item[name]))
+            value = _waits(item[name]) if name.endswith(_SCHEDULE) else item[name]
+            table.add_row(name, styled(as_commands(value) if name.endswith(_SENTENCES) else value))
     _print(table)
+
+
+def _waits(seconds: Json) -> Json:
+    """A retry schedule as it is typed: 5s, 30s, 2m."""
+    if not isinstance(seconds, list) or not all(isinstance(one, int | float) for one in seconds):
+        return seconds
+    return ", ".join(_wait(one) for one in seconds)
+
+
+def _wait(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def _flat(item: Mapping[str, Json], above: str = "") -> dict[str, Json]:

@@ -72,6 +72,8 @@ class Message(msgspec.Struct, frozen=True):
     media: tuple[MediaEntry, ...]
     endpoints: tuple[EndpointEntry, ...]
     verdict: Verdict
+    test: bool = False
+    """Made by a test send: only the endpoint it was for can have it."""
 
 
 class MessageList(msgspec.Struct, frozen=True):
@@ -177,6 +179,7 @@ class Messages:
             media=media,
             endpoints=endpoints,
             verdict=verdict,
+            test=main is not None and main.test,
         )
 
     async def _endpoints(
@@ -193,7 +196,8 @@ class Messages:
             if page.next is None:
                 break
             query = msgspec.structs.replace(query, before=page.next)
-        without = [row for row in account.endpoints if row not in stories][: limits.MESSAGE_ENDPOINTS_MAX]
+        others = () if main.test else account.endpoints
+        without = [row for row in others if row not in stories][: limits.MESSAGE_ENDPOINTS_MAX]
         entries = [
             await self._entry(account.endpoints[row], main, stories.get(row, []))
             for row in (*(row for row in stories if row in account.endpoints), *without)

@@ -109,6 +109,7 @@ class MessageView(msgspec.Struct, frozen=True, rename="camel"):
     statuses: list[StatusView]
     media: list[MessageMediaView]
     endpoints: list[MessageEndpointView]
+    test: Annotated[bool, Meta(description="Made by a test send; it went to the tested endpoint alone")]
 
 
 def message_view(message: Message) -> MessageView:
@@ -130,6 +131,7 @@ def message_view(message: Message) -> MessageView:
             for entry in message.media
         ],
         endpoints=[_endpoint(entry) for entry in message.endpoints],
+        test=message.test,
     )
 
 
