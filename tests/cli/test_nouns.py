@@ -237,7 +237,7 @@ def test_tests_are_marked_wherever_they_are_listed(shell: Shell, receiver: Recei
     words = ("--url", receiver.url, "--event", "message.incoming", "--json")
     endpoint = shell("endpoints", "create", *words).json["id"]
     shell("endpoints", "create", "--url", f"{receiver.url}/other", "--event", "*", "--json")
-    shell("endpoints", "test", endpoint, "message.incoming", code=None)
+    shell("endpoints", "test", endpoint, code=None)
     for noun in ("messages", "events", "deliveries"):
         title, first = shell(noun, "list").out.splitlines()[:2]
         assert "TEST" in title
