@@ -53,6 +53,8 @@ IDEMPOTENCY_DAYS = 8
 # Media
 MEDIA_BYTES_MAX = 128 * 1024 * 1024
 """Of one file: WhatsApp itself lets 100 MB through."""
+MEDIA_UNFINISHED_SECONDS = 7_200
+"""An upload or download nobody has written to for so long was left behind by a crash."""
 WEB_CLIENT_CONNECTIONS_MAX = 64
 """To other people's APIs and files, all together."""
 WEB_CLIENT_IDLE_SECONDS = 5.0
