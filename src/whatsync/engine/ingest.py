@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from whatsync.engine.directory import Directory, RunningAccount, RunningEndpoint
 from whatsync.engine.dispatch import Dispatcher
@@ -22,6 +23,7 @@ from whatsync.model.errors import Conflict, FieldError, Invalid, TooLarge, Unava
 from whatsync.model.ids import Sequence
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
+from whatsync.ports.media import MediaRow
 from whatsync.ports.store import (
     Accepted,
     AcceptResult,
@@ -64,6 +66,7 @@ class _Plan(msgspec.Struct):
     reserved: list[bool]
     known: list[Receipt | None] | None = None
     """Receipts of drafts that turned out to be accepted before, by position; ``None`` while there is none."""
+    media: MediaRow | None = None
 
 
 class Ingest:
@@ -125,6 +128,19 @@ class Ingest:
         self._start(_Plan(account, [draft], partial(_settle, answer), None, notice.not_to, _NOTHING, []))
         return answer
 
+    def submit(
+        self,
+        account: RunningAccount,
+        draft: Draft,
+        idempotency: Idempotency | None = None,
+        media: MediaRow | None = None,
+    ) -> "asyncio.Future[list[Receipt]]":
+        """Accept an event that was made here, and the file that came with it, whose ``event`` is filled in."""
+        answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
+        plan = _Plan(account, [draft], partial(_settle, answer), idempotency, None, _NOTHING, [], media=media)
+        self._start(plan)
+        return answer
+
     # The ordinary case
 
     def _start(self, plan: _Plan) -> None:
@@ -167,6 +183,9 @@ class Ingest:
         plan.admission = Admission(
             account.row, account.version, tuple(events), tuple(rows), plan.idempotency, used=used
         )
+        if plan.media is not None and events:
+            media = (replace(plan.media, event=events[0].seq),)
+            plan.admission = replace(plan.admission, media=media)
         plan.reserved = reserved
         if len(rows) > limits.DELIVERIES_PER_REQUEST_MAX:
             self._undo(plan)

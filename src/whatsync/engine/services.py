@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from whatsync.engine.jobs import Jobs
     from whatsync.engine.keys import Keys
     from whatsync.engine.links import Links
+    from whatsync.engine.media import Media
     from whatsync.engine.messages import Messages
     from whatsync.engine.numbers import Numbers
     from whatsync.engine.recover import Recover
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from whatsync.engine.sources import Sources
     from whatsync.engine.test_sends import TestSends
     from whatsync.engine.users import Users
+    from whatsync.engine.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,8 @@ class Services:
     bulk_resend: "BulkResend"
     erasure: "Erasure"
     messages: "Messages"
+    media: "Media"
+    uploads: "Uploads"
     feed: "Feed"
     inspection: "Inspection"
     test_sends: "TestSends"

@@ -53,6 +53,33 @@ IDEMPOTENCY_DAYS = 8
 # Media
 MEDIA_BYTES_MAX = 128 * 1024 * 1024
 """Of one file: WhatsApp itself lets 100 MB through."""
+MEDIA_FETCHES_MAX = 8
+"""Files fetched at a time: their bytes never crowd out messages."""
+MEDIA_FETCH_SECONDS = 600.0
+"""For one try."""
+MEDIA_CLAIM_SECONDS = 1_800
+"""After so long a server that has claimed a file counts as gone; longer than a try and keeping it take."""
+MEDIA_RETRY_SECONDS = (10.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0, 10_800.0)
+"""Waits between tries, the last one again and again until ``MEDIA_KEPT_SECONDS``."""
+MEDIA_KEPT_SECONDS = 7 * 86_400
+"""How long WhatsApp keeps a file that a webhook told of."""
+MEDIA_IDLE_SECONDS = 60.0
+"""How often is looked for files that are due where nobody said that there are any."""
+MEDIA_WAIT_SECONDS = 20.0
+"""How long a request for a file waits for its bytes."""
+MEDIA_LOOK_SECONDS = 2.0
+"""How often it looks whether another server has brought them."""
+MEDIA_WAITERS_MAX = 1_000
+MEDIA_ANSWER_SECONDS_MAX = 3_600
+"""How long a client may take to read a file."""
+MEDIA_SWEEP_SECONDS = 6 * 3_600
+"""How often is looked for files without a row."""
+MEDIA_ORPHAN_SECONDS = 7_200
+"""Younger files may still get their row."""
+UPLOAD_FIELD_BYTES_MAX = 512 * 1024
+"""Of all fields beside the file."""
+UPLOAD_PARTS_MAX = 16
+UPLOAD_PART_HEAD_BYTES_MAX = 16 * 1024
 MEDIA_UNFINISHED_SECONDS = 7_200
 """An upload or download nobody has written to for so long was left behind by a crash."""
 WEB_CLIENT_CONNECTIONS_MAX = 64

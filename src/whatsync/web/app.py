@@ -19,7 +19,8 @@ from whatsync.engine.tally import Tally
 from whatsync.model import limits
 from whatsync.model.account import ApiKey
 from whatsync.model.errors import NotFound, Problem
-from whatsync.web.api.call import Answer, Call, Principal, Route
+from whatsync.ports.media_store import MediaUnavailable
+from whatsync.web.api.call import Answer, Call, Principal, Route, Stream
 from whatsync.web.arriving import Arriving, body_too_large
 from whatsync.web.auth import Gate
 from whatsync.web.decoding import decode_body, decode_query, refuse_query
@@ -110,7 +111,10 @@ class Resource:
             answer = Answer(204, headers={"allow": self._allow})
         else:
             raise MethodNotAllowed(method, self._allow)
-        await send_answer(send, answer, scope["request_id"])
+        if isinstance(answer.body, Stream):
+            await send_stream(receive, send, answer, scope["request_id"], head=method == "HEAD")
+        else:
+            await send_answer(send, answer, scope["request_id"])
 
     async def _call(self, route: Route, request: Request) -> Answer:
         pairs = request.query_params.multi_items()
@@ -128,10 +132,14 @@ class Resource:
         elif route.scope is not None:
             refuse_query(pairs)
         body: Any = None
-        if route.takes is not None:
+        stream = None
+        if route.streams:
+            _check_declared(request, limits.MEDIA_BYTES_MAX + limits.UPLOAD_FIELD_BYTES_MAX)
+            stream = request.stream()
+        elif route.takes is not None:
             raw = await read_body(request, self._services.tally)
             body = raw if route.takes is bytes else _decode(route, raw)
-        call = Call(self._services, principal, request.path_params, body, query, headers, self._table)
+        call = Call(self._services, principal, request.path_params, body, query, headers, self._table, stream)
         return await route.handler(call)
 
 
@@ -150,9 +158,7 @@ async def read_body(request: Request, tally: Tally) -> bytes:
     """Read the whole body. Raises TooLarge as soon as it is known to be, Unavailable where all bodies that arrive take
     too much room, Timeout where it comes too slowly.
     """
-    declared = request.headers.get("content-length")
-    if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:
-        raise body_too_large()
+    _check_declared(request, limits.REQUEST_BYTES_MAX)
     body = Arriving(tally)
     try:
         async with asyncio.timeout(limits.REQUEST_ARRIVAL_SECONDS_MAX):
@@ -166,6 +172,12 @@ async def read_body(request: Request, tally: Tally) -> bytes:
     return whole
 
 
+def _check_declared(request: Request, most: int) -> None:
+    declared = request.headers.get("content-length")
+    if declared is not None and int(declared) > most:
+        raise body_too_large(most)
+
+
 async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
     """Send an answer whole."""
     if answer.body is None:
@@ -175,6 +187,38 @@ async def send_answer(send: Send, answer: Answer, request_id: str) -> None:
     headers = answer_headers(answer, body, request_id)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def send_stream(receive: Receive, send: Send, answer: Answer, request_id: str, head: bool) -> None:
+    """Send an answer piece by piece, as fast as the client reads. Whoever goes away ends it; so does a source that
+    breaks, and then the connection is closed, so that nobody takes a part for the whole.
+    """
+    stream: Stream = answer.body
+    headers = answer_headers(answer, b"", request_id, stream.length)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    gone = asyncio.ensure_future(_disconnected(receive))
+    sent = 0
+    try:
+        async with asyncio.timeout(limits.MEDIA_ANSWER_SECONDS_MAX):
+            if not head:
+                async for piece in stream.pieces:
+                    if gone.done():
+                        return
+                    sent += len(piece)
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if head or sent == stream.length:
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            logger.error("request %s: %d of %d bytes were there to be sent", request_id, sent, stream.length)
+    except (TimeoutError, MediaUnavailable) as problem:
+        logger.warning("request %s was cut off after %d bytes: %s", request_id, sent, type(problem).__name__)
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,11 +34,9 @@ class Arriving:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def body_too_large() -> TooLarge:
+def body_too_large(most: int = limits.REQUEST_BYTES_MAX) -> TooLarge:
     """The problem of a request over its limit."""
-    return TooLarge(
-        "request_too_large", f"a request may have at most {limits.REQUEST_BYTES_MAX} bytes; send less at a time"
-    )
+    return TooLarge("request_too_large", f"a request may have at most {most} bytes; send less at a time")
 
 
 def overloaded() -> Unavailable:

@@ -137,6 +137,8 @@ def _query_parameter(name: str, field: dict[str, Any], required: bool) -> dict[s
 
 
 def _request_body(route: Route, types: dict[Any, Any]) -> dict[str, Any]:
+    if route.streams:
+        return {"required": True, "content": {"multipart/form-data": {"schema": types[route.takes]}}}
     if route.body_schema is not None:
         schema: Any = route.body_schema
     elif route.takes is bytes:

@@ -9,12 +9,16 @@ from whatsync.web.problems import CONTENT_TYPE, document, headers_of
 FIXED_HEADERS = (("cache-control", "no-store"), ("x-content-type-options", "nosniff"))
 
 
-def answer_headers(answer: Answer, body: bytes, request_id: str) -> list[tuple[bytes, bytes]]:
-    """Headers of an answer whose body is ``body``. What the answer itself sets replaces what every answer has."""
+def answer_headers(
+    answer: Answer, body: bytes, request_id: str, length: int | None = None
+) -> list[tuple[bytes, bytes]]:
+    """Headers of an answer whose body is ``body``, or will have ``length`` bytes. What the answer itself sets replaces
+    what every answer has.
+    """
     pairs: dict[str, str] = {"x-request-id": request_id, **dict(FIXED_HEADERS)}
-    if answer.status != 204:
+    if answer.status not in (204, 304):
         pairs["content-type"] = answer.content_type
-        pairs["content-length"] = str(len(body))
+        pairs["content-length"] = str(len(body) if length is None else length)
     pairs.update(answer.headers)
     return encode_headers(pairs)
 

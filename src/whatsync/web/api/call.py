@@ -5,7 +5,7 @@ Knows no HTTP library: ``web/app.py`` turns requests into calls and answers into
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -61,6 +61,8 @@ class Call:
     """Names in lower case."""
     routes: "tuple[Route, ...]" = ()
     """The whole table, for the documents made from it."""
+    stream: AsyncIterator[bytes] | None = None
+    """The body as it comes, for routes that take it so."""
 
     @property
     def account(self) -> RunningAccount:
@@ -70,8 +72,18 @@ class Call:
         return self.principal.account
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A body that is sent piece by piece; exactly ``length`` bytes come. Not read for a HEAD."""
+
+    length: int
+    pieces: AsyncIterator[bytes]
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What a handler gives back: ``body`` is a struct (sent as JSON), bytes (sent as they are) or ``None``."""
+    """What a handler gives back: ``body`` is a struct (sent as JSON), bytes (sent as they are), a ``Stream`` or
+    ``None``.
+    """
 
     status: int = 200
     body: Any = None
@@ -110,6 +122,8 @@ class Route:
     """Of the good answer."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Request headers it understands, with a description each."""
+    streams: bool = False
+    """The body is a form (multipart) that the handler reads as it comes; ``takes`` describes its fields."""
     slashes: bool = False
     """The path's last parameter may hold slashes."""
 
