@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from whatsync.model import limits, retry
+from whatsync.model.bucket import SCHEME as BUCKET_SCHEME
+from whatsync.model.bucket import BucketPlace, parse_bucket
 
 PREFIX = "WHATSYNC_"
 FILE_NAME = "whatsync.toml"
@@ -43,7 +45,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str | None
     role: str
     processes: int
-    media_store: str | None
+    media_store: Path | BucketPlace | None
     media_public_url: str | None
     encryption_key: str | None
     retry_schedule: tuple[float, ...]
@@ -164,6 +166,14 @@ def _database(value: str) -> str:
     return value
 
 
+def _media_store(value: str) -> Path | BucketPlace:
+    if value.startswith(BUCKET_SCHEME):
+        return parse_bucket(value)
+    if "://" in value:
+        raise ValueError("is neither a folder nor a bucket; write it as s3://bucket/prefix")
+    return Path(value)
+
+
 def _smtp(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("smtp", "smtps", "smtp+starttls") or not parts.hostname:
@@ -248,8 +258,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Which half of the work to do; on SQLite always all.",
     ),
     Setting("PROCESSES", "1-2", _number(1, 2), "1", "1, or 2 to send in a process of its own."),
-    Setting("MEDIA_STORE", "folder or s3://…", _text, None, "Where media files lie; unset: in the data folder."),
-    Setting("MEDIA_PUBLIC_URL", "URL", _web_url, None, "Where receivers fetch media; unset: from PUBLIC_URL."),
+    Setting(
+        "MEDIA_STORE", "folder or s3://…", _media_store, None,
+        "Where media files lie: a folder, or s3://bucket/prefix?endpoint=…; unset: media in the data folder.",
+    ),
+    Setting(
+        "MEDIA_PUBLIC_URL", "URL", _web_url, None,
+        "What media URLs begin with, where a proxy leads it to /media here; unset: PUBLIC_URL and /media.",
+    ),
     Setting(
         "ENCRYPTION_KEY", "text", _text, None,
         "Seals secrets in the database; unset: made once and kept in the data folder.", secret=True,
@@ -418,6 +434,8 @@ def _shown(setting: Setting, value: Any) -> str:
         return retry.format_schedule(value)
     if isinstance(value, tuple):
         return (":" if setting.name.endswith("ADDRESS") else ", ").join(str(part) for part in value)
+    if isinstance(value, BucketPlace):
+        return value.shown
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

@@ -34,6 +34,9 @@ BODIES: dict[str, Any] = {
 }
 
 
+FILE = {"file": ("first-hook.txt", b"a file", "text/plain")}
+
+
 def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
 
@@ -51,6 +54,9 @@ class Two:
         """Call a route about the first account's things."""
         path = re.sub(r"{(\w+)}", lambda match: self.ids[match[1]], route.path)
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        if route.streams:
+            answer = await self.web.client.request(route.method, path + query, headers=headers, files=FILE)
+            return answer.status_code, answer.text, dict(answer.headers)
         body = BODIES.get(name_of(route), {} if route.takes is not None else None)
         answer = await self.web.client.request(route.method, path + query, headers=headers, json=body)
         return answer.status_code, answer.text, dict(answer.headers)
@@ -80,6 +86,7 @@ async def furnish(web: Running) -> dict[str, str]:
     job = await web.call("POST", "/v1/deliveries/resend", json={"filter": {"event": "message.incoming"}})
     key = await web.call("POST", "/v1/keys", json={"name": "first's other key", "scopes": ["read"]})
     user = await web.call("POST", "/v1/users", key=web.operator_key, json={"email": "first@example.com"})
+    file = (await web.call("POST", "/v1/media", files=FILE)).json()["mediaUrl"].rpartition("/")[2]
     return {
         "user_id": user.json()["user"]["id"],
         **await furnish_source(web),
@@ -90,6 +97,7 @@ async def furnish(web: Running) -> dict[str, str]:
         "job_id": job.json()["id"],
         "name": "order.made",
         "key_id": key.json()["id"],
+        "file": file,
         "account_id": web.first.account.account.id,
     }
 
@@ -219,4 +227,6 @@ async def test_an_expired_key_is_refused(web: Running, monkeypatch: pytest.Monke
     "route", [route for route in ROUTES if route.scope is None and "{" not in route.path], ids=name_of
 )
 async def test_open_routes_need_no_key(web: Running, route: Route) -> None:
-    assert (await web.client.request(route.method, route.path)).status_code == 200
+    ids = await furnish(web) if "{" in route.path else {}
+    path = re.sub(r"{(\w+)}", lambda match: ids[match[1]], route.path)
+    assert (await web.client.request(route.method, path)).status_code == 200

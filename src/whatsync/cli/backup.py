@@ -18,8 +18,10 @@ from whatsync.cli.local import read_config
 from whatsync.cli.options import example
 from whatsync.cli.output import remark, say, show_json
 from whatsync.cli.presence import write_private
+from whatsync.compose.media import folder_of
 from whatsync.compose.places import database_path
 from whatsync.config import Config
+from whatsync.model.bucket import BucketPlace
 from whatsync.net.system import SystemClock
 from whatsync.ports.store import StoreRefused
 from whatsync.store.sqlite.connection import open_reader, refusal
@@ -27,7 +29,6 @@ from whatsync.store.sqlite.copying import copy_database
 from whatsync.store.vault import KEY_FILE
 
 KEY_SUFFIX = ".key"
-MEDIA_FOLDER = "media"
 
 app = new_app()
 
@@ -134,6 +135,9 @@ def _speak_of_key(config: Config, key: Path | None) -> None:
 
 
 def _speak_of_media(config: Config) -> None:
-    folder = Path(config.media_store) if config.media_store is not None else config.data_dir / MEDIA_FOLDER
+    if isinstance(config.media_store, BucketPlace):
+        remark(f"Media files are not in it: they lie in {config.media_store.shown}.")
+        return
+    folder = folder_of(config)
     if folder.is_dir():
         remark(f"Media files are not in it: copy the folder {folder.resolve()} too.")

@@ -2,6 +2,7 @@
 
 import logging
 
+from whatsync.compose.media import MediaGround, MediaParts
 from whatsync.compose.people import People
 from whatsync.compose.places import Disk, Outside, own_addresses, own_ports
 from whatsync.compose.server import Server
@@ -47,6 +48,7 @@ from whatsync.net.frames import Setting as SendingSetting
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.remote_sender import RemoteSender
 from whatsync.net.smtp_mailer import SmtpMailer
+from whatsync.net.web_client import GuardedWebClient
 from whatsync.ports.store import Opened
 from whatsync.ports.vault import Vault
 from whatsync.web.api.routes import ROUTES
@@ -122,9 +124,26 @@ class Parts:
             new_id=self._new_id,
             quota=self.quota,
         )
+        self.web_client = GuardedWebClient(guard=self.guard, clock=self.clock)
+        self.media = self._media()
         self.telling = Telling(self.directory, self.clock, self.ingest.emit, self.history)
         self.alerts = self._alerts()
         self.telling.on_news.append(self.alerts.notify)
+
+    def _media(self) -> MediaParts:
+        ground = MediaGround(
+            config=self.config,
+            directory=self.directory,
+            store=self.store,
+            history=self.history,
+            clock=self.clock,
+            randomness=self.randomness,
+            vault=self.vault,
+            ingest=self.ingest,
+            quota=self.quota,
+            client=self.web_client,
+        )
+        return MediaParts(ground, token_of=lambda _: None, version_of=lambda _: "v25.0")
 
     def _alerts(self) -> Alerts:
         config = self.config
@@ -171,7 +190,13 @@ class Parts:
         self.inspection = Inspection(directory=directory, history=history)
         self.recover = Recover(history=history, clock=clock, sequence=sequence)
         self.bulk_resend = BulkResend(history=history, inspection=self.inspection, clock=clock, sequence=sequence)
-        self.erasure = Erasure(store=self.store, history=history, dispatcher=self.dispatcher, clock=clock)
+        self.erasure = Erasure(
+            store=self.store,
+            history=history,
+            dispatcher=self.dispatcher,
+            clock=clock,
+            remove_media=self.media.media.remove,
+        )
         self.jobs = Jobs(
             directory=directory,
             configuration=configuration,
@@ -238,6 +263,7 @@ class Parts:
         runner.add("retention", retention.run)
         runner.add_every("sessions", limits.SESSION_CLEAR_SECONDS, self.people.sessions.clear)
         self.whatsapp.add_loops(runner)
+        self.media.start(runner)
         runner.add_every("troubles", limits.TROUBLE_LOOK_SECONDS, troubles.look)
         runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
         runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
@@ -277,6 +303,8 @@ class Parts:
             bulk_resend=self.bulk_resend,
             erasure=self.erasure,
             messages=Messages(directory=self.directory, history=self.history, inspection=self.inspection),
+            media=self.media.media,
+            uploads=self.media.uploads,
             feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
             inspection=self.inspection,
             sources=self.whatsapp.sources,
@@ -324,7 +352,12 @@ class Parts:
             alerts=self.alerts,
             disk=self.disk,
             passwords=self.people.passwords,
+            close_further=self._close,
         )
+
+    async def _close(self) -> None:
+        await self.web_client.close()
+        await self.media.close()
 
     def _new_id(self, prefix: str) -> str:
         return random_id(prefix, self.randomness.token(TOKEN_BYTES))

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ class Server:
     alerts: Alerts
     disk: Disk
     passwords: Argon2Passwords
+    close_further: Callable[[], Awaitable[None]]
+    """Closes what only some parts use."""
 
     def metrics_listener(self) -> Listener:
         """A listener apart that answers metrics and health, and nothing else."""
@@ -73,4 +76,5 @@ class Server:
         await self.alerts.close()
         await self.sender.close()
         self.passwords.close()
+        await self.close_further()
         await self.disk.close()

@@ -228,6 +228,8 @@ class MediaWork:
         over = now_ms >= row.created_ms + limits.MEDIA_KEPT_SECONDS * 1000
         if not result.final and not over:
             return self._again(row, result, result.retry_after_seconds)
+        if not result.final:
+            result = _expired(result)
         self._media.tally.failed += 1
         logger.warning("a media file will not be fetched", extra={"code": result.code, "attempts": row.attempts + 1})
         if row.account in self._directory.accounts:
@@ -252,6 +254,15 @@ class MediaWork:
             extra={"code": result.code, "attempts": row.attempts + 1, "seconds": (due_ms - now_ms) // 1000},
         )
         return MediaOutcome(row.name, row.claim, MediaState.WAITING, now_ms, due_ms, reason=result.code)
+
+
+def _expired(last: NotFetched) -> NotFetched:
+    days = limits.MEDIA_KEPT_SECONDS // 86_400
+    return NotFetched(
+        "expired",
+        f"WhatsApp keeps a file for {days} days, and no download succeeded. Ask the sender to send it again. "
+        f"The last try: {last.sentence}",
+    )
 
 
 def _failure(row: MediaRow, task: MediaTask, result: NotFetched) -> Notice:

@@ -77,7 +77,7 @@ class Uploads:
     async def accept(
         self, account: RunningAccount, unfinished: UnfinishedFile, form: UploadForm, key: str | None = None
     ) -> Uploaded:
-        """Keep the file, then accept its event. Repeated with the same ``Idempotency-Key`` it is one file and one event.
+        """Keep the file, then accept its event. Under one ``Idempotency-Key`` it is one file and one event.
 
         Raises Invalid, TooLarge, LimitExceeded, Unavailable.
         """

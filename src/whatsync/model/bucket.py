@@ -23,6 +23,12 @@ class BucketPlace(msgspec.Struct, frozen=True):
     virtual_hosted: bool = False
     """The bucket's name is part of the host instead of the path."""
 
+    @property
+    def shown(self) -> str:
+        """For people."""
+        where = "/".join(filter(None, (self.bucket, self.prefix)))
+        return f"{SCHEME}{where}" + (f" at {self.endpoint}" if self.endpoint is not None else "")
+
 
 def parse_bucket(text: str) -> BucketPlace:
     """Read the URL of a bucket. Raises ValueError with the rest of a sentence about it."""

@@ -71,7 +71,7 @@ class FormReader:
                 "on_part_end": self._end,
                 "on_header_field": lambda data, start, end: self._part.header.extend(data[start:end]),
                 "on_header_value": lambda data, start, end: self._part.value.extend(data[start:end]),
-                "on_header_end": lambda: self._part.end_header(),
+                "on_header_end": self._end_header,
                 "on_headers_finished": self._headers,
                 "on_end": self._finish,
             },
@@ -106,6 +106,9 @@ class FormReader:
         self._parts += 1
         if self._parts > limits.UPLOAD_PARTS_MAX:
             raise TooLarge("too_many_parts", f"a form may have at most {limits.UPLOAD_PARTS_MAX} parts")
+
+    def _end_header(self) -> None:
+        self._part.end_header()
 
     def _headers(self) -> None:
         part = self._part

@@ -40,6 +40,16 @@ class HeadTooLarge(Problem):
     status = 431
 
 
+class RangeNotSatisfiable(Problem):
+    """The part that was asked for lies outside the file."""
+
+    status = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__("range_not_satisfiable", f"the file has {size} bytes; ask for a part of it")
+        self.size = size
+
+
 class ProblemDocument(msgspec.Struct, frozen=True):
     """The body of every error."""
 
@@ -70,4 +80,6 @@ def headers_of(problem: Problem) -> dict[str, str]:
         return {"www-authenticate": 'Bearer realm="WhatsSync"'}
     if isinstance(problem, MethodNotAllowed):
         return {"allow": problem.allowed}
+    if isinstance(problem, RangeNotSatisfiable):
+        return {"content-range": f"bytes */{problem.size}"}
     return {}

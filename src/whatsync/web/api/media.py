@@ -9,20 +9,21 @@ from msgspec import Meta
 from whatsync.engine.uploads import Uploaded, UploadForm
 from whatsync.model import limits
 from whatsync.model.account import Scope
-from whatsync.model.errors import FieldError, Invalid, Problem, Unavailable
+from whatsync.model.errors import FieldError, Invalid, Unavailable
 from whatsync.model.media import UNKNOWN, bare_type, content_type, is_shown
 from whatsync.ports.media import MediaRow
 from whatsync.ports.media_store import MediaUnavailable
 from whatsync.web.accepting import idempotency_of
 from whatsync.web.api.call import Answer, Call, Route, Stream
 from whatsync.web.multipart import FormReader
+from whatsync.web.problems import RangeNotSatisfiable
 
 _FIELDS = frozenset({"messageId", "caption", "mediaType"})
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 CACHE_SECONDS = 3_600
 _SAFETY = {
     # Files come from strangers: whatever they hold, a browser runs nothing of it and takes it for nothing else.
-    "content-security-policy": "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+    "content-security-policy": "default-src 'none'; img-src 'self'; media-src 'self'; sandbox",
     "referrer-policy": "no-referrer",
     "x-robots-tag": "noindex",
     # The name is the secret, no cookie counts here: pages of the account's own may load it from anywhere.
@@ -50,7 +51,7 @@ class UploadFields(msgspec.Struct, frozen=True, rename="camel"):
         str,
         Meta(
             pattern="^(image|video|audio|voice|document|sticker)$",
-            description="`image`, `video`, `audio`, `voice`, `document` or `sticker`; left out: by the file's media type",
+            description="`image`, `video`, `audio`, `voice`, `document` or `sticker`; left out: by its type",
         ),
     ] = ""
 
@@ -67,12 +68,6 @@ class UploadView(msgspec.Struct, frozen=True, rename="camel"):
     mime_type: str
     size: Annotated[int, Meta(description="In bytes")]
     sha256: Annotated[str, Meta(description="Of the bytes, in hexadecimal")]
-
-
-class RangeNotSatisfiable(Problem):
-    """The part that was asked for lies outside the file."""
-
-    status = 416
 
 
 # Uploading
@@ -150,7 +145,7 @@ async def get_media(call: Call) -> Answer:
     Files that could harm a browser are sent for saving.
     """
     media = call.services.media
-    row = await media.find(call.path["name"])
+    row = await media.find(call.path["file"])
     headers = _headers(row)
     if _is_known(call.headers.get("if-none-match"), headers["etag"]):
         return Answer(304, None, headers)
@@ -202,7 +197,7 @@ def _part(call: Call, etag: str, size: int) -> tuple[int, int] | None:
     else:
         return None
     if start >= size:
-        raise RangeNotSatisfiable("range_not_satisfiable", f"the file has {size} bytes")
+        raise RangeNotSatisfiable(size)
     return start, min(end, size - 1) - start + 1
 
 
@@ -213,7 +208,7 @@ ROUTES = (
         headers={"Idempotency-Key": "1 to 255 printable ASCII characters; remembered for 8 days"},
     ),
     Route(
-        "GET", "/media/{name}", None, get_media, "Fetch a file",
+        "GET", "/media/{file}", None, get_media, "Fetch a file",
         gives={200: bytes, 206: bytes, 304: None}, problems=(404, 410, 416, 425), content_type="*/*",
         headers={"Range": "One range of bytes, such as `bytes=0-1023`"},
     ),
