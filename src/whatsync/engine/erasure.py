@@ -14,7 +14,6 @@ from whatsync.engine.recover import counted
 from whatsync.model import limits
 from whatsync.model.account import Job, JobState
 from whatsync.model.delivery import OPEN, Happening
-from whatsync.model.envelope import scalar_of
 from whatsync.model.erased import erased_body, kept_keys, person_keys
 from whatsync.model.errors import FieldError, Invalid
 from whatsync.model.phone import is_phone, phone_word
@@ -113,9 +112,9 @@ class Erasure:
         events = list(events)
         await self._end_deliveries(account, [event.seq for event in events])
         for event in events:
-            url = scalar_of(event.body, "mediaUrl") if event.type == "media.upload" else None
-            if self._remove_media is not None and isinstance(url, str):
-                await self._remove_media(account.row, url)
+            for url in _media_urls(event):
+                if self._remove_media is not None:
+                    await self._remove_media(account.row, url)
             await self._store.erase(account.row, event.seq, erased_body(event.body), kept_keys(event.keys))
 
     async def _end_deliveries(self, account: RunningAccount, events: list[int]) -> None:
@@ -133,6 +132,32 @@ class Erasure:
             if page.next is None:
                 return
             query = msgspec.structs.replace(query, before=page.next)
+
+
+class _Media(msgspec.Struct, rename="camel"):
+    media_url: str | None = None
+
+
+class _Data(msgspec.Struct, rename="camel"):
+    media_url: str | None = None
+    media: _Media | None = None
+
+
+class _Body(msgspec.Struct):
+    data: _Data
+
+
+_WITH_MEDIA = ("media.upload", "message.incoming")
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+def _media_urls(event: EventRow) -> tuple[str, ...]:
+    """URLs of the files an event came with."""
+    if event.type not in _WITH_MEDIA:
+        return ()
+    data = _decode(event.body).data
+    urls = (data.media_url, None if data.media is None else data.media.media_url)
+    return tuple(url for url in urls if url is not None)
 
 
 def _is_erased(event: EventRow) -> bool:

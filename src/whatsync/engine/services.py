@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from whatsync.engine.sign_in import SignIn
     from whatsync.engine.sources import Sources
     from whatsync.engine.test_sends import TestSends
-    from whatsync.engine.users import Users
     from whatsync.engine.uploads import Uploads
+    from whatsync.engine.users import Users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,10 @@ METRICS = (
     Metric("whatsync_wal_bytes", "gauge", "Size of the database's write-ahead log."),
     Metric("whatsync_free_disk_bytes", "gauge", "Free disk where the database lies."),
     Metric("whatsync_store_writable", "gauge", "1 while the store takes writes."),
+    Metric("whatsync_media_files_total", "counter", "Media files by what became of them.", "outcome"),
+    Metric("whatsync_media_bytes_total", "counter", "Bytes of media files that were fetched or uploaded."),
+    Metric("whatsync_media_fetching", "gauge", "Media files being fetched now."),
+    Metric("whatsync_media_waiting_requests", "gauge", "Requests that wait for a media file's bytes."),
     Metric("whatsync_sender", "gauge", "The sender's own counters since the start, by name.", "counter"),
     Metric("whatsync_loop_restarts_total", "counter", "Loops of the server that died of a bug and were restarted."),
     Metric("whatsync_log_lines_left_out_total", "counter", "Log lines left out because there were too many."),
@@ -71,7 +75,7 @@ class ServerCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """All metrics."""
-        values = {**self._doing(), **self._lanes(), **self._store()}
+        values = {**self._doing(), **self._lanes(), **self._store(), **self._media()}
         for metric in METRICS:
             value = values[metric.name]
             if isinstance(value, Histogram):
@@ -126,6 +130,16 @@ class ServerCollector(Collector):
             "whatsync_wal_bytes": state.wal_bytes,
             "whatsync_free_disk_bytes": state.free_bytes,
             "whatsync_store_writable": int(state.writable),
+        }
+
+    def _media(self) -> "dict[str, Value]":
+        tally = self._services.media.tally
+        outcomes = ("stored", "retried", "failed", "removed", "orphans")
+        return {
+            "whatsync_media_files_total": {outcome: getattr(tally, outcome) for outcome in outcomes},
+            "whatsync_media_bytes_total": tally.stored_bytes,
+            "whatsync_media_fetching": tally.fetching,
+            "whatsync_media_waiting_requests": tally.waiting,
         }
 
 
