@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Self
@@ -23,6 +24,7 @@ class BucketServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.endpoint = ""
+        self._grpc_ports: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,10 +47,12 @@ class BucketServer:
         command = [
             str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", f"-dir={self._folder}", "-filer", "-s3", f"-s3.config={config}", "-volume.max=20",
-            "-master.volumeSizeLimitMB=256",
+            "-master.volumeSizeLimitMB=256", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            "-master.telemetry=false",
             *(f"-{name}.port={port}" for name, port in ports.items()),
             *(f"-{name}.port.grpc={port}" for name, port in grpc.items()),
         ]  # fmt: skip
+        self._grpc_ports = list(grpc.values())
         self.endpoint = f"http://127.0.0.1:{ports['s3']}"
         with (self._folder / "server.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -59,6 +63,9 @@ class BucketServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        for port in self._grpc_ports:
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-grpc-{port}.sock"):
+                left.unlink()
 
     def _wait(self) -> None:
         """Until it takes a file, which needs more than its port."""
