@@ -24,7 +24,7 @@ class BucketServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.endpoint = ""
-        self._grpc_ports: list[int] = []
+        self._ports: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -52,7 +52,7 @@ class BucketServer:
             *(f"-{name}.port={port}" for name, port in ports.items()),
             *(f"-{name}.port.grpc={port}" for name, port in grpc.items()),
         ]  # fmt: skip
-        self._grpc_ports = list(grpc.values())
+        self._ports = free
         self.endpoint = f"http://127.0.0.1:{ports['s3']}"
         with (self._folder / "server.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -63,8 +63,8 @@ class BucketServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        for port in self._grpc_ports:
-            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-grpc-{port}.sock"):
+        for port in self._ports:
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink()
 
     def _wait(self) -> None:
