@@ -15,6 +15,7 @@ from whatsync.compose.server import Server
 from whatsync.config import read
 from whatsync.engine.bootstrap import FirstKeys, bootstrap
 from whatsync.engine.journal import Spans, Write
+from whatsync.model.source import GRAPH_URL
 from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.history import History
 from whatsync.ports.store import Opened, Store
@@ -88,6 +89,7 @@ async def running(
     disk: Disk | None = None,
     in_memory: bool = True,
     spans: Spans | None = None,
+    graph_url: str = GRAPH_URL,
     **settings: str,
 ) -> AsyncIterator[Running]:
     """Start a server, stop it at the end. Where nothing is said about its disk, it works in memory."""
@@ -96,7 +98,7 @@ async def running(
     bound: socket.socket = bind("127.0.0.1", 0)
     port: int = bound.getsockname()[1]
     config = read({"WHATSYNC_DATA_DIR": str(folder), "WHATSYNC_PORT": str(port), **settings})
-    outside = Outside(SystemClock(), SystemRandomness(), write_line, spans, TOKEN, disk)
+    outside = Outside(SystemClock(), SystemRandomness(), write_line, spans, TOKEN, disk, graph_url)
     server = await open_server(config, outside)
     services = server.services
     first = await bootstrap(services.directory, services.accounts, services.keys)

@@ -24,7 +24,7 @@ from whatsync.ports.media_store import MediaStore
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import Store
 from whatsync.ports.vault import Vault
-from whatsync.sources.whatsapp.media import GRAPH_URL, GraphMedia
+from whatsync.sources.whatsapp.media import GraphMedia
 
 FOLDER = "media"
 _OWN_PURPOSE = b"media place"
@@ -56,7 +56,7 @@ class MediaParts:
         ground: MediaGround,
         token_of: Callable[[str], str | None],
         version_of: Callable[[str], str],
-        graph_url: str = GRAPH_URL,
+        graph_url: str,
     ) -> None:
         config, clock, history = ground.config, ground.clock, ground.history
         self.files = media_store(config, ground.vault, ground.randomness)

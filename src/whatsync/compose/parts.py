@@ -22,6 +22,7 @@ from whatsync.engine.event_types import EventTypes
 from whatsync.engine.feed import Feed
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.inspection import Inspection
+from whatsync.engine.intake import MediaPlaces
 from whatsync.engine.jobs import Jobs
 from whatsync.engine.journal import Journal
 from whatsync.engine.keys import Keys
@@ -43,6 +44,7 @@ from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
+from whatsync.model.media import PURPOSE as MEDIA_NAMES
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.frames import Setting as SendingSetting
 from whatsync.net.http_sender import HttpSender
@@ -68,6 +70,7 @@ class Parts:
     def __init__(self, config: Config, outside: Outside, vault: Vault, disk: Disk, opened: Opened) -> None:
         self.config = config
         self.clock, self.randomness = outside.clock, outside.randomness
+        self.graph_url = outside.graph_url
         self.vault, self.disk, self.store, self.history = vault, disk, disk.store, disk.history
         self.directory = Directory(vault)
         self.directory.load(opened)
@@ -143,7 +146,22 @@ class Parts:
             quota=self.quota,
             client=self.web_client,
         )
-        return MediaParts(ground, token_of=lambda _: None, version_of=lambda _: "v25.0")
+        parts = MediaParts(
+            ground,
+            token_of=self._access_token,
+            version_of=self._graph_version,
+            graph_url=self.graph_url,
+        )
+        self.ingest.on_media = parts.media.wake
+        return parts
+
+    # The numbers are made after the parts that ask them.
+
+    def _access_token(self, number: str) -> str | None:
+        return self.whatsapp.numbers.access_token(number)
+
+    def _graph_version(self, number: str) -> str:
+        return self.whatsapp.numbers.graph_version(number)
 
     def _alerts(self) -> Alerts:
         config = self.config
@@ -220,6 +238,11 @@ class Parts:
             randomness=self.randomness,
             sequence=self.sequence,
             tell=self._tell,
+            media=MediaPlaces(
+                key=self.vault.derive(MEDIA_NAMES),
+                url=self.media.media.url_of,
+                token=self._access_token,
+            ),
         )
 
     def _loops(self, opened: Opened) -> None:

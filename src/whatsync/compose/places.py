@@ -11,6 +11,7 @@ from typing import Protocol
 from whatsync import __version__
 from whatsync.config import Config
 from whatsync.engine.journal import Spans, Write
+from whatsync.model.source import GRAPH_URL
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
@@ -65,6 +66,8 @@ class Outside:
     """Lets this machine's command line in as an operator."""
     disk: Disk | None = None
     """Another place than a SQLite file, for tests."""
+    graph_url: str = GRAPH_URL
+    """Where Meta's Graph API is."""
 
 
 def database_path(config: Config) -> Path:

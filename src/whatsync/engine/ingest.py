@@ -96,6 +96,8 @@ class Ingest:
         self.listeners: dict[int, asyncio.Event] = {}
         """Feed readers waiting for an account's next event."""
         self._slow: set[asyncio.Task[None]] = set()
+        self.on_media: Callable[[], None] = _nothing
+        """Called when files that have to be fetched are on disk."""
 
     def accept(
         self, account: RunningAccount, raw: bytes, idempotency: Idempotency | None = None
@@ -267,6 +269,8 @@ class Ingest:
                 self._dispatcher.hand_over(row.endpoint, claimed)
             else:
                 self._dispatcher.left_waiting(row.endpoint, row.due_ms)
+        if admission.media:
+            self.on_media()
         listener = self.listeners.pop(admission.account, None)
         if listener is not None:
             listener.set()
@@ -378,6 +382,10 @@ class Ingest:
 
 
 _NOTHING = Admission(0, 0, (), ())
+
+
+def _nothing() -> None:
+    """Nobody fetches files here."""
 
 
 def wants(endpoint: RunningEndpoint, draft: Draft) -> bool:

@@ -14,11 +14,11 @@ import msgspec
 from whatsync.engine.media_work import Fetched, NotFetched
 from whatsync.model import limits, retry
 from whatsync.model.media import MediaTask, bare_type, type_problem
+from whatsync.model.source import GRAPH_URL
 from whatsync.ports.clock import Clock
 from whatsync.ports.media_store import UnfinishedFile
 from whatsync.ports.web_client import WebAnswer, WebClient, WebRequest, WebTrouble
 
-GRAPH_URL = "https://graph.facebook.com"
 _TOKEN_HOSTS = (".fbsbx.com", ".facebook.com")
 """Ends of the hosts that may see the token."""
 _ASK_SECONDS = 15.0
