@@ -61,6 +61,10 @@ def test_every_call_that_is_named_has_its_command(sentence: str) -> None:
         (f"PATCH it with{HOW}.", "whatsync endpoints enable ENDPOINT --held send."),
         ("To try at once: POST /v1/deliveries/{id}/retry.", "To try at once: whatsync deliveries retry DELIVERY."),
         ("POST /v1/endpoints/{id}/test", "whatsync endpoints test ENDPOINT"),
+        (
+            "add ?account=acc_… or the header X-WhatsSync-Account",
+            "add --account acc_… (`whatsync accounts list` shows them)",
+        ),
         ("GET /v1/event-types lists them", "whatsync event-types list lists them"),
     ],
 )

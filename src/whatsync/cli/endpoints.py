@@ -206,12 +206,13 @@ def enable(
 ) -> None:
     """Send to an endpoint again, and say what becomes of the deliveries held meanwhile."""
     changed = connect(account).patch(f"/v1/endpoints/{endpoint}", {"enabled": True, **given(held=held)})
+    if as_json:
+        show_json(changed)
+        return
+    plan = changed.pop("held", None)
     show_one(changed, as_json, FIRST)
-    plan = changed.get("held")
-    if not as_json and plan:
-        say(as_commands(clean(plan["sentence"])))
-        if held is None and plan["count"]:
-            remark(f"To send them: whatsync endpoints enable {endpoint} --held send")
+    if plan:
+        say(as_commands(clean(plan["sentence"])).replace("ENDPOINT", endpoint))
 
 
 @app.command(epilog=example("whatsync endpoints pause ep_…"))

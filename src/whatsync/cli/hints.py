@@ -15,6 +15,10 @@ _RULES = tuple(
         (r"POST /v1/events/([\w-]+)/resend", r"whatsync events resend \1"),
         (r"POST /v1/deliveries/\{id\}/retry", "whatsync deliveries retry DELIVERY"),
         (r"POST /v1/endpoints/\{id\}/test", "whatsync endpoints test ENDPOINT"),
+        (
+            r"add \?account=acc_… or the header X-WhatsSync-Account",
+            "add --account acc_… (`whatsync accounts list` shows them)",
+        ),
         (r"GET /v1/event-types", "whatsync event-types list"),
         (r"POST /v1/event-types", "whatsync event-types create"),
     )
