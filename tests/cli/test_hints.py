@@ -65,7 +65,7 @@ def test_every_call_that_is_named_has_its_command(sentence: str) -> None:
             "add ?account=acc_… or the header X-WhatsSync-Account",
             "add --account acc_… (`whatsync accounts list` shows them)",
         ),
-        ("GET /v1/event-types lists them", "whatsync event-types list lists them"),
+        ("GET /v1/event-types lists them", "whatsync event-types list shows them"),
     ],
 )
 def test_the_commands_are_right(sentence: str, command: str) -> None:

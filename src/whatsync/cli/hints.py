@@ -19,7 +19,8 @@ _RULES = tuple(
             r"add \?account=acc_… or the header X-WhatsSync-Account",
             "add --account acc_… (`whatsync accounts list` shows them)",
         ),
-        (r"GET /v1/event-types", "whatsync event-types list"),
+        (r"GET /v1/([a-z-]+) lists them", r"whatsync \1 list shows them"),
+        (r"GET /v1/([a-z-]+)", r"whatsync \1 list"),
         (r"POST /v1/event-types", "whatsync event-types create"),
     )
 )
