@@ -121,3 +121,23 @@ def test_live_for_container_health_checks(server: ChildServer, bare: Shell) -> N
     assert shell("doctor", "--live", "--json").json["alive"] is True
     told = Shell({**bare.environment, "WHATSYNC_PORT": "9"})("doctor", "--live", code=1).err
     assert "http://127.0.0.1:9" in told
+
+
+def test_media_in_a_folder(bare: Shell, tmp_path: Path) -> None:
+    assert "URLs begin with http://127.0.0.1:0/media" in found(bare)["Media"]["sentence"]
+    (tmp_path / "file").write_text("")
+    assert found(bare, MEDIA_STORE=str(tmp_path / "file"))["Media"]["state"] == "problem"
+    open_to_others = found(bare, HOST="0.0.0.0")["Media"]
+    assert (open_to_others["state"], "WHATSYNC_PUBLIC_URL" in open_to_others["sentence"]) == ("warning", True)
+    told = found(bare, HOST="0.0.0.0", MEDIA_PUBLIC_URL="https://m.example")["Media"]
+    assert (told["state"], "https://m.example" in told["sentence"]) == ("ok", True)
+
+
+def test_media_in_a_bucket_that_is_not_there(bare: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very secret")
+    check = found(bare, MEDIA_STORE="s3://media?endpoint=http://127.0.0.1:9&region=us-east-1")["Media"]
+    assert check["state"] == "problem"
+    assert "the bucket media can't be used" in check["sentence"]
+    assert "very secret" not in check["sentence"]
+    assert not Path(bare.environment["WHATSYNC_DATA_DIR"]).exists()

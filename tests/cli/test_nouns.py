@@ -262,3 +262,17 @@ def test_an_earlier_try_is_shown_whole_when_asked_for(shell: Shell, dead: str) -
     refused = shell("deliveries", "retry", delivery, code=1).err
     assert "whatsync events resend " in refused
     assert "/v1/" not in refused
+
+
+# Media
+
+
+def test_a_file_is_uploaded(shell: Shell, endpoint: str, receiver: Receiver, tmp_path: Path) -> None:
+    file = tmp_path / "photo.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    shown = shell("media", "upload", str(file), "--message", "msg_1", "--caption", "Look").out
+    assert "image/png" in shown
+    made = shell("media", "upload", str(file), "--media-type", "sticker", "--json").json
+    assert (made["mediaType"], made["size"], made["deliveries"]) == ("sticker", 108, 1)
+    assert "can't be read" in shell("media", "upload", str(tmp_path / "nothing"), code=2).err
+    assert "mediaType" in shell("media", "upload", str(file), "--media-type", "film", code=2).err

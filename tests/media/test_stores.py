@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.media.bucket_server import ACCESS_KEY, SECRET_KEY, BucketServer
+from tests.net.receivers import until
+from tests.web.running import running
+from whatsync.compose.media import bucket_problem
 from whatsync.media.bucket import BucketStore
 from whatsync.media.folder import FolderStore
 from whatsync.model import limits
@@ -225,3 +228,32 @@ async def test_a_bucket_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyP
     store = BucketStore(place, "own", tmp_path, RANDOMNESS, retries=0)
     with pytest.raises(MediaUnavailable, match="the bucket media can't be used"):
         await store.size(NAME)
+
+
+@pytest.mark.slow
+async def test_a_whole_server_over_a_bucket(
+    bucket_server: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bucket_server.environment.items():
+        monkeypatch.setenv(name, value)
+    data = RANDOMNESS.token(20_000_000)
+    async with running(tmp_path, WHATSYNC_MEDIA_STORE=bucket_server.url) as web:
+        made = await web.call("POST", "/v1/media", files={"file": ("a.bin", data)})
+        assert made.status_code == 201, made.text
+        path = "/media/" + made.json()["mediaUrl"].rpartition("/")[2]
+        assert (await web.client.get(path)).content == data
+        part = await web.client.get(path, headers={"range": "bytes=15000000-15000009"})
+        assert part.content == data[15_000_000:15_000_010]
+        assert incoming(tmp_path) == []
+        await web.server.services.media.remove(web.first.account.row, path)
+        await until(lambda: web.server.services.media.tally.removed == 1)
+        assert (await web.client.get(path)).status_code == 410
+
+
+@pytest.mark.slow
+async def test_the_doctor_tries_the_bucket(bucket_server: BucketServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in bucket_server.environment.items():
+        monkeypatch.setenv(name, value)
+    assert await bucket_problem(parse_bucket(bucket_server.url)) is None
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    assert "the bucket media can't be used" in str(await bucket_problem(parse_bucket(bucket_server.url)))

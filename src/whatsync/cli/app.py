@@ -22,6 +22,7 @@ COMMANDS = (
     Entry("events", "whatsync.cli.events", "What happened", _LOOK),
     Entry("messages", "whatsync.cli.messages", "The whole story of a message", _LOOK),
     Entry("deliveries", "whatsync.cli.deliveries", "What was sent where, and what came back", _LOOK),
+    Entry("media", "whatsync.cli.media", "Files to send along", _LOOK),
     Entry("jobs", "whatsync.cli.jobs", "Bulk work and its progress", _LOOK),
     Entry("event-types", "whatsync.cli.event_types", "The catalogue, and types of your own", _LOOK),
     Entry("keys", "whatsync.cli.keys", "API keys", _LOOK),

@@ -6,7 +6,7 @@ Knows the HTTP API only by paths that the commands name; opens no store.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -18,6 +18,8 @@ from whatsync.cli.local import Local, read_config, running_here
 ACCOUNT_HEADER = "X-WhatsSync-Account"
 TIMEOUT_SECONDS = 40.0
 """Above the longest that the API takes for an answer: a long poll, or a test of a slow endpoint."""
+UPLOAD_SECONDS = 600.0
+"""Without a byte moving, or an answer."""
 
 Query = Mapping[str, str | int | bool | None]
 
@@ -91,6 +93,14 @@ class Client:
     def post(self, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:
         """Make or do something."""
         return self.call("POST", path, None, body, headers)
+
+    def upload(self, path: str, file: tuple[str, IO[bytes], str], fields: Mapping[str, str]) -> Any:
+        """Send a file as a form: its name, the open file, its media type. Read piece by piece."""
+        try:
+            answer = self._http.post(path, files={"file": file}, data=fields, timeout=UPLOAD_SECONDS)
+        except httpx.HTTPError as problem:
+            raise unreachable(self.access.url, problem) from None
+        return read_answer(answer)
 
     def patch(self, path: str, body: object) -> Any:
         """Change something."""

@@ -1,9 +1,11 @@
 """Wires everything about media files: where they lie, who fetches them, and what the doors call."""
 
+import asyncio
 from base64 import b32encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from whatsync.config import Config
 from whatsync.engine.directory import Directory
@@ -17,6 +19,7 @@ from whatsync.engine.uploads import Uploads
 from whatsync.media.bucket import BucketStore
 from whatsync.media.folder import FolderStore
 from whatsync.model.bucket import BucketPlace
+from whatsync.net.system import SystemRandomness
 from whatsync.net.web_client import GuardedWebClient
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
@@ -30,6 +33,7 @@ FOLDER = "media"
 _OWN_PURPOSE = b"media place"
 _OWN_BYTES = 5
 _PATH = "/media"
+_PROBE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +114,19 @@ def media_store(config: Config, vault: Vault, randomness: Randomness) -> MediaSt
         spool = config.data_dir / FOLDER
         return BucketStore(place, own, spool, randomness, free_bytes_min=config.min_free_disk)
     return FolderStore(folder_of(config) / own, randomness, config.min_free_disk)
+
+
+async def bucket_problem(place: BucketPlace) -> str | None:
+    """Why a bucket can't be used, in a sentence; ``None`` where it can. Puts, reads and removes a small file."""
+    with TemporaryDirectory() as folder:
+        store = BucketStore(place, "", Path(folder), SystemRandomness(), retries=0)
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                return await store.problem()
+        except TimeoutError:
+            return f"the bucket {place.bucket} does not answer within {_PROBE_SECONDS:g} s; check its endpoint"
+        finally:
+            await store.close()
 
 
 def folder_of(config: Config) -> Path:

@@ -38,7 +38,7 @@ def parse_bucket(text: str) -> BucketPlace:
     if not _BUCKET.fullmatch(parts.netloc):
         raise ValueError("names no bucket; write it as s3://bucket/prefix?endpoint=https://s3.example.com")
     prefix = parts.path.strip("/")
-    if prefix and not _PREFIX.fullmatch(prefix):
+    if prefix and (not _PREFIX.fullmatch(prefix) or ".." in prefix.split("/")):
         raise ValueError("has a prefix with characters other than letters, digits, dots, dashes and slashes")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in options:

@@ -32,13 +32,16 @@ def doctor(
 ) -> None:
     """Look at everything that can be wrong on this machine, and say what to do. Changes nothing.
 
+    A bucket for media files is tried with a small file.
+
     Settings are shown with where they come from; secrets only as set or unset. Exits with 1 where there is a problem.
     """
     config = read_config()
     if live:
         say_alive(config, as_json)
         return
-    from whatsync.cli.doctor.checks import Check, all_checks
+    from whatsync.cli.doctor.check import Check
+    from whatsync.cli.doctor.checks import all_checks
 
     checks: Sequence[Check] = all_checks(config)
     settings = [{"name": name, "value": value, "source": source} for name, value, source in _all_settings(config)]

@@ -10,12 +10,13 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import apsw
 
+from whatsync.cli.doctor.check import Check
+from whatsync.cli.doctor.media_check import check_media
 from whatsync.cli.doctor.questions import ask, server_url
 from whatsync.cli.local import Local, running_here
 from whatsync.cli.output import clean
@@ -33,23 +34,12 @@ _CLOCK_FLOOR_MS = 1_735_689_600_000
 _CLOCK_SLACK_MS = 60_000
 _SQLITE_MIN = (3, 51, 0)
 
-State = Literal["ok", "warning", "problem"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    state: State
-    sentence: str
-
 
 def all_checks(config: Config) -> list[Check]:
     """Make all checks, in the order in which one would."""
     local = running_here(config.data_dir)
     checks = [check_folder(config), check_disk(config), check_sqlite()]
-    checks += [*check_database(config), check_key(config), check_files()]
+    checks += [*check_database(config), check_key(config), check_media(config), check_files()]
     checks += [*check_clock(config), *check_reach(config), *check_server(config, local)]
     return checks
 
