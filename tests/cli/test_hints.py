@@ -59,7 +59,7 @@ def test_every_call_that_is_named_has_its_command(sentence: str) -> None:
         (f"PATCH /v1/endpoints/ep_1 with{HOW}", "whatsync endpoints enable ep_1 --held send"),
         ('PATCH /v1/endpoints/ep_1 with {"enabled": true}', "whatsync endpoints enable ep_1"),
         (f"PATCH it with{HOW}.", "whatsync endpoints enable ENDPOINT --held send."),
-        ("To try at once: POST /v1/deliveries/{id}/retry.", "To try at once: whatsync deliveries retry DELIVERY."),
+        ("To try at once: POST /v1/deliveries/dlv_1/retry.", "To try at once: whatsync deliveries retry dlv_1."),
         ("POST /v1/endpoints/{id}/test", "whatsync endpoints test ENDPOINT"),
         (
             "add ?account=acc_… or the header X-WhatsSync-Account",

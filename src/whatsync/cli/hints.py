@@ -13,7 +13,7 @@ _RULES = tuple(
         (r'or \{"held": "(\w+)"\}', r"or --held \1"),
         (r"POST /v1/events/\{id\}/resend", "whatsync events resend EVENT"),
         (r"POST /v1/events/([\w-]+)/resend", r"whatsync events resend \1"),
-        (r"POST /v1/deliveries/\{id\}/retry", "whatsync deliveries retry DELIVERY"),
+        (r"POST /v1/deliveries/(\w+)/retry", r"whatsync deliveries retry \1"),
         (r"POST /v1/endpoints/\{id\}/test", "whatsync endpoints test ENDPOINT"),
         (
             r"add \?account=acc_… or the header X-WhatsSync-Account",

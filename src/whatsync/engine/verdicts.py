@@ -12,6 +12,7 @@ from whatsync.engine.inspection import DeliveryStory
 from whatsync.model.delivery import WAITING, State
 from whatsync.model.details import DetailsError
 from whatsync.model.endpoint import Why
+from whatsync.model.ids import delivery_id
 from whatsync.ports.store import EventRow
 
 RETENTION = "retention"
@@ -126,12 +127,13 @@ def _waiting(newest: _Newest) -> Verdict | None:
         return Verdict("waiting", f"It is on its way to {_places(len(found))}.", "Wait a moment and look again.")
     endpoint, story = retrying[0]
     why = "" if story.explanation is None else f" {story.explanation.sentence}"
+    retry = f"POST /v1/deliveries/{delivery_id(story.view.id)}/retry"
     return Verdict(
         "waiting",
         f"{endpoint.url} has failed {_times(story.view.attempts)} so far; it is tried again by itself.{why}",
-        "Repair the receiver, or retry now: POST /v1/deliveries/{id}/retry."
+        f"Repair the receiver, or retry now: {retry}."
         if story.explanation is None
-        else f"{story.explanation.next_step} To try at once: POST /v1/deliveries/{{id}}/retry.",
+        else f"{story.explanation.next_step} To try at once: {retry}.",
     )
 
 
