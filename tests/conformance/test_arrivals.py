@@ -215,6 +215,16 @@ async def test_old_bodies_go_with_what_was_set_aside_of_them(clerk: Clerk) -> No
     assert await clerk.history.arrivals(SOURCE, None, 0, clerk.now) == ()
 
 
+async def test_a_bodys_bytes_can_be_replaced(clerk: Clerk) -> None:
+    raw = body(clerk, b"personal")
+    await take_in(clerk, body=raw)
+    await clerk.store.erase_body(raw.seq, b"gone")
+    await clerk.store.erase_body(raw.seq + 1, b"gone")
+    found = await clerk.history.body(raw.seq)
+    assert found is not None
+    assert (found.body, found.updates) == (b"gone", 1)
+
+
 async def test_bodies_are_listed_in_pages(clerk: Clerk) -> None:
     rows = [body(clerk) for _ in range(3)]
     for raw in rows:

@@ -116,6 +116,10 @@ class RecordedStore:
         """Prune arrivals, written down."""
         return await self._do("prune_arrivals", *arguments)
 
+    async def erase_body(self, *arguments: Any) -> Any:
+        """Erase a body, written down."""
+        return await self._do("erase_body", *arguments)
+
     async def forget_contacts(self, *arguments: Any) -> Any:
         """Forget contacts, written down."""
         return await self._do("forget_contacts", *arguments)

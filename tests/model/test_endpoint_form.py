@@ -7,7 +7,7 @@ import pytest
 
 from whatsync.model import limits
 from whatsync.model.catalogue import CATALOGUE
-from whatsync.model.endpoint import Endpoint, Ordering
+from whatsync.model.endpoint import Endpoint, Format, Ordering
 from whatsync.model.endpoint_form import EndpointForm, Facts, read_form
 from whatsync.model.errors import Invalid
 from whatsync.model.request import MASK, PROTECTED_HEADERS
@@ -215,8 +215,13 @@ def test_held_is_a_question_of_enabling() -> None:
     assert read(STORED, enabled=True, held="send") == {}
 
 
-def test_meta_format_is_refused_as_long_as_there_is_no_source_of_it() -> None:
-    assert "WhatsApp source" in wrong(format="meta")["format"]
+def test_metas_format_carries_only_what_has_a_shape_at_meta() -> None:
+    assert new(format="meta", events=["*"])["format"] is Format.META
+    assert new(format="meta", events=["message.status", "whatsapp.reaction"])["format"] is Format.META
+    assert "no shape at Meta" in wrong(format="meta", events=["contact.update"])["events"]
+    assert (
+        "no shape at Meta" in wrong(msgspec.structs.replace(STORED, events=("media.upload",)), format="meta")["format"]
+    )
 
 
 def test_unknown_fields_are_refused() -> None:

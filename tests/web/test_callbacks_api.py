@@ -13,6 +13,7 @@ import pytest
 from tests.sources.whatsapp.cloud import (
     DISPLAY,
     NUMBER,
+    PERSON,
     SECRET,
     body,
     change,
@@ -23,8 +24,10 @@ from tests.sources.whatsapp.cloud import (
     value,
 )
 from tests.sources.whatsapp.kinds import BATCH, BODIES
+from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.model.ids import message_id
+from whatsync.sources.whatsapp.signature import sign
 
 PUBLIC = "https://hooks.example.com"
 
@@ -310,3 +313,74 @@ async def test_sources_and_numbers_survive_a_restart(tmp_path: Path) -> None:
         assert SECRET not in json.dumps([one.body.decode() for one in documents])
         first = await meta.event_ids()
         assert len(first) == 2
+
+
+# What follows from it
+
+
+async def test_an_endpoint_of_metas_format_gets_metas_body_signed_as_meta_does(tmp_path: Path) -> None:
+    async with receiving() as receiver, running(tmp_path, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8") as server:
+        account = (await server.call("GET", "/v1/account")).json()["id"]
+        form = {"name": "App", "appSecret": SECRET, "account": account}
+        source = (await server.call("POST", "/v1/sources", key=server.operator_key, json=form)).json()["id"]
+        number = {"phoneNumberId": NUMBER, "source": source, "account": account}
+        await server.call("POST", "/v1/numbers", key=server.operator_key, json=number)
+        wanted = {"url": receiver.url, "events": ["*", "whatsapp.reaction"], "format": "meta"}
+        assert (await server.call("POST", "/v1/endpoints", json=wanted)).status_code == 201
+        given = [BODIES["text"], BODIES["failed"], BODIES["reaction"]]
+        for one in given:
+            await Meta(server, source, "").post(escaped(one))
+        async with asyncio.timeout(10):
+            while len(receiver.bodies) < len(given):  # noqa: ASYNC110 - the receiver has no event to wait for
+                await asyncio.sleep(0.01)
+        secret = (await server.call("GET", "/v1/account/secret")).json()["secret"]
+        key = lambda one: json.dumps(one, sort_keys=True)  # noqa: E731 - an order, whatever it is
+        assert sorted(map(json.loads, receiver.bodies), key=key) == sorted(given, key=key)
+        for raw, head in zip(receiver.bodies, receiver.heads, strict=True):
+            assert f"\r\nX-Hub-Signature-256: {sign(secret, raw)}\r\n" in head
+        shown = (await server.call("GET", "/v1/deliveries")).json()["items"][0]["id"]
+        attempt = (await server.call("GET", f"/v1/deliveries/{shown}/attempts")).json()["items"][0]
+        assert json.loads(attempt["request"]["body"])["object"] == "whatsapp_business_account"
+
+
+async def test_a_message_that_is_unknown_is_explained(meta: Meta) -> None:
+    answer = (await meta.server.call("GET", "/v1/messages/wamid.nowhere")).json()
+    assert answer["verdict"]["code"] == "not_received"
+    assert "nothing came in the last week" in answer["verdict"]["sentence"]
+    await meta.post(escaped(BODIES["text"]))
+    raw = escaped(incoming(message("wamid.lost")))
+    for _ in range(2):
+        await meta.server.client.post(meta.path, content=raw, headers=signed(raw, "x" * 32))
+    told = (await meta.server.call("GET", "/v1/messages/wamid.lost")).json()["verdict"]
+    assert (told["code"], "2 requests" in told["sentence"]) == ("not_received", True)
+    assert "secret" in told["nextStep"]
+    past = "/v1/messages/wamid.lost?at=2026-11-01T00:00:00Z&number=" + NUMBER
+    told = (await meta.server.call("GET", past)).json()["verdict"]
+    assert "nothing in the week before" in told["sentence"]
+    await meta.post(escaped(incoming({"id": "wamid.odd", "type": "text"}, contacts=[])))
+    for name in ("wamid.odd", message_id(NUMBER, "wamid.odd")):
+        told = (await meta.server.call("GET", f"/v1/messages/{name}")).json()["verdict"]
+        assert (told["code"], "who wrote it" in told["sentence"]) == ("set_aside", True)
+    await meta.post(escaped(BODIES["failed"]))
+    told = (await meta.server.call("GET", "/v1/messages/wamid.out")).json()["verdict"]
+    assert (told["code"], "131047" in told["sentence"]) == ("whatsapp_failed", True)
+    assert "Send a template" in told["nextStep"]
+
+
+async def test_an_erased_person_is_gone_from_contacts_and_raw_bodies(meta: Meta) -> None:
+    await meta.post(escaped(BODIES["text"]))
+    await meta.post(escaped(incoming(message("wamid.other", person="491700000777"), contacts=[])))
+    job = (await meta.server.call("POST", "/v1/erasures", json={"phone": "+" + PERSON})).json()
+    async with asyncio.timeout(10):
+        while (await meta.server.call("GET", f"/v1/jobs/{job['id']}")).json()["state"] == "running":  # noqa: ASYNC110 - asked as a customer asks
+            await asyncio.sleep(0.02)
+    kept = (await meta.operator("GET", f"/v1/sources/{meta.source}/bodies")).json()["items"]
+    texts = [(await meta.operator("GET", f"/v1/sources/{meta.source}/bodies/{one['id']}")).text for one in kept]
+    assert texts[1] == '{"erased":true}'
+    assert "491700000777" in texts[0]
+    history = meta.server.server.services.history
+    account = meta.server.first.account.row
+    assert await history.contacts(account, ["phone:+" + PERSON]) == ()
+    assert len(await history.contacts(account, ["phone:+491700000777"])) == 1
+    await meta.post(escaped(incoming(message("wamid.again"))))
+    assert len(await history.contacts(account, ["phone:+" + PERSON])) == 1

@@ -87,7 +87,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "header": ({"headers": {"Content-Type": "x"}}, ["headers.Content-Type"]),
     "kind": ({"maxInFlight": "many"}, ["maxInFlight"]),
     "unknown": ({"colour": "red"}, ["colour"]),
-    "format": ({"format": "meta"}, ["format"]),
+    "format": ({"format": "meta", "events": ["contact.update"]}, ["events"]),
     "ordering": ({"ordering": "strict"}, ["ordering"]),
     "secret": ({"secret": "hunter2"}, ["secret"]),
     "held": ({"held": "send"}, ["held"]),

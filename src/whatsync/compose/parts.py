@@ -82,8 +82,8 @@ class Parts:
         self.guard = self._guard()
         self.sender = self._sender()
         self._moving(opened)
-        self._serving()
         self.whatsapp = self._whatsapp()
+        self._serving()
         self._loops(opened)
         self.server = self._doors(outside)
 
@@ -214,6 +214,7 @@ class Parts:
             dispatcher=self.dispatcher,
             clock=clock,
             remove_media=self.media.media.remove,
+            forget_person=self.whatsapp.forgetting.forget,
         )
         self.jobs = Jobs(
             directory=directory,
@@ -325,9 +326,14 @@ class Parts:
             recover=self.recover,
             bulk_resend=self.bulk_resend,
             erasure=self.erasure,
-            messages=Messages(directory=self.directory, history=self.history, inspection=self.inspection),
             media=self.media.media,
             uploads=self.media.uploads,
+            messages=Messages(
+                directory=self.directory,
+                history=self.history,
+                inspection=self.inspection,
+                missing=self.whatsapp.missing,
+            ),
             feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
             inspection=self.inspection,
             sources=self.whatsapp.sources,

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from whatsync.engine.arrival_counts import ArrivalCounts
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory
+from whatsync.engine.forgetting import Forgetting
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.intake import MediaPlaces, Reception
+from whatsync.engine.missing import Missing
 from whatsync.engine.numbers import Numbers
 from whatsync.engine.people import People
 from whatsync.engine.reprocessing import Reprocessing
@@ -46,6 +48,7 @@ class WhatsApp:
         self.sources = Sources(
             directory=directory,
             configuration=configuration,
+            store=store,
             history=history,
             counts=self.counts,
             vault=vault,
@@ -54,11 +57,13 @@ class WhatsApp:
             tell=tell,
         )
         self.numbers = Numbers(directory=directory, configuration=configuration, vault=vault, clock=clock)
+        people = People(history)
+        self.forgetting = Forgetting(directory, store, history, people, clock)
         self.reception = Reception(
             directory=directory,
             store=store,
             ingest=ingest,
-            people=People(history),
+            people=people,
             counts=self.counts,
             clock=clock,
             sequence=sequence,
@@ -66,6 +71,7 @@ class WhatsApp:
         )
         self.inbound = Inbound(self.sources, self.reception, clock)
         self.reprocessing = Reprocessing(directory, history, self.reception, clock, read)
+        self.missing = Missing(directory, history, self.counts, clock)
         self.reception.on_numbers.append(self.numbers.seen)
         self.numbers.on_assigned.append(self.reprocessing.look)
 

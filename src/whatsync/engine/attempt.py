@@ -11,9 +11,9 @@ from whatsync.model import delivery as deliveries
 from whatsync.model import limits
 from whatsync.model.delivery import SUCCEEDED, Decision
 from whatsync.model.endpoint import Ordering
-from whatsync.model.envelope import with_details
 from whatsync.model.ids import delivery_id
 from whatsync.model.outcome import SUCCESS, Verdict, judge
+from whatsync.model.outgoing import outgoing
 from whatsync.model.request import attempt_head
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
@@ -41,13 +41,6 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 Done = Callable[[Outcome | Exception], None]
 """Takes what came of an attempt; an exception is a bug of ours in judging it."""
-
-
-class _Wamid(msgspec.Struct):
-    wamid: str | None = None
-
-
-_wamid_decoder = msgspec.json.Decoder(_Wamid)
 
 
 class Attempt:
@@ -132,14 +125,9 @@ class Attempter:
     def _request(self, claimed: Claimed, endpoint: RunningEndpoint, now_ms: int) -> tuple[Request, bytes]:
         event = claimed.event
         policy = endpoint.endpoint
-        body = event.body
-        wamid = None
-        if event.details is not None:
-            wamid = _wamid_decoder.decode(event.details).wamid
-            if policy.include_details:
-                body = with_details(body, event.details)
+        sent = outgoing(policy, event.body, event.details)
         signed_s = now_ms // 1000
-        signatures = endpoint.signer(now_ms).sign(event.id, signed_s, body)
+        signatures = endpoint.signer(now_ms).sign(event.id, signed_s, sent.body)
         head = attempt_head(
             event.type,
             event.id,
@@ -147,14 +135,15 @@ class Attempter:
             claimed.attempts + 1,
             signed_s,
             signatures,
-            len(body),
+            len(sent.body),
             event.number,
-            wamid,
+            sent.wamid,
             event.test,
+            sent.meta,
         )
         timeout = policy.timeout_seconds or self._defaults.timeout_seconds
         connect = min(self._defaults.connect_timeout_seconds, timeout)
-        return Request(endpoint.target, endpoint.head + head, body, connect, timeout), signatures
+        return Request(endpoint.target, endpoint.head + head, sent.body, connect, timeout), signatures
 
     def conclude(self, attempt: Attempt, answer: Answer | Failure) -> Outcome:
         """Judge what came of an attempt, and decide what follows."""

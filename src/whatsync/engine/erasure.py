@@ -48,12 +48,14 @@ class Erasure:
         dispatcher: Dispatcher,
         clock: Clock,
         remove_media: Callable[[int, str], Awaitable[None]] | None = None,
+        forget_person: Callable[[RunningAccount, tuple[str, ...]], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._history = history
         self._dispatcher = dispatcher
         self._clock = clock
         self._remove_media = remove_media
+        self._forget_person = forget_person
 
     def parameters(self, phone: str | None, contact_id: str | None) -> ErasureParameters:
         """Check whom it is about. Raises Invalid unless exactly one of the two is given."""
@@ -77,9 +79,15 @@ class Erasure:
         events = [event for event in found if not _is_erased(event)]
         if not events:
             ended = job.phase + 1 == len(words)
-            return Step(
-                msgspec.structs.replace(job, phase=job.phase + 1, state=JobState.DONE if ended else JobState.RUNNING)
+            after = msgspec.structs.replace(
+                job, phase=job.phase + 1, state=JobState.DONE if ended else JobState.RUNNING
             )
+
+            async def forget() -> None:
+                if self._forget_person is not None:
+                    await self._forget_person(account, words)
+
+            return Step(after, effect=forget) if ended else Step(after)
         everything = {event.seq: event for event in events}
         for event in events:
             for related in await self._about_message(account, event):

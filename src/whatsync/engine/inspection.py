@@ -10,10 +10,10 @@ from whatsync.model import limits
 from whatsync.model.curl import curl_command
 from whatsync.model.delivery import State
 from whatsync.model.endpoint import Endpoint
-from whatsync.model.envelope import with_details
 from whatsync.model.errors import FieldError, Invalid, NotFound
 from whatsync.model.ids import delivery_id, delivery_row, ms_of
 from whatsync.model.outcome import Explanation, explain
+from whatsync.model.outgoing import outgoing
 from whatsync.model.phone import is_phone, phone_word
 from whatsync.model.request import attempt_head, fixed_head, masked
 from whatsync.model.url import Target, parse_url
@@ -297,11 +297,7 @@ def request_sent(exchange: Exchange, endpoint: Endpoint, event: EventRow) -> Req
     target = parse_url(endpoint.url)
     if not isinstance(target, Target):
         return None
-    body, wamid = event.body, None
-    if event.details is not None:
-        wamid = msgspec.json.decode(event.details, type=_Wamid).wamid
-        if endpoint.include_details:
-            body = with_details(body, event.details)
+    sent = outgoing(endpoint, event.body, event.details)
     head = fixed_head(target, dict.fromkeys(endpoint.headers, "x"), exchange.version) + attempt_head(
         event.type,
         event.id,
@@ -309,17 +305,14 @@ def request_sent(exchange: Exchange, endpoint: Endpoint, event: EventRow) -> Req
         row.number,
         row.signed_s,
         row.signatures,
-        len(body),
+        len(sent.body),
         event.number,
-        wamid,
+        sent.wamid,
         event.test,
+        sent.meta,
     )
     headers = tuple(masked(head, tuple(endpoint.headers)))
-    return RequestSent("POST", endpoint.url, headers, body, curl_command(target, headers, body))
-
-
-class _Wamid(msgspec.Struct):
-    wamid: str | None = None
+    return RequestSent("POST", endpoint.url, headers, sent.body, curl_command(target, headers, sent.body))
 
 
 def header_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:

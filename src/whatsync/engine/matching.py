@@ -5,7 +5,16 @@ Pure look-ups over what is handed in; used wherever deliveries are made or expla
 
 from whatsync.engine.directory import RunningAccount
 from whatsync.model.catalogue import DOCUMENTED, covered_by_wildcard, is_operational
-from whatsync.model.endpoint import WILDCARD, Endpoint, Why, passes_filters, subscribes, takes_number
+from whatsync.model.endpoint import (
+    META_TYPES,
+    WILDCARD,
+    Endpoint,
+    Format,
+    Why,
+    passes_filters,
+    subscribes,
+    takes_number,
+)
 from whatsync.model.envelope import scalar_of
 from whatsync.model.ids import ms_of
 from whatsync.ports.store import EventRow
@@ -31,7 +40,8 @@ def wanted_types(account: RunningAccount, endpoint: Endpoint) -> tuple[str, ...]
     """The event types the endpoint subscribes to, ``*`` written out."""
     types = dict.fromkeys(name for name in endpoint.events if name != WILDCARD)
     if WILDCARD in endpoint.events:
-        types.update(dict.fromkeys((*DOCUMENTED, *account.own_types)))
+        covered = META_TYPES if endpoint.format is Format.META else (*DOCUMENTED, *account.own_types)
+        types.update(dict.fromkeys(covered))
     return tuple(types)
 
 

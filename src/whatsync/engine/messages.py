@@ -10,6 +10,7 @@ import msgspec
 from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, RunningEndpoint, decode
 from whatsync.engine.inspection import DeliveryStory, Inspection, search_keys
 from whatsync.engine.matching import why_not_then
+from whatsync.engine.missing import Missing
 from whatsync.engine.verdicts import Verdict, judge
 from whatsync.model import limits
 from whatsync.model.details import DetailsError, details_of
@@ -109,8 +110,11 @@ _body = msgspec.json.Decoder(_Body).decode
 class Messages:
     """The messages of all accounts; each method looks inside one account only."""
 
-    def __init__(self, *, directory: Directory, history: History, inspection: Inspection) -> None:
+    def __init__(
+        self, *, directory: Directory, history: History, inspection: Inspection, missing: Missing | None = None
+    ) -> None:
         self._directory = directory
+        self._missing = missing
         self._history = history
         self._inspection = inspection
 
@@ -143,8 +147,19 @@ class Messages:
         searched = ms_of(found[-1].seq) if following is None and len(found) == limits.SEARCH_EVENTS_MAX else None
         return tuple(message_id for message_id, _ in below[:limit]), following, searched
 
-    async def read(self, account: RunningAccount, name: str) -> Message:
-        """Tell the story of one message by its id or wamid. What is unknown has a story too: ``not_received``."""
+    async def read(
+        self, account: RunningAccount, name: str, at_ms: int | None = None, number: str | None = None
+    ) -> Message:
+        """Tell the story of one message by its id or wamid. What is unknown has a story too: ``set_aside`` or
+        ``not_received``, with what came about ``at_ms`` for ``number``.
+        """
+        message = await self._read(account, name)
+        if message.direction is None and message.received_ms is None and self._missing is not None:
+            verdict = await self._missing.verdict(account, name, at_ms, number)
+            message = msgspec.structs.replace(message, verdict=verdict)
+        return message
+
+    async def _read(self, account: RunningAccount, name: str) -> Message:
         if await self._history.event(account.row, name) is None:
             for event in await self._history.find(account.row, [f"wamid:{name}"], limits.MESSAGE_EVENTS_MAX):
                 message_id = _message_of(event)

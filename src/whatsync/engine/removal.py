@@ -80,6 +80,8 @@ class Removal:
                 after = pruned.cursor
             if (await self._history.events(EventQuery(account, limit=1))).items:
                 return False
+            while await self._store.forget_contacts(account, (), _EVENTS_PER_STEP):
+                pass
             await self._configuration.change(Change(account, deletes=(Delete(ACCOUNT, running.account.id),)))
         except (StoreUnavailable, Problem) as problem:
             logger.warning("removing an account will be tried again: %s", problem)

@@ -81,6 +81,7 @@ class Retention:
     async def _installation(self) -> int:
         """What belongs to no account, or to one that is gone."""
         await self._orphans()
+        await self._arrivals()
         return await self._prune(0, self._clock.now_ms() - self._default_days * _DAY_MS)
 
     async def _account(self, account: RunningAccount) -> int:
@@ -99,6 +100,14 @@ class Retention:
                 return removed
             cursor = step.cursor
             await self._clock.sleep(limits.PRUNE_PAUSE_SECONDS)
+
+    async def _arrivals(self) -> None:
+        """Raw bodies and counts of sources, as long as the account keeps its events that keeps them longest."""
+        days = max([self._default_days, *(self.days(account) for account in self._directory.accounts.values())])
+        before_ms = self._clock.now_ms() - days * _DAY_MS
+        for source in list(self._directory.whatsapp.sources.values()):
+            while await self._store.prune_arrivals(source.row, before_ms, limits.PRUNE_STEP_EVENTS):
+                await self._clock.sleep(limits.PRUNE_PAUSE_SECONDS)
 
     # Held deliveries
 

@@ -20,7 +20,7 @@ from whatsync.ports.arrivals import BodyRow, Count, SetAsideQuery, SetAsideRow
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
-from whatsync.ports.store import AuditEntry, Change, Delete, Put
+from whatsync.ports.store import AuditEntry, Change, Delete, Put, Store
 from whatsync.ports.vault import Vault
 
 _DAY_MS = 86_400_000
@@ -56,6 +56,7 @@ class Sources:
         *,
         directory: Directory,
         configuration: Configuration,
+        store: Store,
         history: History,
         counts: ArrivalCounts,
         vault: Vault,
@@ -65,6 +66,7 @@ class Sources:
     ) -> None:
         self._directory = directory
         self._configuration = configuration
+        self._store = store
         self._history = history
         self._counts = counts
         self._vault = vault
@@ -126,6 +128,9 @@ class Sources:
         running = self.find(source_id)
         if self._directory.whatsapp.of_source(source_id):
             raise Conflict("source_has_numbers", "numbers come through this source; delete or move them first")
+        # Bodies first: without the source nobody would ever look for them again.
+        while await self._store.prune_arrivals(running.row, self._clock.now_ms() + _DAY_MS, limits.PRUNE_STEP_EVENTS):
+            pass
         entry = self._entry(actor, "source.deleted", source_id, running.source, None)
         change = Change(0, deletes=(Delete(SOURCE, source_id),), audit=(entry,), routing=False)
         await self._configuration.change(change)

@@ -55,7 +55,7 @@ class Reported(Protocol):
         """What went wrong."""
 
 
-_NOT_RECEIVED = Verdict(
+NOT_RECEIVED = Verdict(
     "not_received",
     "WhatsSync knows no message by this name: it was never received here, or it is past the time events are kept.",
     "Check the id and the account, then whether the number's webhook leads here and its source is healthy.",
@@ -71,7 +71,7 @@ _WHY_NOT = {
 def judge(event: EventRow | None, endpoints: Sequence[Reached], status: Reported | None) -> Verdict:
     """Judge by the newest delivery of each endpoint; trouble goes before waiting, waiting before success."""
     if event is None:
-        return _NOT_RECEIVED
+        return NOT_RECEIVED
     if status is not None and status.status == "failed":
         return _whatsapp_failed(status)
     newest = [(endpoint, endpoint.deliveries[0]) for endpoint in endpoints if endpoint.deliveries]

@@ -29,6 +29,10 @@ class Format(StrEnum):
     META = "meta"
 
 
+META_TYPES = ("message.incoming", "message.status")
+"""The documented types that have a shape at Meta; besides them, an endpoint of that format gets ``whatsapp.…``."""
+
+
 class DisabledBy(StrEnum):
     """Why an endpoint is not enabled."""
 
@@ -90,7 +94,10 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 def subscribes(endpoint: Endpoint, event_type: str, covered_by_wildcard: bool) -> bool:
     """Say whether the endpoint lists this type, by name or by ``*`` where that covers it."""
-    return event_type in endpoint.events or (covered_by_wildcard and WILDCARD in endpoint.events)
+    if event_type in endpoint.events:
+        return True
+    meta = endpoint.format is Format.META and event_type not in META_TYPES
+    return covered_by_wildcard and not meta and WILDCARD in endpoint.events
 
 
 def takes_number(endpoint: Endpoint, number: str | None) -> bool:

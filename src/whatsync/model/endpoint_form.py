@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from whatsync.model import limits, retry
 from whatsync.model.catalogue import CATALOGUE, filterable, is_whatsapp
-from whatsync.model.endpoint import WILDCARD, Endpoint, Format, Ordering, Release, Scalar
+from whatsync.model.endpoint import META_TYPES, WILDCARD, Endpoint, Format, Ordering, Release, Scalar
 from whatsync.model.errors import FieldError, Invalid
 from whatsync.model.request import MASK, PROTECTED_HEADERS
 from whatsync.model.secret import secret_problem
@@ -123,6 +123,7 @@ def _among_fields(form: EndpointForm, read: Mapping[str, Any], current: Endpoint
         if events and event_type not in events and WILDCARD not in events:
             message = f"there is a filter for {event_type}, which the endpoint does not get; add it to events"
             errors.append(FieldError(f"filters.{event_type}" if field == "filters" else field, message))
+    errors += _in_metas_shape(form, read, current)
     kept = {name.lower() for name in ({} if current is None else current.headers)}
     for name, value in read.get("headers", {}).items():
         if value == MASK and name.lower() not in kept:
@@ -131,6 +132,20 @@ def _among_fields(form: EndpointForm, read: Mapping[str, Any], current: Endpoint
         errors.append(FieldError("held", "says what to do with held deliveries on enabling; leave it out on disabling"))
     errors += _secret(form.secret, current)
     return errors
+
+
+def _in_metas_shape(form: EndpointForm, read: Mapping[str, Any], current: Endpoint | None) -> list[FieldError]:
+    if read.get("format", Format.WHATSYNC if current is None else current.format) is not Format.META:
+        return []
+    events = read.get("events", () if current is None else current.events)
+    field = "events" if form.events is not UNSET else "format"
+    return [
+        FieldError(
+            field, f"{name} has no shape at Meta; the format meta carries {' and '.join(META_TYPES)}, and whatsapp.…"
+        )
+        for name in events
+        if name != WILDCARD and name not in META_TYPES and not is_whatsapp(name)
+    ]
 
 
 def _secret(secret: str | UnsetType | None, current: Endpoint | None) -> list[FieldError]:
@@ -295,12 +310,6 @@ def _within(least: float, most: float, unit: str) -> Callable[[Any, Facts], Any]
     return read
 
 
-def _format(value: Format, facts: Facts) -> Format:
-    if value is Format.META:
-        raise _Wrong(("", 'Meta\'s own format needs a WhatsApp source, which this version lacks; use "whatsync"'))
-    return value
-
-
 def _as_given(value: Any, facts: Facts) -> Any:
     return value
 
@@ -319,5 +328,5 @@ _READERS: dict[str, Callable[[Any, Facts], Any]] = {
     "ordering": _as_given,
     "ordering_max_wait_seconds": _within(1, limits.ORDERING_MAX_WAIT_SECONDS_MAX, "seconds"),
     "include_details": _as_given,
-    "format": _format,
+    "format": _as_given,
 }

@@ -51,11 +51,12 @@ def attempt_head(  # noqa: PLR0917 - the parts of one request, in their order
     number: str | None = None,
     wamid: str | None = None,
     test: bool = False,
+    meta: bool = False,
 ) -> bytes:
     """The headers of one attempt, with the empty line that ends the head.
 
     ``signatures`` are the 32-byte HMACs: the one of ``X-WhatsSync-Signature`` first, then those of
-    ``webhook-signature``.
+    ``webhook-signature``. ``meta``: the body has Meta's shape, so Meta's own header stands beside them.
     """
     standard = " ".join(["v1," + b64encode(signatures[at : at + 32]).decode() for at in range(32, len(signatures), 32)])
     extra = ""
@@ -66,6 +67,8 @@ def attempt_head(  # noqa: PLR0917 - the parts of one request, in their order
     if test:
         extra += "X-WhatsSync-Test: true\r\n"
     signature = signatures[:32].hex()
+    if meta:
+        extra += f"X-Hub-Signature-256: sha256={signature}\r\n"
     # The public example reads ``x-whatsync-signature``, one s in the middle, where the product's name has two:
     # both are sent, see docs/decisions.
     return (

@@ -481,6 +481,9 @@ class Store(Protocol):
         them, and then its counts; true where there may be more.
         """
 
+    async def erase_body(self, seq: int, body: bytes) -> None:
+        """Put other bytes in a raw body's place, if it is still there."""
+
     async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
         """Remove contacts of an account with their words: the named ones, or, where none is named, up to ``limit`` of
         all. Returns how many.

@@ -101,6 +101,11 @@ class ArrivalSteps:
             del self.disk.arrival_counts[key]
         return False
 
+    def apply_erase_body(self, seq: int, body: bytes) -> None:
+        """Put other bytes in a raw body's place."""
+        if seq in self.disk.bodies:
+            self.disk.bodies[seq] = replace(self.disk.bodies[seq], body=body)
+
     def apply_forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
         """Remove contacts with their words."""
         mine = sorted(id_ for owner, id_ in self.disk.contacts if owner == account)

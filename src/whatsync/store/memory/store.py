@@ -172,6 +172,10 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
         """Remove old raw bodies and counts."""
         return await self._call("prune_arrivals", lambda: self.apply_prune_arrivals(source, before_ms, limit))
 
+    async def erase_body(self, seq: int, body: bytes) -> None:
+        """Put other bytes in a raw body's place."""
+        await self._call("erase_body", lambda: self.apply_erase_body(seq, body))
+
     async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
         """Remove contacts."""
         return await self._call("forget_contacts", lambda: self.apply_forget_contacts(account, contacts, limit))

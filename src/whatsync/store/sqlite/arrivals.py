@@ -101,6 +101,11 @@ def prune(session: Session, source: int, before_ms: int, limit: int) -> bool:
     return False
 
 
+def erase_body(session: Session, seq: int, body: bytes) -> None:
+    """Put other bytes in a raw body's place."""
+    session.db.execute(_SQL["erase_body"], (body, seq))
+
+
 def forget_contacts(session: Session, account: int, contacts: Sequence[str], limit: int) -> int:
     """Remove contacts with their words."""
     db, gone = session.db, 0

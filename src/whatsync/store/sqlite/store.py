@@ -241,6 +241,10 @@ class SqliteStore:
         """Remove old raw bodies and counts."""
         return await self._step(lambda session: arrivals.prune(session, source, before_ms, limit))  # type: ignore[no-any-return]
 
+    async def erase_body(self, seq: int, body: bytes) -> None:
+        """Put other bytes in a raw body's place."""
+        await self._step(lambda session: arrivals.erase_body(session, seq, body))
+
     async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
         """Remove contacts."""
         return await self._step(  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from whatsync.model.errors import NotFound
 from whatsync.web.api.call import (
     Answer,
     Call,
+    Moment,
     Page,
     Route,
     Time,
@@ -20,6 +21,7 @@ from whatsync.web.api.call import (
     position_of,
     show_time,
     show_time_or_none,
+    to_ms,
 )
 from whatsync.web.api.delivery_views import DeliveryItem, delivery_item
 
@@ -153,6 +155,13 @@ def _endpoint(entry: EndpointEntry) -> MessageEndpointView:
     )
 
 
+class MessageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """What helps to tell of a message that is unknown here."""
+
+    at: Annotated[Moment, Meta(description="About when it was sent: tells what came before and after")] | None = None
+    number: Annotated[str, Meta(max_length=100, description="To which `phoneNumberId`")] | None = None
+
+
 async def list_messages(call: Call) -> Answer:
     """Without `q` the newest incoming ones; with it everything about that person or message, newest first."""
     query: MessagesQuery = call.query
@@ -173,7 +182,9 @@ async def read_message(call: Call) -> Answer:
     name = call.path["message_id"]
     if not name:
         raise NotFound("no_such_path", "there is nothing at this path; see /docs for what there is")
-    return Answer(200, message_view(await call.services.messages.read(call.account, name)))
+    query: MessageQuery = call.query
+    message = await call.services.messages.read(call.account, name, to_ms(query.at), query.number)
+    return Answer(200, message_view(message))
 
 
 ROUTES = (
@@ -183,6 +194,6 @@ ROUTES = (
     ),
     Route(
         "GET", "/v1/messages/{message_id}", Scope.READ, read_message, "Read a message's whole story",
-        gives={200: MessageView}, slashes=True,
+        query=MessageQuery, gives={200: MessageView}, slashes=True,
     ),
 )  # fmt: skip

@@ -16,6 +16,9 @@ ON CONFLICT (account, word) DO UPDATE SET contact = excluded.contact WHERE conta
 -- name: insert_body
 INSERT INTO source_body (seq, source, test, updates, body) VALUES (?, ?, ?, ?, ?);
 
+-- name: erase_body
+UPDATE source_body SET body = ? WHERE seq = ?;
+
 -- name: settle_body
 DELETE FROM set_aside WHERE body = ?;
 
