@@ -25,6 +25,8 @@ COMMANDS = (
     Entry("media", "whatsync.cli.media", "Files to send along", _LOOK),
     Entry("jobs", "whatsync.cli.jobs", "Bulk work and its progress", _LOOK),
     Entry("event-types", "whatsync.cli.event_types", "The catalogue, and types of your own", _LOOK),
+    Entry("sources", "whatsync.cli.sources", "Meta apps that events come from", _LOOK),
+    Entry("numbers", "whatsync.cli.numbers", "WhatsApp numbers, and whose they are", _LOOK),
     Entry("keys", "whatsync.cli.keys", "API keys", _LOOK),
     Entry("users", "whatsync.cli.users", "Who may sign in to the dashboard", _LOOK),
     Entry("accounts", "whatsync.cli.accounts", "Accounts, and your own one's signing secret", _LOOK),

@@ -336,11 +336,7 @@ class Parts:
             ),
             feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
             inspection=self.inspection,
-            sources=self.whatsapp.sources,
-            numbers=self.whatsapp.numbers,
-            reprocessing=self.whatsapp.reprocessing,
-            inbound=self.whatsapp.inbound,
-            public_url=self.config.public_url,
+            **self.whatsapp.services(self.config.public_url),
             test_sends=TestSends(
                 directory=self.directory,
                 store=self.store,

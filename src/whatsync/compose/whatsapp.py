@@ -1,6 +1,7 @@
 """Wires WhatsApp as a source: the door, the people, the numbers, and what is processed again."""
 
 from collections.abc import Callable
+from typing import Any
 
 from whatsync.engine.arrival_counts import ArrivalCounts
 from whatsync.engine.configuration import Configuration
@@ -74,6 +75,16 @@ class WhatsApp:
         self.missing = Missing(directory, history, self.counts, clock)
         self.reception.on_numbers.append(self.numbers.seen)
         self.numbers.on_assigned.append(self.reprocessing.look)
+
+    def services(self, public_url: str | None) -> dict[str, Any]:
+        """The fields of ``Services`` that are this source's."""
+        return {
+            "sources": self.sources,
+            "numbers": self.numbers,
+            "reprocessing": self.reprocessing,
+            "inbound": self.inbound,
+            "public_url": public_url,
+        }
 
     def add_loops(self, runner: Runner) -> None:
         """What has to run beside the requests."""

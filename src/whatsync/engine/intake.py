@@ -83,6 +83,9 @@ class Callback(Protocol):
     async def receive(self, source_id: str, headers: Mapping[str, str], body: bytes) -> Taken | Refused:
         """Take a request in."""
 
+    def proof(self, source: RunningSource, body: bytes) -> Mapping[str, str]:
+        """The headers that prove that a body is the source's, for samples of our own."""
+
 
 class _Share(msgspec.Struct):
     """One account's admission with the places reserved for its deliveries."""

@@ -6,6 +6,8 @@ from base64 import b64encode
 
 import pytest
 
+from whatsync.sources.whatsapp.payloads import read
+from whatsync.sources.whatsapp.samples import KINDS, STATUSES, Sample, body_of
 from whatsync.sources.whatsapp.signature import has_password, is_same, is_signed, sign, unzipped
 
 BODY = b'{"text":"caf\\u00e9 \\/ 50\\u0025"}'
@@ -62,3 +64,28 @@ def test_gzip_is_unpacked_up_to_a_limit() -> None:
     for broken in (b"", BODY, packed[:-1], packed + b"more"):
         assert unzipped(broken, 1_000) is None
     assert unzipped(gzip.compress(b"0" * 10_000_000), 1_000_000) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_is_read_as_what_it_is(kind: str) -> None:
+    sample = Sample(
+        kind=kind,
+        number="1",
+        display="15550100",
+        business="2",
+        person="4917",
+        name="Ä",
+        text="/é😊",
+        wamids=("a", "b"),
+        about="c",
+        at_s=1_800_000_000,
+    )
+    raw = body_of(sample)
+    assert raw.isascii()
+    assert b"/" not in raw.replace(b"\\/", b"")
+    found = read(raw, 0)
+    assert (found.set_aside, len(found.arrivals)) == ((), 2)
+    expected = (
+        "message.status" if kind in STATUSES else "whatsapp.reaction" if kind == "reaction" else "message.incoming"
+    )
+    assert {arrival.event_type for arrival in found.arrivals} == {expected}

@@ -3,6 +3,7 @@
 Nothing else happens before the answer. Knows the engine, and no HTTP library.
 """
 
+from base64 import b64encode
 from collections.abc import Mapping
 
 from whatsync.engine.intake import Reception, Refused, Taken
@@ -53,6 +54,14 @@ class Inbound:
         taken = await self._reception.take_in(source, plain, read(plain, self._clock.now_ms()))
         self._sources.accepted(source)
         return taken
+
+    def proof(self, source: RunningSource, body: bytes) -> Mapping[str, str]:
+        """The headers that prove that a body is the source's, for samples of our own."""
+        record = source.source
+        if record.auth is Auth.BASIC:
+            credentials = f"{record.username or ''}:{source.password or ''}".encode()
+            return {"authorization": "Basic " + b64encode(credentials).decode()}
+        return {} if source.secret is None else {signature.HEADER: signature.sign(source.secret, body)}
 
     def _refusal(self, source: RunningSource, headers: Mapping[str, str], body: bytes, plain: bytes) -> Refused | None:
         record = source.source

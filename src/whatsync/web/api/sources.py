@@ -1,18 +1,19 @@
 """Routes of sources, for operators: Meta apps, how they fare, what they brought and what nothing could be made of."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from whatsync.engine.intake import unpacked
+from whatsync.engine.intake import Refused, unpacked
 from whatsync.engine.source_directory import RunningSource
 from whatsync.engine.sources import SourceFacts
 from whatsync.model.account import Scope
-from whatsync.model.errors import NotFound
-from whatsync.model.ids import ms_of, row_of, row_text
+from whatsync.model.errors import Conflict, NotFound
+from whatsync.model.ids import message_id, ms_of, row_of, row_text
 from whatsync.model.source import Auth, SourceForm
 from whatsync.ports.arrivals import BodyRow, SetAsideRow
+from whatsync.sources.whatsapp.samples import Sample, body_of
 from whatsync.web.api.call import (
     Answer,
     Call,
@@ -99,6 +100,33 @@ class SetAsideQuery(PageQuery, frozen=True, forbid_unknown_fields=True, rename="
     reason: Annotated[str, Meta(max_length=100)] | None = None
 
 
+class SampleForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """A body to try the source with, as Meta would send it."""
+
+    kind: Literal["text", "image", "voice", "location", "button", "reaction", "sent", "delivered", "read", "failed"] = (
+        "text"
+    )
+    number: Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9_-]+$", description="To this `phoneNumberId`")]
+    phone: Annotated[str, Meta(max_length=20, pattern="^[+]?[0-9]+$", description="From, or for, this person")] = (
+        "+15550199999"
+    )
+    name: Annotated[str, Meta(max_length=100)] = "Sample Person"
+    text: Annotated[str, Meta(max_length=4_096)] = "Hello! This is a sample."
+    wamid: Annotated[str, Meta(max_length=200, description="Its own id, or whose status it is")] | None = None
+    count: Annotated[int, Meta(ge=1, le=1_000, description="So many in one body")] = 1
+
+
+class SampleView(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of a sample."""
+
+    event_ids: Annotated[list[str], Meta(description="Of its messages or statuses' messages, `msg_…`")]
+    wamids: list[str]
+    events: int
+    duplicates: int
+    set_aside: int
+    body_id: str
+
+
 class AgainView(msgspec.Struct, frozen=True, rename="camel"):
     """What processing again came to."""
 
@@ -182,6 +210,45 @@ async def process_set_aside(call: Call) -> Answer:
     source = call.services.sources.find(call.path["source_id"])
     done = await call.services.reprocessing.set_aside(source)
     return Answer(200, AgainView(done.bodies, done.events, done.set_aside, done.more))
+
+
+async def send_sample(call: Call) -> Answer:
+    """Makes a body, signs it with the source's secret and takes it in as if Meta had sent it: events are real."""
+    form: SampleForm = call.body
+    services = call.services
+    source = services.sources.find(call.path["source_id"])
+    known = services.directory.whatsapp.numbers.get(form.number)
+    token = services.randomness.token(12).hex().upper()
+    wamids = [form.wamid or f"wamid.SAMPLE{token}"]
+    wamids += [f"wamid.SAMPLE{token}.{at}" for at in range(1, form.count)]
+    raw = body_of(
+        Sample(
+            kind=form.kind,
+            number=form.number,
+            display=(known and known.number.display) or "+15550100000",
+            business=(known and known.number.business) or "100000000000000",
+            person=form.phone.lstrip("+"),
+            name=form.name,
+            text=form.text,
+            wamids=tuple(wamids),
+            about=form.wamid or f"wamid.SAMPLE{token}",
+            at_s=services.clock.now_ms() // 1000,
+        )
+    )
+    taken = await services.inbound.receive(source.source.id, services.inbound.proof(source, raw), raw)
+    if isinstance(taken, Refused):
+        raise Conflict(taken.code, taken.sentence)
+    return Answer(
+        200,
+        SampleView(
+            [message_id(form.number, wamid) for wamid in wamids],
+            wamids,
+            taken.events,
+            taken.duplicates,
+            taken.set_aside,
+            row_text(BODY_PREFIX, taken.seq),
+        ),
+    )
 
 
 def _body_row(call: Call) -> int:
@@ -283,6 +350,10 @@ ROUTES = (
     Route(
         "POST", _ONE + "/bodies/{body_id}/process", Scope.OPERATOR, process_body, "Process one request again",
         gives={200: AgainView}, problems=(404,),
+    ),
+    Route(
+        "POST", _ONE + "/samples", Scope.OPERATOR, send_sample, "Try a source with a sample",
+        takes=SampleForm, gives={200: SampleView}, problems=(404, 409),
     ),
     Route(
         "GET", _ONE + "/set-aside", Scope.OPERATOR, list_set_aside, "List what was set aside",

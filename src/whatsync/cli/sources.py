@@ -1,0 +1,174 @@
+"""``whatsync sources``: Meta apps that events come from, how they fare, and samples to try them (operators)."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from whatsync.cli.client import connect
+from whatsync.cli.failure import wrong_use
+from whatsync.cli.group import new_app
+from whatsync.cli.options import AsJson, Cursor, Everything, Limit, Yes, example, given, list_items, quoted, sure
+from whatsync.cli.output import Column, moment, remark, say, show_json, show_one
+
+app = new_app(no_args_is_help=True, help="Meta apps that events come from (operators).")
+
+COLUMNS = (
+    Column("SOURCE", "id"),
+    Column("NAME", "name"),
+    Column("SECRET", lambda item: "set" if item.get("appSecretSet") else ""),
+    Column("ACCOUNT", "account"),
+    Column("MADE", lambda item: moment(item.get("createdAt"))),
+)
+ASIDE = (
+    Column("CAME", lambda item: moment(item.get("receivedAt"))),
+    Column("REASON", "reason"),
+    Column("NUMBER", "number"),
+    Column("COUNT", "count", right=True),
+    Column("WHERE", "path"),
+    Column("BODY", "bodyId"),
+)
+FIRST = ("id", "name", "callbackUrl", "verifyToken")
+
+Id = Annotated[str, typer.Argument(metavar="SOURCE", help="src_…", callback=quoted)]
+Account = Annotated[str | None, typer.Option("--account", metavar="ACC", help="New numbers are this account's.")]
+AppId = Annotated[str | None, typer.Option(metavar="ID", help="Meta's id of the app.")]
+SecretFile = Annotated[
+    Path | None, typer.Option("--app-secret-file", metavar="FILE", help="The app secret, in a file; - reads it here.")
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--access-token-file", metavar="FILE", help="A system user's token, in a file.")
+]
+
+
+@app.command("list", epilog=example("whatsync sources list"))
+def list_sources(limit: Limit = 50, cursor: Cursor = None, every: Everything = False, as_json: AsJson = False) -> None:
+    """List all sources."""
+    query = {"limit": limit, "cursor": cursor}
+    list_items(connect(), "/v1/sources", query, COLUMNS, "No sources.", every=every, as_json=as_json)
+
+
+@app.command(epilog=example("whatsync sources get src_…"))
+def get(source: Id, as_json: AsJson = False) -> None:
+    """Show a source and how it fares."""
+    found = connect().get(f"/v1/sources/{source}")
+    show_one(found if as_json else found["source"] | found["facts"], as_json, FIRST)
+
+
+@app.command(epilog=example("whatsync sources create 'Our app' --app-secret-file secret.txt --account acc_…"))
+def create(
+    name: Annotated[str, typer.Argument(help="What it is called here.")],
+    *,
+    app_id: AppId = None,
+    app_secret_file: SecretFile = None,
+    access_token_file: TokenFile = None,
+    account: Account = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a source. What it prints goes into Meta's dashboard: callback URL and verify token."""
+    form = {"name": name, **_form(app_id, app_secret_file, access_token_file, account)}
+    made = connect().post("/v1/sources", form)
+    show_one(made, as_json, FIRST)
+    if not as_json:
+        remark("In Meta's dashboard, WhatsApp, Configuration: paste callbackUrl and verifyToken, subscribe messages.")
+        if made["callbackUrl"] is None:
+            remark("No public URL is set: Meta can't reach this server. Set WHATSYNC_PUBLIC_URL and restart.")
+
+
+@app.command(epilog=example("whatsync sources update src_… --app-secret-file secret.txt"))
+def update(
+    source: Id,
+    *,
+    name: Annotated[str | None, typer.Option(help="What it is called here.")] = None,
+    app_id: AppId = None,
+    app_secret_file: SecretFile = None,
+    access_token_file: TokenFile = None,
+    account: Account = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a source. With a new app secret, the one before stays good for 7 days."""
+    form = given(name=name) | _form(app_id, app_secret_file, access_token_file, account)
+    if not form:
+        raise wrong_use("say what to change, such as --name (all options: whatsync sources update --help).")
+    show_one(connect().patch(f"/v1/sources/{source}", form), as_json, FIRST)
+
+
+@app.command(epilog=example("whatsync sources delete src_… --yes"))
+def delete(source: Id, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Delete a source that no number comes through any more, with its raw bodies."""
+    client = connect()
+    sure(f"Remove {source} with the raw bodies it brought?", yes)
+    answer = client.delete(f"/v1/sources/{source}")
+    if as_json:
+        show_json(answer)
+    else:
+        say(f"{source} is deleted.")
+
+
+@app.command(
+    "set-aside", epilog=example("whatsync sources set-aside src_…", "whatsync sources set-aside src_… --process")
+)
+def set_aside(
+    source: Id,
+    *,
+    process: Annotated[bool, typer.Option("--process", help="Process it again, such as after an upgrade.")] = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    every: Everything = False,
+    as_json: AsJson = False,
+) -> None:
+    """List elements nothing could be made of, with the reason; or process their bodies again."""
+    client = connect()
+    path = f"/v1/sources/{source}/set-aside"
+    if process:
+        show_one(client.post(path + "/process"), as_json, ("bodies", "events", "setAside", "more"))
+        return
+    query = {"limit": limit, "cursor": cursor}
+    list_items(client, path, query, ASIDE, "Nothing is set aside.", every=every, as_json=as_json)
+
+
+@app.command(
+    epilog=example(
+        "whatsync sources sample src_… --number 106540352242922",
+        "whatsync sources sample src_… --number 106540352242922 --kind failed --wamid wamid.HBg…",
+    )
+)
+def sample(
+    source: Id,
+    *,
+    number: Annotated[str, typer.Option(metavar="ID", help="To this phoneNumberId.")],
+    kind: Annotated[str, typer.Option(help="text, image, voice, button, reaction, sent, read, failed …")] = "text",
+    phone: Annotated[str | None, typer.Option(help="From, or for, this person.")] = None,
+    name: Annotated[str | None, typer.Option(help="The person's name.")] = None,
+    text: Annotated[str | None, typer.Option(help="What is written.")] = None,
+    wamid: Annotated[str | None, typer.Option(help="Its own id, or whose status it is.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=1_000, help="So many in one body.")] = 1,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try a source without Meta: a body as Meta's, signed and escaped. Its events are real ones and are delivered."""
+    sure("It makes real events, which reach every endpoint that wants them. Send it?", yes)
+    form: dict[str, Any] = {"number": number, "kind": kind, "count": count}
+    form |= given(phone=phone, name=name, text=text, wamid=wamid)
+    show_one(connect().post(f"/v1/sources/{source}/samples", form), as_json, ("events", "duplicates", "setAside"))
+
+
+def _form(
+    app_id: str | None, app_secret_file: Path | None, access_token_file: Path | None, account: str | None
+) -> dict[str, Any]:
+    return given(
+        appId=app_id,
+        appSecret=None if app_secret_file is None else _read(app_secret_file),
+        accessToken=None if access_token_file is None else _read(access_token_file),
+        account=account,
+    )
+
+
+def _read(file: Path) -> str:
+    """What stands in a file: secrets have no place among a command's words, where every process can read them."""
+    if str(file) == "-":
+        return str(typer.prompt("Secret", hide_input=True)).strip()
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise wrong_use(f"{file} can't be read: {problem}") from None
