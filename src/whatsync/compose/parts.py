@@ -227,6 +227,14 @@ class Parts:
             works={work.kind: work for work in (self.recover, self.bulk_resend, self.erasure)},
         )
 
+    def _messages(self) -> Messages:
+        return Messages(
+            directory=self.directory,
+            history=self.history,
+            inspection=self.inspection,
+            missing=self.whatsapp.missing,
+        )
+
     def _whatsapp(self) -> WhatsApp:
         return WhatsApp(
             directory=self.directory,
@@ -328,12 +336,7 @@ class Parts:
             erasure=self.erasure,
             media=self.media.media,
             uploads=self.media.uploads,
-            messages=Messages(
-                directory=self.directory,
-                history=self.history,
-                inspection=self.inspection,
-                missing=self.whatsapp.missing,
-            ),
+            messages=self._messages(),
             feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
             inspection=self.inspection,
             **self.whatsapp.services(self.config.public_url),
