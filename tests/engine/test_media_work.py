@@ -179,6 +179,19 @@ async def test_it_is_tried_again_until_it_comes(bench: Bench) -> None:
     assert bench.events("media.failed") == []
 
 
+async def test_regression_the_next_try_is_not_forgotten_when_something_else_wakes_the_loop(bench: Bench) -> None:
+    account = await bench.desk.account()
+    bench.origin.failures = [NotFetched("http_500", "no"), NotFetched("later", "no", retry_after_seconds=20)]
+    for number in range(2):
+        await bench.message(account, number)
+        await bench.tries(number + 1)
+    await bench.stop()
+    for _ in range(2):
+        assert await bench.work._turn() == limits.MEDIA_RETRY_SECONDS[0]
+    bench.desk.clock.advance(limits.MEDIA_RETRY_SECONDS[0])
+    assert await bench.work._turn() == 20 - limits.MEDIA_RETRY_SECONDS[0]
+
+
 async def test_a_wish_to_wait_is_heard(bench: Bench) -> None:
     account = await bench.desk.account()
     bench.origin.failures = [NotFetched("rate_limited", "later", retry_after_seconds=7_200)]

@@ -5,6 +5,7 @@ given to the constructor.
 """
 
 import asyncio
+import heapq
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -84,7 +85,8 @@ class MediaWork:
         self._submit = submit
         self._emit = emit
         self._running: set[asyncio.Task[None]] = set()
-        self._next_due_ms: int | None = None
+        self._dues_ms: list[int] = []
+        """A heap of times at which something is due again, as far as they were written here."""
 
     async def run(self) -> None:
         """Work for ever. Cancelled, it lets go of what is under way; it is done again later."""
@@ -112,10 +114,11 @@ class MediaWork:
             task.add_done_callback(self._done)
         if len(due) == free:
             return limits.MEDIA_IDLE_SECONDS  # A task's end wakes the loop.
-        waiting, self._next_due_ms = self._next_due_ms, None
-        if waiting is None:
+        while self._dues_ms and self._dues_ms[0] <= now_ms:
+            heapq.heappop(self._dues_ms)
+        if not self._dues_ms:
             return limits.MEDIA_IDLE_SECONDS
-        return min(max(waiting - self._clock.now_ms(), 0) / 1000, limits.MEDIA_IDLE_SECONDS)
+        return min((self._dues_ms[0] - now_ms) / 1000, limits.MEDIA_IDLE_SECONDS)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
@@ -128,8 +131,7 @@ class MediaWork:
         try:
             outcome = await (self._remove(row) if row.state is MediaState.REMOVED else self._get(row))
             if outcome.due_ms is not None:
-                known = self._next_due_ms
-                self._next_due_ms = outcome.due_ms if known is None else min(known, outcome.due_ms)
+                heapq.heappush(self._dues_ms, outcome.due_ms)
             late = await self._store.record_media([outcome])
             if late and outcome.state is MediaState.STORED:
                 await self._take_back(row.name)

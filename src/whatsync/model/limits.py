@@ -63,7 +63,7 @@ MEDIA_RETRY_SECONDS = (10.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0, 10_800.0)
 """Waits between tries, the last one again and again until ``MEDIA_KEPT_SECONDS``."""
 MEDIA_KEPT_SECONDS = 7 * 86_400
 """How long WhatsApp keeps a file that a webhook told of."""
-MEDIA_IDLE_SECONDS = 60.0
+MEDIA_IDLE_SECONDS = 30.0
 """How often is looked for files that are due where nobody said that there are any."""
 MEDIA_WAIT_SECONDS = 20.0
 """How long a request for a file waits for its bytes."""
