@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from whatsync.config import COMMAND_SETTINGS, SETTINGS, Config, ConfigError, load, read, shown
+from whatsync.model.bucket import BucketPlace
 
 ALL = SETTINGS + COMMAND_SETTINGS
 
@@ -151,3 +152,15 @@ def test_secrets_show_as_set_or_unset() -> None:
 )
 def test_loopback_is_for_a_first_try_only(given: dict[str, str], first_try: bool) -> None:
     assert read({f"WHATSYNC_{name}": value for name, value in given.items()}).first_try is first_try
+
+
+def test_where_media_lie() -> None:
+    assert read({}).media_store is None
+    assert read({"WHATSYNC_MEDIA_STORE": "elsewhere/media"}).media_store == Path("elsewhere/media")
+    config = read({"WHATSYNC_MEDIA_STORE": "s3://media/a?endpoint=https://s3.example.com"})
+    assert config.media_store == BucketPlace("media", "a", "https://s3.example.com")
+    assert ("MEDIA_STORE", "s3://media/a at https://s3.example.com", "environment") in shown(config)
+    for wrong in ("ftp://media", "s3://", "s3://key:secret@media"):
+        (problem,) = problems_of({"WHATSYNC_MEDIA_STORE": wrong})
+        assert "WHATSYNC_MEDIA_STORE" in problem
+        assert "secret" not in problem.replace("AWS_SECRET_ACCESS_KEY", "")

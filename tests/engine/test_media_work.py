@@ -258,10 +258,12 @@ async def test_a_full_disk_is_no_reason_to_give_up(bench: Bench, monkeypatch: py
     name = await bench.message(account)
     await until(lambda: bench.row(name).attempts == 1)
     assert bench.row(name).reason == "storage_unavailable"
+    assert bench.media.trouble == "the disk is full"
     monkeypatch.setattr(bench.files, "begin", begin)
     bench.desk.clock.advance(60)
     bench.media.wake()
     await bench.until(name, MediaState.STORED)
+    assert bench.media.trouble is None
 
 
 @pytest.mark.parametrize("cut", ["while fetching", "after keeping", "after the event"])

@@ -335,3 +335,16 @@ async def test_a_folder_of_its_own(tmp_path: Path) -> None:
     async with running(tmp_path / "data", WHATSYNC_MEDIA_STORE=str(tmp_path / "elsewhere")) as web:
         await upload(web)
     assert len(list((tmp_path / "elsewhere").rglob("*.jpg"))) == 1
+
+
+async def test_a_full_disk_is_told_and_uploads_are_refused(tmp_path: Path) -> None:
+    async with running(tmp_path) as web:
+        media = web.server.services.media
+        media.files._spool._free_bytes_min = 1 << 60  # type: ignore[attr-defined]
+        refused = await web.call("POST", "/v1/media", files={"file": ("a", b"x")})
+        assert (refused.status_code, refused.json()["code"]) == (503, "media_unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        assert "media files can't be kept" in (await web.client.get("/readyz")).json()["warnings"][0]
+        media.files._spool._free_bytes_min = 0  # type: ignore[attr-defined]
+        assert (await web.call("POST", "/v1/media", files={"file": ("a", b"x")})).status_code == 201
+        assert (await web.client.get("/readyz")).json()["warnings"] == []

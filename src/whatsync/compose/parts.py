@@ -284,6 +284,7 @@ class Parts:
             dispatcher=self.dispatcher,
             clock=self.clock,
             tell=self.alerts.trouble,
+            media_trouble=lambda: self.media.media.trouble,
             free_bytes_min=self.config.min_free_disk,
         )
         runner = self.runner

@@ -67,6 +67,8 @@ class Media:
         self._arrivals: dict[str, asyncio.Event] = {}
         self._wakeup = asyncio.Event()
         self.tally = MediaTally()
+        self.trouble: str | None = None
+        """Why files can't be kept or removed just now; ``None`` since the last one that could be."""
 
     # Names
 

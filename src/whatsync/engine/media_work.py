@@ -156,9 +156,11 @@ class MediaWork:
         try:
             await self._media.files.remove(row.name)
         except MediaUnavailable as problem:
+            self._media.trouble = problem.reason
             logger.warning("a media file can't be removed and will be tried again: %s", problem.reason)
             soon_ms = now_ms + int(_SOON_SECONDS * 1000)
             return MediaOutcome(row.name, row.claim, MediaState.REMOVED, now_ms, soon_ms, reason=row.reason)
+        self._media.trouble = None
         self._media.tally.removed += 1
         return MediaOutcome(row.name, row.claim, MediaState.REMOVED, now_ms, reason=row.reason)
 
@@ -174,6 +176,7 @@ class MediaWork:
             finally:
                 await unfinished.discard()
         except MediaUnavailable as problem:
+            self._media.trouble = problem.reason
             logger.warning("media files can't be kept and will be fetched again: %s", problem.reason)
             return self._again(row, NotFetched("storage_unavailable", problem.reason), _SOON_SECONDS)
         finally:
@@ -190,6 +193,7 @@ class MediaWork:
             return MediaOutcome(row.name, row.claim, MediaState.REMOVED, self._clock.now_ms(), reason="expired")
         mime_type = row.mime_type or result.mime_type
         await self._media.files.keep(unfinished, row.name, content_type(mime_type))
+        self._media.trouble = None
         event = await self._told(account, row, task, mime_type)
         self._media.tally.stored += 1
         self._media.tally.stored_bytes += unfinished.size

@@ -31,6 +31,10 @@ def oldest_due_seconds(dispatcher: Dispatcher, now_ms: int) -> float:
     return (now_ms - oldest) / 1000
 
 
+def _none() -> None:
+    """Nothing is wrong with media."""
+
+
 class Troubles:
     """Remembers which troubles there are."""
 
@@ -41,12 +45,14 @@ class Troubles:
         dispatcher: Dispatcher,
         clock: Clock,
         tell: Callable[[str], None],
+        media_trouble: Callable[[], str | None] = _none,
         free_bytes_min: int = limits.FREE_DISK_BYTES_MIN,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._clock = clock
         self._tell = tell
+        self._media_trouble = media_trouble
         self._free_bytes_min = free_bytes_min
         self.standing: dict[str, str] = {}
         """Troubles there are, with the sentence that was told."""
@@ -74,6 +80,14 @@ class Troubles:
             f"deliveries to healthy endpoints wait for {age:.0f} s: the server does not keep up, or an endpoint with a "
             "low limit gets more than it takes.",
             "deliveries are sent in time again.",
+        )
+
+        trouble = self._media_trouble()
+        self._note(
+            "media",
+            trouble is not None,
+            f"media files can't be kept: downloads wait and uploads are refused. {trouble}",
+            "media files can be kept again.",
         )
 
     def _bound(self, name: str, bound: int) -> float:

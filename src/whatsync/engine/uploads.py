@@ -72,6 +72,7 @@ class Uploads:
         try:
             return await self._media.files.begin()
         except MediaUnavailable as problem:
+            self._media.trouble = problem.reason
             raise _unavailable(problem) from None
 
     async def accept(
@@ -133,7 +134,9 @@ class Uploads:
         try:
             await self._media.files.keep(unfinished, row.name, content_type(row.mime_type))
         except MediaUnavailable as problem:
+            self._media.trouble = problem.reason
             raise _unavailable(problem) from None
+        self._media.trouble = None
 
 
 def _check(form: UploadForm, unfinished: UnfinishedFile) -> None:

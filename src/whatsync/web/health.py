@@ -61,10 +61,13 @@ def faults(services: Services) -> list[FieldError]:
 
 def warnings(services: Services) -> list[str]:
     """What does not keep the server from working yet."""
+    found = []
     age = oldest_due_seconds(services.dispatcher, services.clock.now_ms())
     if age > limits.OLDEST_DUE_SECONDS_MAX:
-        return [f"a delivery of a healthy endpoint has been due for {age:.0f} s"]
-    return []
+        found.append(f"a delivery of a healthy endpoint has been due for {age:.0f} s")
+    if services.media.trouble is not None:
+        found.append(f"media files can't be kept: {services.media.trouble}")
+    return found
 
 
 ROUTES = (
