@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from whatsync.cli.client import connect
-from whatsync.cli.failure import wrong_use
+from whatsync.cli.client import connect as connect_api
+from whatsync.cli.failure import Failure, wrong_use
 from whatsync.cli.group import new_app
 from whatsync.cli.options import AsJson, Cursor, Everything, Limit, Yes, example, given, list_items, quoted, sure
-from whatsync.cli.output import Column, moment, remark, say, show_json, show_one
+from whatsync.cli.output import Column, moment, remark, say, show_json, show_one, show_table
 
 app = new_app(no_args_is_help=True, help="Meta apps that events come from (operators).")
 
@@ -28,6 +28,12 @@ ASIDE = (
     Column("WHERE", "path"),
     Column("BODY", "bodyId"),
 )
+FINDINGS = (
+    Column("", lambda item: "ok" if item["ok"] else "GAP"),
+    Column("WHAT", "code"),
+    Column("HOW IT STANDS", "sentence"),
+    Column("WHAT TO DO", "nextStep"),
+)
 FIRST = ("id", "name", "callbackUrl", "verifyToken")
 
 Id = Annotated[str, typer.Argument(metavar="SOURCE", help="src_…", callback=quoted)]
@@ -45,13 +51,13 @@ TokenFile = Annotated[
 def list_sources(limit: Limit = 50, cursor: Cursor = None, every: Everything = False, as_json: AsJson = False) -> None:
     """List all sources."""
     query = {"limit": limit, "cursor": cursor}
-    list_items(connect(), "/v1/sources", query, COLUMNS, "No sources.", every=every, as_json=as_json)
+    list_items(connect_api(), "/v1/sources", query, COLUMNS, "No sources.", every=every, as_json=as_json)
 
 
 @app.command(epilog=example("whatsync sources get src_…"))
 def get(source: Id, as_json: AsJson = False) -> None:
     """Show a source and how it fares."""
-    found = connect().get(f"/v1/sources/{source}")
+    found = connect_api().get(f"/v1/sources/{source}")
     show_one(found if as_json else found["source"] | found["facts"], as_json, FIRST)
 
 
@@ -67,7 +73,7 @@ def create(
 ) -> None:
     """Make a source. What it prints goes into Meta's dashboard: callback URL and verify token."""
     form = {"name": name, **_form(app_id, app_secret_file, access_token_file, account)}
-    made = connect().post("/v1/sources", form)
+    made = connect_api().post("/v1/sources", form)
     show_one(made, as_json, FIRST)
     if not as_json:
         remark("In Meta's dashboard, WhatsApp, Configuration: paste callbackUrl and verifyToken, subscribe messages.")
@@ -90,13 +96,13 @@ def update(
     form = given(name=name) | _form(app_id, app_secret_file, access_token_file, account)
     if not form:
         raise wrong_use("say what to change, such as --name (all options: whatsync sources update --help).")
-    show_one(connect().patch(f"/v1/sources/{source}", form), as_json, FIRST)
+    show_one(connect_api().patch(f"/v1/sources/{source}", form), as_json, FIRST)
 
 
 @app.command(epilog=example("whatsync sources delete src_… --yes"))
 def delete(source: Id, yes: Yes = False, as_json: AsJson = False) -> None:
     """Delete a source that no number comes through any more, with its raw bodies."""
-    client = connect()
+    client = connect_api()
     sure(f"Remove {source} with the raw bodies it brought?", yes)
     answer = client.delete(f"/v1/sources/{source}")
     if as_json:
@@ -118,13 +124,38 @@ def set_aside(
     as_json: AsJson = False,
 ) -> None:
     """List elements nothing could be made of, with the reason; or process their bodies again."""
-    client = connect()
+    client = connect_api()
     path = f"/v1/sources/{source}/set-aside"
     if process:
         show_one(client.post(path + "/process"), as_json, ("bodies", "events", "setAside", "more"))
         return
     query = {"limit": limit, "cursor": cursor}
     list_items(client, path, query, ASIDE, "Nothing is set aside.", every=every, as_json=as_json)
+
+
+@app.command(epilog=example("whatsync sources check src_…"))
+def check(source: Id, as_json: AsJson = False) -> None:
+    """Ask Meta what is set up there, and name each gap. Exits with 1 where there is one."""
+    found = connect_api().get(f"/v1/sources/{source}/check")
+    if as_json:
+        show_json(found)
+    else:
+        show_table(FINDINGS, found["findings"], "")
+    if not found["ok"]:
+        raise Failure("something is missing; see above.")
+
+
+@app.command(epilog=example("whatsync sources connect src_…", "whatsync sources connect src_… --replace-callback"))
+def connect(
+    source: Id,
+    *,
+    waba_ids: Annotated[list[str] | None, typer.Option("--waba-id", metavar="ID", help="Repeatable.")] = None,
+    replace_callback: Annotated[bool, typer.Option("--replace-callback", help="Replace the app's other one.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set the app's callback at Meta, subscribe its business accounts, and make their numbers known."""
+    form = {"wabaIds": waba_ids or [], "replaceCallback": replace_callback}
+    show_one(connect_api().post(f"/v1/sources/{source}/connect", form), as_json, ("callbackUrl", "wabaIds", "numbers"))
 
 
 @app.command(
@@ -150,7 +181,7 @@ def sample(
     sure("It makes real events, which reach every endpoint that wants them. Send it?", yes)
     form: dict[str, Any] = {"number": number, "kind": kind, "count": count}
     form |= given(phone=phone, name=name, text=text, wamid=wamid)
-    show_one(connect().post(f"/v1/sources/{source}/samples", form), as_json, ("events", "duplicates", "setAside"))
+    show_one(connect_api().post(f"/v1/sources/{source}/samples", form), as_json, ("events", "duplicates", "setAside"))
 
 
 def _form(

@@ -340,7 +340,7 @@ class Parts:
             messages=self._messages(),
             feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
             inspection=self.inspection,
-            **self.whatsapp.services(self.config.public_url),
+            **self.whatsapp.services(self.config.public_url, self.web_client, self.graph_url),
             test_sends=TestSends(
                 directory=self.directory,
                 store=self.store,

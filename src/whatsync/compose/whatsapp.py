@@ -12,6 +12,7 @@ from whatsync.engine.intake import MediaPlaces, Reception
 from whatsync.engine.missing import Missing
 from whatsync.engine.numbers import Numbers
 from whatsync.engine.people import People
+from whatsync.engine.quiet import Quiet
 from whatsync.engine.reprocessing import Reprocessing
 from whatsync.engine.runner import Runner
 from whatsync.engine.sources import Sources
@@ -23,6 +24,8 @@ from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import Store
 from whatsync.ports.vault import Vault
+from whatsync.ports.web_client import WebClient
+from whatsync.sources.whatsapp.connecting import Connecting
 from whatsync.sources.whatsapp.inbound import Inbound
 from whatsync.sources.whatsapp.payloads import read
 
@@ -45,6 +48,7 @@ class WhatsApp:
         tell: Callable[[Notice], None],
         media: MediaPlaces | None = None,
     ) -> None:
+        self._directory, self._clock = directory, clock
         self.counts = ArrivalCounts(store, history, clock)
         self.sources = Sources(
             directory=directory,
@@ -72,13 +76,24 @@ class WhatsApp:
         )
         self.inbound = Inbound(self.sources, self.reception, clock)
         self.reprocessing = Reprocessing(directory, history, self.reception, clock, read)
+        self.quiet = Quiet(directory, self.counts, clock, tell)
         self.missing = Missing(directory, history, self.counts, clock)
         self.reception.on_numbers.append(self.numbers.seen)
         self.numbers.on_assigned.append(self.reprocessing.look)
 
-    def services(self, public_url: str | None) -> dict[str, Any]:
+    def services(self, public_url: str | None, client: WebClient, graph_url: str) -> dict[str, Any]:
         """The fields of ``Services`` that are this source's."""
+        connector = Connecting(
+            directory=self._directory,
+            sources=self.sources,
+            numbers=self.numbers,
+            client=client,
+            clock=self._clock,
+            graph_url=graph_url,
+            public_url=public_url,
+        )
         return {
+            "connector": connector,
             "sources": self.sources,
             "numbers": self.numbers,
             "reprocessing": self.reprocessing,
@@ -90,4 +105,5 @@ class WhatsApp:
         """What has to run beside the requests."""
         runner.add("numbers", self.numbers.run)
         runner.add("reprocessing", self.reprocessing.run)
+        runner.add_every("quiet numbers", limits.QUIET_LOOK_SECONDS, self.quiet.look)
         runner.add_every("arrival counts", limits.ARRIVAL_FLUSH_SECONDS, self.counts.flush)

@@ -27,6 +27,7 @@ from whatsync.ports.vault import Vault
 if TYPE_CHECKING:
     from whatsync.engine.accounts import Accounts
     from whatsync.engine.bulk_resend import BulkResend
+    from whatsync.engine.connection import Connector
     from whatsync.engine.deliveries import Deliveries
     from whatsync.engine.endpoints import Endpoints
     from whatsync.engine.erasure import Erasure
@@ -92,6 +93,7 @@ class Services:
     sources: "Sources"
     numbers: "Numbers"
     reprocessing: "Reprocessing"
+    connector: "Connector"
     inbound: "Callback"
     """What Meta calls."""
     public_url: str | None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -38,7 +39,7 @@ from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.errors import Unavailable
 from whatsync.model.ids import message_id
 from whatsync.model.source import NewNumberForm, NumberForm, SourceForm
-from whatsync.ports.arrivals import SetAsideQuery
+from whatsync.ports.arrivals import Count, SetAsideQuery
 from whatsync.ports.history import EventQuery
 from whatsync.ports.store import EventRow
 from whatsync.sources.whatsapp.payloads import read
@@ -405,3 +406,77 @@ async def test_refused_requests_are_counted_and_told_once(post: Post) -> None:
 async def test_statuses_without_names_make_nobody_known(post: Post) -> None:
     await post.post(statuses(status()))
     assert await post.names() == []
+
+
+# Quiet numbers
+
+HOUR_MS = 3_600_000
+WEEK_MS = 7 * 24 * HOUR_MS
+
+
+async def usual(post: Post, weeks: int, each: int) -> None:
+    """Busy in the same hours of the weeks before, and a last update two hours ago."""
+    now_ms = post.desk.clock.now_ms()
+    for week in range(1, weeks + 1):
+        at_ms = now_ms - week * WEEK_MS - HOUR_MS
+        at_ms -= at_ms % 900_000
+        await post.desk.store.count_arrivals([Count(post.source.row, NUMBER, at_ms, "update", each, at_ms, at_ms)])
+    last_ms = now_ms - 2 * HOUR_MS
+    slot = last_ms - last_ms % 900_000
+    await post.desk.store.count_arrivals([Count(post.source.row, NUMBER, slot, "update", 1, last_ms, last_ms)])
+
+
+async def quiet_notices(post: Post) -> list[dict[str, Any]]:
+    looking = asyncio.ensure_future(post.whatsapp.quiet.look())
+    while not looking.done():
+        await asyncio.sleep(0)
+        post.desk.clock.advance(0.01)
+    return [notice.data for notice in post.desk.notices if notice.type == "number.quiet"]
+
+
+async def test_a_number_that_is_usually_busy_now_and_silent_is_told_of_once(post: Post) -> None:
+    await usual(post, weeks=4, each=60)
+    (data,) = await quiet_notices(post)
+    assert (data["number"], data["expectedEvents"]) == (NUMBER, 60)
+    assert len(await quiet_notices(post)) == 1
+    await post.post(BODIES["text"])
+    post.desk.clock.advance(60)
+    assert len(await quiet_notices(post)) == 1
+
+
+@pytest.mark.parametrize(("weeks", "each"), [(1, 500), (4, 10), (0, 0)])
+async def test_one_busy_week_or_a_quiet_habit_is_no_reason(post: Post, weeks: int, each: int) -> None:
+    await usual(post, weeks, each)
+    assert await quiet_notices(post) == []
+
+
+async def test_a_number_that_brought_something_within_the_hour_is_not_quiet(post: Post) -> None:
+    await usual(post, weeks=4, each=60)
+    await post.post(BODIES["text"])
+    assert await quiet_notices(post) == []
+
+
+# Every call of the store may fail
+
+
+async def test_whatever_commit_fails_what_meta_repeats_arrives_once(post: Post) -> None:
+    """As Meta does: each body is sent until it is answered with success. Afterwards everything is there once."""
+    batches = [
+        incoming(message(f"wamid.{at}", at=AT + at, person=f"49170000{at % 3:04}"), contacts=[]) for at in range(12)
+    ]
+    batches += [statuses(status(f"wamid.out{at}", said)) for at in range(3) for said in ("sent", "delivered", "read")]
+    fails = random.Random(7)
+    ordered = list(batches) * 2
+    fails.shuffle(ordered)
+    for given in ordered:
+        post.desk.stage.broken = fails.random() < 0.4
+        for _ in range(20):
+            try:
+                await post.post(given)
+                break
+            except Unavailable:
+                post.desk.stage.broken = fails.random() < 0.4
+        post.desk.stage.broken = False
+    events = await post.events()
+    assert len({event.id for event in events}) == len(events) == 12 + 9 + 3
+    assert await post.desk.store.set_aside(SetAsideQuery(post.source.row)) == ()
