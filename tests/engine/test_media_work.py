@@ -233,6 +233,9 @@ async def test_after_seven_days_it_is_given_up(bench: Bench) -> None:
     assert 50 <= tries <= 60
     (event,) = bench.events("media.failed")
     assert event["data"]["code"] == "expired"
+    with pytest.raises(Gone) as gone:
+        await bench.media.find(name)
+    assert gone.value.code == "media_not_fetched"
     assert "The last try: no such file" in event["data"]["error"]
 
 

@@ -20,9 +20,13 @@ from whatsync.ports.vault import Vault
 
 ERASED = "erased"
 EXPIRED = "expired"
-_REASONS = {
+_REMOVED = {
     EXPIRED: "it is past the time the account keeps its events for",
     ERASED: "it was erased",
+}
+_FAILED = {
+    EXPIRED: ("media_not_fetched", "WhatsApp keeps a file for 7 days, and no download succeeded in that time"),
+    "too_large": ("media_too_large", "it is larger than a file may be here"),
 }
 
 
@@ -102,7 +106,7 @@ class Media:
         if row.state is MediaState.WAITING:
             raise StillComing("media_on_its_way", "the file is still on its way here; ask again soon", _patience(row))
         if row.state is not MediaState.STORED:
-            raise Gone(_code(row), f"there is no such file any more: {_REASONS.get(row.reason or '', row.reason)}")
+            raise _gone(row)
         return row
 
     async def _arrived(self, row: MediaRow) -> MediaRow | None:
@@ -187,10 +191,12 @@ def _unknown() -> NotFound:
     return NotFound("media_not_found", "there is no such file")
 
 
-def _code(row: MediaRow) -> str:
-    """The problem's code: the word the row ended with."""
-    reason = row.reason or "failed"
-    return "media_" + (reason if reason.replace("_", "").isalnum() else "failed")
+def _gone(row: MediaRow) -> Gone:
+    reason = row.reason or "gone"
+    if row.state is MediaState.FAILED:
+        code, sentence = _FAILED.get(reason, (f"media_{reason}", "it could not be fetched"))
+        return Gone(code, f"there is no file: {sentence}")
+    return Gone(f"media_{reason}", f"there is no such file any more: {_REMOVED.get(reason, 'it was removed')}")
 
 
 def _patience(row: MediaRow) -> int:
