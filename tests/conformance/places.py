@@ -1,14 +1,18 @@
 """Where a store keeps its things in a test: opened, closed, opened again, or dropped as a crash drops it.
 One kind of place for each adapter; nothing else in the suite knows which one it talks to."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from tests.store.postgres import databases
 from whatsync.net.system import SystemClock
 from whatsync.ports.history import History
 from whatsync.ports.store import Opened, Store
 from whatsync.store.memory import Disk, MemoryStore
+from whatsync.store.postgres.connection import Address
+from whatsync.store.postgres.store import PostgresStore
 from whatsync.store.sqlite.store import SqliteStore
 
 VERSION = "1.2.3"
@@ -99,4 +103,35 @@ class SqlitePlace:
         return place
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace, "sqlite": SqlitePlace}
+class PostgresPlace:
+    """The store on PostgreSQL."""
+
+    store: Store
+    history: History
+    opened: Opened
+
+    def __init__(self, _folder: Path, database: str | None = None) -> None:
+        self._database = database or databases.fresh()
+
+    async def open(self, now_ms: int) -> None:
+        address = Address(databases.url(self._database), unsafe_allowed=True)
+        self.postgres = PostgresStore(address, clock=SystemClock(), name="one", label="a test")
+        self.opened = await self.postgres.open(now_ms, VERSION)
+        self.store, self.history = self.postgres, self.postgres.history
+
+    async def close(self) -> None:
+        await self.postgres.close()
+
+    async def crash(self) -> None:
+        await self.postgres.abandon()
+
+    async def tidy(self) -> None:
+        await self.postgres.tidy()
+
+    async def copy(self, folder: Path) -> "PostgresPlace":
+        """As the documentation tells to: by pg_dump."""
+        await asyncio.to_thread(databases.dump, self._database, folder.parent.name[:40])
+        return PostgresPlace(folder, folder.parent.name[:40])
+
+
+PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace, "sqlite": SqlitePlace, "postgres": PostgresPlace}

@@ -9,7 +9,7 @@ from tests.conformance.clerk import ACCOUNT, OTHER, START_MS, Clerk
 from tests.conformance.places import VERSION, SqlitePlace
 from whatsync.net.system import SystemClock
 from whatsync.ports.store import Accepted, Duplicates
-from whatsync.store.sqlite.lookup import Hash
+from whatsync.store.keyed_hash import Hash
 from whatsync.store.sqlite.store import SqliteStore
 
 

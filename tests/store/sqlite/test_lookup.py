@@ -9,7 +9,8 @@ from tests.conformance.clerk import ACCOUNT, DAY, OTHER, START_MS, Clerk, key
 from tests.store.sqlite.conftest import SqlitePlace
 from whatsync.ports.store import Accepted, Duplicates, Replayed
 from whatsync.store.sqlite import lookup, lookup_fold
-from whatsync.store.sqlite.lookup import Hash, Kind
+from whatsync.store.keyed_hash import Hash
+from whatsync.store.sqlite.lookup import Kind
 
 
 def always_the_same(_secret: bytes) -> Hash:

@@ -22,8 +22,8 @@ from whatsync.ports.store import (
     Replayed,
     Stale,
 )
+from whatsync.store.coding import NO_OUTCOME, contact_word, read_event
 from whatsync.store.sqlite import media
-from whatsync.store.sqlite.coding import NO_OUTCOME, contact_word, read_event
 from whatsync.store.sqlite.fold import enter_late
 from whatsync.store.sqlite.lookup import Kind, add
 from whatsync.store.sqlite.lookup_fold import write_entries

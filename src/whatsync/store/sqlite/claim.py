@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from whatsync.ports.store import Claimed, Claims, Origin
-from whatsync.store.sqlite.coding import STATES, read_event
+from whatsync.store.coding import STATES, read_event
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
 

@@ -9,7 +9,7 @@ from whatsync.model.delivery import FINAL, State
 from whatsync.model.ids import ms_of
 from whatsync.ports.history import DeliveryPage, DeliveryQuery, DeliveryView
 from whatsync.ports.store import Origin
-from whatsync.store.sqlite.coding import STATE_NUMBERS, STATES, unpack_outcome
+from whatsync.store.coding import STATE_NUMBERS, STATES, unpack_outcome
 from whatsync.store.sqlite.readers import Along, Reader, heads, rows_value, word_values
 from whatsync.store.sqlite.walks import (
     AnyOf,

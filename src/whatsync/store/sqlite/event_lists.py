@@ -8,7 +8,7 @@ import msgspec
 from whatsync.model import limits
 from whatsync.ports.history import EventPage, EventQuery
 from whatsync.ports.store import EventRow
-from whatsync.store.sqlite.coding import read_event
+from whatsync.store.coding import read_event
 from whatsync.store.sqlite.readers import Along, Reader, heads, rows_value, word_values
 from whatsync.store.sqlite.walks import (
     ROW_MAX,

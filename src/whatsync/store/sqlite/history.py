@@ -25,10 +25,11 @@ from whatsync.ports.history import (
 )
 from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, Document, EventRow
+from whatsync.store.coding import ACCOUNT_TOTAL, LATE, ORDERED, REUSED, STATE_NUMBERS, STATES, TEST, TRUNCATED
+from whatsync.store.keyed_hash import Hash, keyed_hash
 from whatsync.store.sqlite import arrivals, delivery_lists, event_lists, feeds
-from whatsync.store.sqlite.coding import ACCOUNT_TOTAL, LATE, ORDERED, REUSED, STATE_NUMBERS, STATES, TEST, TRUNCATED
 from whatsync.store.sqlite.connection import open_reader
-from whatsync.store.sqlite.lookup import Hash, Kind, Recent, keyed_hash
+from whatsync.store.sqlite.lookup import Kind, Recent
 from whatsync.store.sqlite.media import read_row
 from whatsync.store.sqlite.readers import Reader, Readers
 from whatsync.store.sqlite.rollup import decode

@@ -5,26 +5,22 @@ Inserting hashes one by one into one large tree would cost a page of writing eac
 order of hash, a slice at a time (``lookup_fold.py``). Knows nothing of what the rows are.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
 import apsw
 
+from whatsync.store.keyed_hash import Hash
 from whatsync.store.sqlite.statements import fetch, statements
 
 RUN_ENTRIES_MAX = (1 << 19, 1 << 18)
 """By kind. Small runs are cheap to fill, and many are dear to ask; identities are asked all the time."""
 FILTER_BITS = RUN_ENTRIES_MAX[0] * 16
 """Sixteen bits for each hash, two of them set: one of seventy absent hashes looks present in a full run."""
-_KEPT_MAX = 20_000
-_MET_AGAIN = ("phone:", "contact:", "order:")
 _MASK = FILTER_BITS - 1
 _SHIFT = FILTER_BITS.bit_length() - 1
 
-Hash = Callable[[int, str], int]
-"""The 63-bit hash of an account's word."""
 Rows = dict[int, "int | list[int]"]
 """Rows by hash; a list where there are several."""
 
@@ -37,38 +33,6 @@ class Kind(IntEnum):
     IDENTITY = 0
     """``id:…`` and ``key:…``, asked for each event that comes in."""
     KEYWORD = 1
-
-
-def keyed_hash(key: bytes) -> Hash:
-    """The hash of this installation: nobody who does not know ``key`` can choose words that fall together."""
-    begin = hashlib.blake2b(digest_size=8, key=key).copy
-    begun: dict[int, hashlib.blake2b] = {}
-    met: dict[tuple[int, str], int] = {}
-
-    def hash_of(account: int, word: str) -> int:
-        # People write more than once; everything else comes once.
-        meets_again = word.startswith(_MET_AGAIN)
-        if meets_again:
-            known = met.get((account, word))
-            if known is not None:
-                return known
-        state = begun.get(account)
-        if state is None:
-            if len(begun) >= _KEPT_MAX:
-                begun.clear()
-            state = begin()
-            state.update(b"%d:" % account)
-            begun[account] = state
-        state = state.copy()
-        state.update(word.encode())
-        value = int.from_bytes(state.digest(), "big") >> 1
-        if meets_again:
-            if len(met) >= _KEPT_MAX:
-                met.clear()
-            met[account, word] = value
-        return value
-
-    return hash_of
 
 
 class Recent:

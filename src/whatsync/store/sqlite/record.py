@@ -11,7 +11,7 @@ import msgspec
 
 from whatsync.model.delivery import FINAL, Happening, State, next_state
 from whatsync.ports.store import AttemptRow, HealthRow, Recorded
-from whatsync.store.sqlite.coding import (
+from whatsync.store.coding import (
     LATE,
     ORDERED,
     REUSED,

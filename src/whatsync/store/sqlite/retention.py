@@ -13,8 +13,8 @@ from whatsync.model import limits
 from whatsync.model.delivery import WAITING, State
 from whatsync.model.ids import first_row_at
 from whatsync.ports.store import Pruned
+from whatsync.store.coding import STATES
 from whatsync.store.sqlite import media, rollup
-from whatsync.store.sqlite.coding import STATES
 from whatsync.store.sqlite.fold import fold
 from whatsync.store.sqlite.lookup_fold import LookupFold
 from whatsync.store.sqlite.order import forward

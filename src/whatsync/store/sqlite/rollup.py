@@ -8,7 +8,7 @@ from collections import Counter
 
 import msgspec
 
-from whatsync.store.sqlite.coding import ACCOUNT_TOTAL
+from whatsync.store.coding import ACCOUNT_TOTAL
 from whatsync.store.sqlite.session import RollupKey, Session
 from whatsync.store.sqlite.statements import fetch, statements
 

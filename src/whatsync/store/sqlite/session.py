@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import apsw
 
-from whatsync.store.sqlite.lookup import Hash, Kind, Recent, Runs
+from whatsync.store.keyed_hash import Hash
+from whatsync.store.sqlite.lookup import Kind, Recent, Runs
 from whatsync.store.sqlite.statements import fetch, statements
 from whatsync.store.sqlite.words import Words
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from whatsync.model.delivery import FINAL, OPEN, WAITING, Happening, State, next_state
 from whatsync.ports.store import Settled, Settlement
-from whatsync.store.sqlite.coding import STATE_NUMBERS, STATES
+from whatsync.store.coding import STATE_NUMBERS, STATES
 from whatsync.store.sqlite.order import behind, forward
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements

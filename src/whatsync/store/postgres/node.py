@@ -1,0 +1,20 @@
+"""What one node knows of itself in this run: its name and number, its secret hash, where the feed's places begin."""
+
+from dataclasses import dataclass
+
+from whatsync.store.keyed_hash import Hash, keyed_hash
+
+
+@dataclass(slots=True)
+class Node:
+    """Filled in when the store opens."""
+
+    name: str
+    """Stays the same when the node starts again: then its earlier run is over for sure."""
+    label: str
+    """Names it to people."""
+    run: int = 0
+    """The number of this run, which claims belong to: the node's epoch."""
+    place_base: int = 0
+    """Added to transaction ids in the feed."""
+    hash_of: Hash = keyed_hash(b"")

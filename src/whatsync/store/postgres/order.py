@@ -1,0 +1,42 @@
+"""The order of deliveries about one contact: when the next one's turn comes after one has ended.
+
+Runs inside a transaction that holds the contact's lock, so that nobody is added behind while the turn is passed on.
+"""
+
+from collections.abc import Iterable
+
+from whatsync.model.ids import ms_of
+from whatsync.store.postgres.connection import fetch_row, fetch_value, run
+from whatsync.store.postgres.database import Transaction
+from whatsync.store.postgres.statements import statements
+
+_SQL = statements("order.sql")
+
+
+async def lock(transaction: Transaction, contacts: Iterable[int]) -> None:
+    """Let nobody else change the order about these contacts until the transaction ends."""
+    wanted = sorted(set(contacts))
+    if wanted:
+        await run(transaction.connection, _SQL["lock_contacts"], contacts=wanted)
+
+
+async def forward(transaction: Transaction, ended: int, endpoint: int, contact: int, now_ms: int) -> bool:
+    """Bring the delivery behind one that has just ended forward; true where that moved it."""
+    connection = transaction.connection
+    following = await fetch_row(connection, _SQL["next_open"], endpoint=endpoint, contact=contact, id=ended)
+    if following is None or not following[3]:
+        return False
+    id_, due_ms, wait_ms, _ = following
+    earlier = await earlier_open(transaction, id_, endpoint, contact)
+    turn_ms = now_ms if earlier is None else max(now_ms, ms_of(earlier) + wait_ms)
+    if due_ms <= turn_ms:
+        return False
+    await run(connection, _SQL["set_turn"], due_ms=turn_ms, id=id_)
+    return True
+
+
+async def earlier_open(transaction: Transaction, delivery: int, endpoint: int, contact: int) -> int | None:
+    """The nearest earlier open delivery about the same contact."""
+    values = {"endpoint": endpoint, "contact": contact, "id": delivery}
+    row: int | None = await fetch_value(transaction.connection, _SQL["earlier_open"], **values)
+    return row

@@ -1,0 +1,125 @@
+-- Recording attempts.
+
+-- name: given
+-- The attempts of one statement; each delivery stands in it once.
+SELECT * FROM unnest(
+    :deliveries::bigint[], :started::bigint[], :dues::bigint[], :signed::bigint[], :totals::bigint[],
+    :dns::bigint[], :connects::bigint[], :tls::bigint[], :first_bytes::bigint[],
+    :days::integer[], :claims::integer[], :numbers::integer[], :tooks::integer[], :statuses::integer[],
+    :codes::integer[], :endpoint_versions::integer[], :runs::integer[], :states::smallint[], :flags::smallint[],
+    :details::bytea[], :addresses::bytea[], :signatures::bytea[], :answer_headers::bytea[], :answer_bodies::bytea[],
+    :accounts::integer[], :endpoints::integer[], :outcomes::integer[], :buckets::smallint[]
+) AS given(
+    delivery, started_ms, due_ms, signed_s, total_us, dns_us, connect_us, tls_us, first_byte_us, day, claim, number,
+    took_ms, status, code, endpoint_version, run, state, flags, detail, address, signatures, answer_headers,
+    answer_body, account, endpoint, outcome, bucket
+)
+
+-- name: kept_columns
+delivery, started_ms, due_ms, signed_s, total_us, dns_us, connect_us, tls_us, first_byte_us, day, claim, number,
+took_ms, status, code, endpoint_version, run, state, flags, detail, address, signatures, answer_headers, answer_body
+
+-- name: counted
+-- Once for the endpoint, once for all of them; tests are not counted.
+INSERT INTO rollup_pending (account, endpoint, start_ms, outcome, bucket, count)
+SELECT g.account, counted.endpoint, (g.started_ms + g.took_ms) / 60000 * 60000, g.outcome, g.bucket, count(*)
+FROM given AS g CROSS JOIN LATERAL (VALUES (g.endpoint), (0)) AS counted(endpoint)
+WHERE g.flags & 8 = 0 AND g.delivery IN (SELECT id FROM stands)
+GROUP BY 1, 2, 3, 4, 5
+
+-- name: decide
+-- All whose claim holds: state, attempt and counts. Gives the deliveries it did so for.
+WITH given AS MATERIALIZED (
+    <given>
+), stands AS MATERIALIZED (
+    SELECT o.id FROM given AS g JOIN open_delivery AS o ON o.id = g.delivery
+    WHERE o.holder IS NOT NULL AND o.claim = g.claim
+    ORDER BY o.id FOR UPDATE OF o
+), ended AS (
+    DELETE FROM open_delivery AS o USING given AS g
+    WHERE o.id = g.delivery AND g.state IN (1, 3, 4) AND o.id IN (SELECT id FROM stands)
+    RETURNING o.id, o.attempts
+), moved AS (
+    UPDATE open_delivery AS o SET
+        state = g.state, holder = NULL, attempts = greatest(o.attempts, g.number), status = g.status,
+        code = g.code, duration_us = g.total_us, reason = NULL, due_ms = CASE WHEN g.state IN (0, 2) THEN g.due_ms END
+    FROM given AS g
+    WHERE o.id = g.delivery AND g.state NOT IN (1, 3, 4) AND o.id IN (SELECT id FROM stands)
+), closed AS (
+    UPDATE delivery AS d SET
+        state = g.state, attempts = greatest(e.attempts, g.number), status = g.status, code = g.code, reason = NULL,
+        ended_ms = g.started_ms + g.took_ms, duration_us = g.total_us
+    FROM ended AS e JOIN given AS g ON g.delivery = e.id
+    WHERE d.id = e.id AND d.day IN (g.day, 0)
+), lost AS (
+    INSERT INTO lost_delivery (id, account, endpoint, code, state)
+    SELECT g.delivery, g.account, g.endpoint, g.code, g.state FROM given AS g JOIN ended AS e ON e.id = g.delivery
+    WHERE g.state <> 1 OR g.code IS NOT NULL
+), kept AS (
+    INSERT INTO attempt (<kept_columns>)
+    SELECT <kept_columns> FROM (
+        SELECT g.delivery, g.started_ms, g.due_ms, g.signed_s, g.total_us, g.dns_us, g.connect_us, g.tls_us,
+            g.first_byte_us,
+            CASE WHEN EXISTS (SELECT 1 FROM delivery_open AS x WHERE x.id = g.delivery) THEN 0 ELSE g.day END AS day,
+            g.claim, g.number, g.took_ms, g.status, g.code, g.endpoint_version, g.run, g.state, g.flags, g.detail,
+            g.address, g.signatures, g.answer_headers, g.answer_body
+        FROM given AS g WHERE g.delivery IN (SELECT id FROM stands)
+    ) AS rows
+), counts AS (
+    <counted>
+)
+SELECT pg_current_xact_id()::text::bigint, array(SELECT id FROM stands);
+
+-- name: keep_late
+-- One attempt whose claim no longer holds, kept in its delivery's day.
+WITH given AS MATERIALIZED (
+    <given>
+), stands AS (
+    SELECT :deliveries[1] AS id
+), kept AS (
+    INSERT INTO attempt (<kept_columns>) SELECT <kept_columns> FROM given
+    ON CONFLICT (delivery, claim, day) DO UPDATE SET
+        started_ms = excluded.started_ms, due_ms = excluded.due_ms, signed_s = excluded.signed_s,
+        total_us = excluded.total_us, dns_us = excluded.dns_us, connect_us = excluded.connect_us,
+        tls_us = excluded.tls_us, first_byte_us = excluded.first_byte_us, number = excluded.number,
+        took_ms = excluded.took_ms, status = excluded.status, code = excluded.code,
+        endpoint_version = excluded.endpoint_version, run = excluded.run, state = excluded.state,
+        flags = excluded.flags, detail = excluded.detail, address = excluded.address,
+        signatures = excluded.signatures, answer_headers = excluded.answer_headers,
+        answer_body = excluded.answer_body
+)
+<counted>;
+
+-- name: stands
+-- Where a delivery stands: NULL in the second column and on once it is final.
+SELECT d.day, o.state, o.claim, o.holder IS NOT NULL, o.endpoint, o.contact
+FROM delivery AS d LEFT JOIN open_delivery AS o ON o.id = d.id
+WHERE d.id = :delivery AND d.day IN (:day::integer, 0) FOR UPDATE OF d;
+
+-- name: remove_attempt
+DELETE FROM attempt WHERE delivery = :delivery AND claim = :claim AND day IN (:day::integer, 0);
+
+-- name: close
+-- A late success ends an open delivery.
+WITH ended AS (
+    DELETE FROM open_delivery WHERE id = :delivery RETURNING attempts
+)
+UPDATE delivery AS d SET
+    state = 1, attempts = greatest(e.attempts, :number::integer), status = :status::integer, code = :code::integer,
+    reason = NULL, ended_ms = :ended_ms::bigint, duration_us = :total_us::bigint
+FROM ended AS e WHERE d.id = :delivery AND d.day IN (:day::integer, 0);
+
+-- name: note_attempt_open
+UPDATE open_delivery SET attempts = greatest(attempts, :number::integer) WHERE id = :delivery;
+
+-- name: note_attempt_final
+UPDATE delivery SET attempts = greatest(attempts, :number::integer)
+WHERE id = :delivery AND day IN (:day::integer, 0);
+
+-- name: put_health
+INSERT INTO health (endpoint, body)
+SELECT * FROM unnest(:endpoints::integer[], :bodies::bytea[]) AS given(endpoint, body) ORDER BY endpoint
+ON CONFLICT (endpoint) DO UPDATE SET body = excluded.body;
+
+-- name: contacts
+SELECT id, endpoint, contact FROM open_delivery WHERE id = ANY(:ids::bigint[]) AND contact IS NOT NULL;

@@ -1,0 +1,65 @@
+-- Connections, the fate of transactions, words, days, runs.
+
+-- name: begin
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+
+-- name: commit
+COMMIT;
+
+-- name: rollback
+ROLLBACK;
+
+-- name: safety
+SELECT
+    current_setting('server_version_num')::integer,
+    current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
+    pg_is_in_recovery(), current_setting('server_encoding');
+
+-- name: transaction
+SELECT pg_current_xact_id()::text::bigint;
+
+-- name: fate
+SELECT pg_xact_status(:transaction::text::xid8);
+
+-- name: alive
+SELECT 1;
+
+-- name: word_numbers
+SELECT id, text FROM word WHERE text = ANY(:texts::bytea[]);
+
+-- name: add_words
+INSERT INTO word (text) SELECT * FROM unnest(:texts::bytea[]) AS given ORDER BY given ON CONFLICT DO NOTHING;
+
+-- name: word_texts
+SELECT id, text FROM word WHERE id = ANY(:ids::integer[]);
+
+-- name: add_types
+INSERT INTO account_type (account, type)
+SELECT DISTINCT * FROM unnest(:accounts::integer[], :types::integer[]) ORDER BY 1, 2 ON CONFLICT DO NOTHING;
+
+-- name: types_of
+SELECT array_agg(type) FROM account_type WHERE account = :account;
+
+-- name: lock_days
+SELECT pg_advisory_xact_lock(7, 1);
+
+-- name: days
+SELECT substring(c.relname FROM 7)::integer
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'event'::regclass AND c.relname ~ '^event_[1-9][0-9]*$'
+ORDER BY 1;
+
+-- name: make_day
+SELECT make_day(:day::integer);
+
+-- name: drop_day
+SELECT drop_day(:day::integer);
+
+-- name: short_waits
+SET LOCAL lock_timeout = '300ms';
+
+-- name: today
+SELECT (extract(epoch FROM now()) / 86400)::integer;
+
+-- name: secret
+SELECT value FROM meta WHERE name = 'hash_key';

@@ -1,0 +1,235 @@
+"""The store on PostgreSQL: each verb one durable transaction, accepts and records many to a transaction.
+
+Knows which verbs go together and in which order; what they write stands in the modules beside it.
+"""
+
+import asyncio
+import logging
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from whatsync.ports.clock import Clock
+from whatsync.ports.store import (
+    AcceptResult,
+    Admission,
+    AttemptRow,
+    Change,
+    ChangeConflict,
+    Changed,
+    Claims,
+    HealthRow,
+    Opened,
+    Pruned,
+    Recorded,
+    Settled,
+    Settlement,
+    StoreRefused,
+    StoreState,
+    StoreUnavailable,
+)
+from whatsync.store.postgres import documents, retention
+from whatsync.store.postgres.accept import accept_all
+from whatsync.store.postgres.batches import Batches
+from whatsync.store.postgres.claim import claim, give_back
+from whatsync.store.postgres.connection import Address, connect
+from whatsync.store.postgres.database import CLOSED, Database, Transaction
+from whatsync.store.postgres.history import PostgresHistory
+from whatsync.store.postgres.node import Node
+from whatsync.store.postgres.opening import begin_run
+from whatsync.store.postgres.record import Outcomes, record_all
+from whatsync.store.postgres.schema import migrate
+from whatsync.store.postgres.settle import settle
+from whatsync.store.postgres.trouble import out_of_reach, sentence, shown
+from whatsync.store.postgres.upkeep import Upkeep
+
+Result = TypeVar("Result")
+BATCHES_AT_ONCE = 2
+"""Of accepts, and of records."""
+BATCH_ROWS_MAX = 1_000
+"""Rows that one batch takes in before what still waits is left to the next."""
+NO_BACKUP = (
+    "PostgreSQL is backed up by its own tools, which copy one moment of a running server: "
+    "pg_dump -Fc --file=whatsync.dump followed by the database's URL"
+)
+
+logger = logging.getLogger(__name__)
+
+
+class PostgresStore:
+    """Implements ``ports.store.Store``; ``history`` is the reading side."""
+
+    def __init__(self, address: Address, *, clock: Clock, name: str, label: str) -> None:
+        self.address = address
+        self.database = Database(address, clock)
+        self.node = Node(name, label)
+        self.history = PostgresHistory(self.database, self.node, clock)
+        self.upkeep = Upkeep(self.database, self.node, clock)
+        self._accepts: Batches[Admission, AcceptResult] = Batches(self._accept_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
+        self._records: Batches[Outcomes, Recorded] = Batches(self._record_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
+        self._steps = asyncio.Lock()
+        self._changes = 0
+        self._open = False
+
+    # Opening and closing
+
+    async def open(self, now_ms: int, version: str) -> Opened:
+        """Migrate, begin a run and take back the claims of runs that are over. Raises StoreRefused."""
+        try:
+            await self._migrate()
+            opened = await self.database.transact(
+                lambda transaction: begin_run(transaction, self.node, now_ms, version)
+            )
+            await self.upkeep.begin(now_ms)
+        except StoreUnavailable as problem:
+            await self.database.close()
+            raise StoreRefused(f"the database {shown(self.address.url)} can't be used: {problem.reason}") from None
+        except BaseException:
+            await self.database.close()
+            raise
+        self._open = True
+        return opened
+
+    async def _migrate(self) -> None:
+        try:
+            connection = await connect(self.address)
+            try:
+                await migrate(connection)
+            finally:
+                await connection.close(timeout=1.0)
+        except StoreRefused as refused:
+            raise StoreRefused(f"{shown(self.address.url)}: {refused.reason}") from None
+        except Exception as problem:
+            if not out_of_reach(problem):
+                raise
+            raise StoreUnavailable(sentence(problem)) from None
+
+    async def close(self) -> None:
+        """Write what waits, say that this run is over, and close the connections."""
+        if not self._open:
+            return
+        self._open = False
+        await self._accepts.drained()
+        await self._records.drained()
+        async with self._steps:
+            await self.upkeep.end()
+        await self.database.close()
+
+    async def abandon(self) -> None:
+        """Drop everything as a crash of this process would: nothing is written, nobody is told."""
+        self._open = False
+        self._accepts.cancel()
+        self._records.cancel()
+        await self.upkeep.stop()
+        self.database.cut()
+
+    async def tidy(self) -> None:
+        """Do now what upkeep does from time to time."""
+        await self.upkeep.fold()
+
+    # Verbs
+
+    def accept(self, admission: Admission) -> "Future[AcceptResult]":
+        """Write events and deliveries."""
+        problem = self._problem()
+        if problem is not None:
+            return _failed(problem)
+        return self._accepts.put(admission, 1 + len(admission.events) + len(admission.deliveries))
+
+    def record(self, attempts: Sequence[AttemptRow], health: Sequence[HealthRow] = ()) -> "Future[Recorded]":
+        """Write attempts and the states they lead to."""
+        problem = self._problem()
+        if problem is not None:
+            return _failed(problem)
+        return self._records.put((attempts, health), 1 + len(attempts))
+
+    async def claim(self, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Claims:
+        """Take deliveries to attempt."""
+        self._check()
+        return await claim(self.database, self.node, endpoint, now_ms, limit, early=early)
+
+    async def give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
+        """Give up claims that were not attempted."""
+        await self._step(lambda transaction: give_back(transaction, claims, due_ms))
+
+    async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
+        """Change states without an attempt."""
+        self._check()
+        await documents.learn_reason(self.database, settlement.reason)
+        return await self._step(lambda transaction: settle(transaction, self.database.words, settlement))
+
+    async def change(self, change: Change) -> Changed | ChangeConflict:
+        """Change configuration. What is accepted behind it waits until it is known how it ended."""
+        self._check()
+        self._changes += 1
+        self._accepts.hold()
+        try:
+            async with self._steps:
+                return await documents.change(self.database, self.node, change)
+        finally:
+            self._changes -= 1
+            if self._changes == 0:
+                self._accepts.go_on()
+
+    async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
+        """Remove old events."""
+        step = retention.Pruning(account, before_ms, after_seq, limit, now_ms)
+        pruned = await self._step(lambda transaction: retention.prune(transaction, self.database, self.node, step))
+        if pruned.cursor is None:
+            await self.upkeep.drop_days(now_ms)
+        return pruned
+
+    async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
+        """Take one event's personal content away."""
+        await self._step(lambda transaction: retention.erase(transaction, self.node, account, event, body, keys_kept))
+
+    async def backup(self, path: str) -> None:
+        """Not done here. Raises StoreRefused, which names the tool that does it."""
+        raise StoreRefused(NO_BACKUP)
+
+    def state(self) -> StoreState:
+        """Cheap facts for health checks."""
+        problem = self._problem()
+        return StoreState(
+            writable=problem is None,
+            reason=None if problem is None else problem.reason,
+            commits=self.database.commits,
+            operations=self._accepts.operations + self._records.operations,
+            queued=self._accepts.queued + self._records.queued,
+            wal_bytes=0,
+            free_bytes=1 << 62,
+            last_commit_seconds=self.database.last_commit_seconds,
+        )
+
+    # Inside
+
+    def _problem(self) -> StoreUnavailable | None:
+        if not self._open:
+            return StoreUnavailable(CLOSED)
+        if self.upkeep.lost is not None:
+            return StoreUnavailable(self.upkeep.lost)
+        if self.database.trouble is not None:
+            return StoreUnavailable(self.database.trouble)
+        return None
+
+    def _check(self) -> None:
+        problem = self._problem()
+        if problem is not None:
+            raise problem
+
+    async def _step(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        self._check()
+        async with self._steps:
+            return await self.database.transact(work)
+
+    async def _accept_all(self, admissions: Sequence[Admission]) -> Sequence[AcceptResult]:
+        return await accept_all(self.database, self.node, admissions)
+
+    async def _record_all(self, calls: Sequence[Outcomes]) -> Sequence[Recorded]:
+        return await record_all(self.database, calls)
+
+
+def _failed(problem: StoreUnavailable) -> "Future[Any]":
+    answer: Future[Any] = asyncio.get_running_loop().create_future()
+    answer.set_exception(problem)
+    return answer

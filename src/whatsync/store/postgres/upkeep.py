@@ -1,0 +1,105 @@
+"""What a node does for itself beside the verbs: renews its lease, makes days ahead, adds counts up, drops empty days."""
+
+import asyncio
+import logging
+
+from whatsync.ports.clock import Clock
+from whatsync.ports.store import StoreUnavailable
+from whatsync.store.postgres import rollup
+from whatsync.store.postgres.coding import DAY_MS
+from whatsync.store.postgres.connection import fetch_value, run
+from whatsync.store.postgres.database import Database, Transaction
+from whatsync.store.postgres.node import Node
+from whatsync.store.postgres.opening import LEASE_SECONDS
+from whatsync.store.postgres.statements import statements
+
+RENEW_SECONDS = 3.0
+FOLD_EVERY = 10
+"""Renewals between two foldings of the counts."""
+DAYS_EVERY = 600
+DAYS_AHEAD = 2
+DAYS_KEPT = 2
+"""Empty days that are left standing behind today."""
+LOST = "another node has taken over: this one was not heard of for too long; restart it"
+
+_SQL = statements("opening.sql")
+_SESSION = statements("session.sql")
+
+logger = logging.getLogger(__name__)
+
+
+class Upkeep:
+    """One task per store."""
+
+    def __init__(self, database: Database, node: Node, clock: Clock) -> None:
+        self._database = database
+        self._node = node
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self.lost: str | None = None
+        """Why this run may write no more."""
+
+    async def begin(self, now_ms: int) -> None:
+        """Make the days that are needed now and keep going."""
+        today = now_ms // DAY_MS
+        missing = {today, today + 1} - set(await self._database.known_days())
+        await self._database.make_days(missing)
+        self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Do nothing any more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def end(self) -> None:
+        """Stop, and say that this run is over."""
+        await self.stop()
+        try:
+            await self._database.transact(self._end)
+        except StoreUnavailable:
+            logger.warning("the end of this run could not be written; its lease runs out by itself")
+
+    async def fold(self) -> None:
+        """Add what was counted to the rollups."""
+        await self._database.transact(rollup.fold)
+
+    async def drop_days(self, now_ms: int) -> None:
+        """Drop days behind today in which nothing is left."""
+        for day in await self._database.known_days():
+            if day < now_ms // DAY_MS - DAYS_KEPT and await self._database.drop_day(day):
+                logger.info("day %d is over: its partitions are dropped", day)
+
+    async def _keep(self) -> None:
+        turn = 0
+        while True:
+            await self._clock.sleep(RENEW_SECONDS)
+            turn += 1
+            try:
+                await self._renew()
+                if turn % FOLD_EVERY == 0:
+                    await self.fold()
+                if turn % DAYS_EVERY == 1:
+                    await self._make_days()
+            except StoreUnavailable:
+                continue
+            except Exception:
+                logger.exception("the database's upkeep met a mistake and goes on")
+
+    async def _renew(self) -> None:
+        if not await self._database.transact(self._lease) and self.lost is None:
+            self.lost = LOST
+            logger.error("%s", LOST)
+
+    async def _lease(self, transaction: Transaction) -> bool:
+        values = {"run": self._node.run, "lease_seconds": LEASE_SECONDS}
+        return await fetch_value(transaction.connection, _SQL["renew"], **values) is not None
+
+    async def _end(self, transaction: Transaction) -> None:
+        await run(transaction.connection, _SQL["end_run"], run=self._node.run)
+
+    async def _make_days(self) -> None:
+        today = await self._database.ask(lambda connection: fetch_value(connection, _SESSION["today"]))
+        wanted = set(range(today, today + DAYS_AHEAD + 1))
+        await self._database.make_days(wanted - set(await self._database.known_days()))

