@@ -8,8 +8,8 @@ import pytest
 from tests.conformance.clerk import ACCOUNT, DAY, OTHER, START_MS, Clerk, key
 from tests.store.sqlite.conftest import SqlitePlace
 from whatsync.ports.store import Accepted, Duplicates, Replayed
-from whatsync.store.sqlite import lookup, lookup_fold
 from whatsync.store.keyed_hash import Hash
+from whatsync.store.sqlite import lookup, lookup_fold
 from whatsync.store.sqlite.lookup import Kind
 
 

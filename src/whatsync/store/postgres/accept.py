@@ -194,9 +194,7 @@ async def _dues(transaction: Transaction, node: Node, admissions: Sequence[Admis
     return _turns(ordered, hashes, earlier)
 
 
-def _turns(
-    ordered: Sequence[DeliveryRow], hashes: dict[int, int], earlier: dict[int, int | None]
-) -> dict[int, int]:
+def _turns(ordered: Sequence[DeliveryRow], hashes: dict[int, int], earlier: dict[int, int | None]) -> dict[int, int]:
     dues: dict[int, int] = {}
     last: dict[tuple[int, int], int] = {}
     for row in ordered:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-
 from whatsync.model import limits
 from whatsync.model.ids import first_row_at
 from whatsync.ports.clock import Clock
@@ -233,5 +232,3 @@ def _exchange(words: Words, delivery: int, account: int, row: Any) -> Exchange:
         ordered=bool(flags & ORDERED),
     )
     return Exchange(attempt, bool(flags & LATE), row["version"] or "")
-
-

@@ -181,9 +181,7 @@ async def _event_walk(connection: Any, words: Words, query: EventQuery, values: 
         return "events_unmatched"
     if query.number is not None:
         return "events_by_number"
-    values["types"] = (
-        await words.types_of(connection, query.account) if values["type"] is None else [values["type"]]
-    )
+    values["types"] = await words.types_of(connection, query.account) if values["type"] is None else [values["type"]]
     return "events_by_types"
 
 

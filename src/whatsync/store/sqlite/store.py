@@ -50,7 +50,6 @@ from whatsync.store.sqlite.connection import open_writer, refusal
 from whatsync.store.sqlite.disk import Disk, free_bytes_of
 from whatsync.store.sqlite.folder_lock import FolderLock
 from whatsync.store.sqlite.history import SqliteHistory
-from whatsync.store.keyed_hash import Hash, keyed_hash
 from whatsync.store.sqlite.lookup import Recent
 from whatsync.store.sqlite.schema import migrate
 from whatsync.store.sqlite.session import Session
