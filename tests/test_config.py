@@ -64,7 +64,7 @@ def test_an_empty_value_is_unset_but_an_empty_schedule_is_one_try() -> None:
         ("REQUEST_TIMEOUT", "31s", "not a time from 1s to 30s"),
         ("ALLOW_ADDRESSES", "10.0.0.1/8", "write 10.0.0.0/8"),
         ("MIN_FREE_DISK", "much", "write it as 512MiB or 2GB"),
-        ("DATABASE_URL", "postgresql://x/y", "does not speak"),
+        ("DATABASE_URL", "postgresql://x", "names no database"),
         ("DATABASE_URL", "mysql://x", "write it as sqlite:///path/to/file.db"),
         ("PUBLIC_URL", "example.com", "write it as https://example.com"),
         ("SMTP_URL", "mail.example.com", "smtps://user:password@mail.example.com:465"),
@@ -91,9 +91,15 @@ def test_all_problems_are_told_at_once_and_secrets_are_not_repeated() -> None:
 
 
 def test_a_wrong_url_does_not_repeat_its_password() -> None:
-    [told] = problems_of({"WHATSYNC_DATABASE_URL": "postgresql://someone:hidden@host/name"})
+    [told] = problems_of({"WHATSYNC_DATABASE_URL": "postgresql://someone:hidden@host"})
     assert "hidden" not in told
-    assert "does not speak" in told
+    assert "names no database" in told
+
+
+def test_a_right_url_is_shown_without_its_password() -> None:
+    url = "postgresql://someone:hidden@db.example.com:5432/whatsync"
+    rows = {name: value for name, value, _ in shown(read({"WHATSYNC_DATABASE_URL": url}))}
+    assert rows["DATABASE_URL"] == "postgresql://someone:***@db.example.com:5432/whatsync"
 
 
 def test_an_unknown_setting_names_the_nearest() -> None:
@@ -113,6 +119,8 @@ def test_mail_needs_a_sender() -> None:
 
 def test_half_of_the_work_needs_a_shared_database() -> None:
     assert "on SQLite the role is all" in problems_of({"WHATSYNC_ROLE": "api"})[0]
+    shared = {"WHATSYNC_ROLE": "api", "WHATSYNC_DATABASE_URL": "postgresql://db/whatsync"}
+    assert "one server does all the work" in problems_of(shared)[0]
 
 
 def test_the_file_of_the_folder_is_read(tmp_path: Path) -> None:

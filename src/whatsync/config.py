@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -21,6 +21,7 @@ from whatsync.model.bucket import SCHEME as BUCKET_SCHEME
 from whatsync.model.bucket import BucketPlace, parse_bucket
 
 PREFIX = "WHATSYNC_"
+_POSTGRES = ("postgresql://", "postgres://")
 FILE_NAME = "whatsync.toml"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -43,6 +44,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[Network, ...]
     data_dir: Path
     database_url: str | None
+    database_pooler: str
+    database_unsafe: bool
     role: str
     processes: int
     media_store: Path | BucketPlace | None
@@ -159,10 +162,19 @@ def _web_url(value: str) -> str:
 
 
 def _database(value: str) -> str:
-    if value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("names PostgreSQL, which this version does not speak; use sqlite:///path/to/file.db")
+    if value.startswith(_POSTGRES):
+        try:
+            parts = urlsplit(value)
+            named = bool(parts.path.strip("/")) and (parts.port or 1) > 0
+        except ValueError:
+            named = False
+        if not named:
+            raise ValueError("names no database; write it as postgresql://user:password@host:5432/name")
+        return value
     if not value.startswith("sqlite:///") or len(value) == len("sqlite:///"):
-        raise ValueError("is not a database; write it as sqlite:///path/to/file.db")
+        raise ValueError(
+            "is not a database; write it as sqlite:///path/to/file.db or postgresql://user:password@host:5432/name"
+        )
     return value
 
 
@@ -251,7 +263,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DATA_DIR", "folder", Path, "whatsync-data", "Folder of the database, keys made here, and media."),
     Setting(
         "DATABASE_URL", "URL", _database, None,
-        "Database; unset: the SQLite file whatsync.db in the data folder.",
+        "Database, SQLite or PostgreSQL; unset: the SQLite file whatsync.db in the data folder.",
+    ),
+    Setting(
+        "DATABASE_POOLER", "none or transaction", _choice("none", "transaction"), "none",
+        "Whether a pooler in transaction mode (PgBouncer) stands before PostgreSQL.",
+    ),
+    Setting(
+        "DATABASE_UNSAFE", "true or false", _switch, "false",
+        "Take a PostgreSQL that may lose acknowledged events in a crash (fsync off and the like).",
     ),
     Setting(
         "ROLE", "all, api or deliver", _choice("all", "api", "deliver"), "all",
@@ -354,7 +374,7 @@ def read(environ: Mapping[str, str], toml: str | None = None, flags: Mapping[str
     if not problems and values["smtp_url"] is not None and values["mail_from"] is None:
         problems.append("WHATSYNC_MAIL_FROM: is needed with WHATSYNC_SMTP_URL; write the sender's mail address.")
     if not problems and values["role"] != "all":
-        problems.append("WHATSYNC_ROLE: halves of the work need a shared database; on SQLite the role is all.")
+        problems.append(_role_problem(values["database_url"]))
     if problems:
         raise ConfigError(problems)
     return Config(**values, sources=sources)
@@ -422,6 +442,25 @@ def _from_file(toml: str | None, problems: list[str]) -> dict[str, str]:
     return found
 
 
+def _role_problem(database_url: str | None) -> str:
+    if is_postgres(database_url):
+        return "WHATSYNC_ROLE: in this version one server does all the work on a database, so the role is all."
+    return "WHATSYNC_ROLE: halves of the work need a shared database; on SQLite the role is all."
+
+
+def is_postgres(database_url: str | None) -> bool:
+    """Whether the database is PostgreSQL."""
+    return database_url is not None and database_url.startswith(_POSTGRES)
+
+
+def without_password(url: str) -> str:
+    """A URL as people may see it."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{parts.netloc.rpartition('@')[2]}"))
+
+
 def _unknown(name: str, known: list[str], source: str) -> str:
     near = max(known, key=lambda word: difflib.SequenceMatcher(None, name.lower(), word.lower()).ratio())
     return f"{name} ({source}): there is no such setting. Did you mean {near}? Correct the name or remove it."
@@ -430,6 +469,8 @@ def _unknown(name: str, known: list[str], source: str) -> str:
 def _shown(setting: Setting, value: Any) -> str:
     if value is None or value == ():
         return "one try" if setting.empty_counts else "unset"
+    if setting.name == "DATABASE_URL":
+        return without_password(value)
     if setting.name == "RETRY_SCHEDULE":
         return retry.format_schedule(value)
     if isinstance(value, tuple):

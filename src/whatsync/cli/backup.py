@@ -20,10 +20,11 @@ from whatsync.cli.output import remark, say, show_json
 from whatsync.cli.presence import write_private
 from whatsync.compose.media import folder_of
 from whatsync.compose.places import database_path
-from whatsync.config import Config
+from whatsync.config import Config, is_postgres
 from whatsync.model.bucket import BucketPlace
 from whatsync.net.system import SystemClock
 from whatsync.ports.store import StoreRefused
+from whatsync.store.postgres.store import NO_BACKUP
 from whatsync.store.sqlite.connection import open_reader, refusal
 from whatsync.store.sqlite.copying import copy_database
 from whatsync.store.vault import KEY_FILE
@@ -49,6 +50,8 @@ def backup(
     Secrets in the copy are sealed: without the encryption key, which is not in it, they can't be read again.
     """
     config = read_config()
+    if is_postgres(config.database_url):
+        raise wrong_use(NO_BACKUP)
     source = database_path(config)
     if not source.exists():
         raise Failure(f"there is no database {source} to copy. WHATSYNC_DATA_DIR names the data folder")

@@ -1,5 +1,6 @@
 """``whatsync migrate``: brings a database to this version's schema, or says whether it needs it. Opens it alone."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,11 @@ from whatsync.cli.group import new_app
 from whatsync.cli.local import read_config
 from whatsync.cli.options import example
 from whatsync.cli.output import say, show_json
-from whatsync.compose.places import database_path
+from whatsync.compose.places import database_address, database_path
+from whatsync.config import Config, is_postgres, without_password
 from whatsync.ports.store import StoreRefused
+from whatsync.store.postgres import inspecting
+from whatsync.store.postgres import schema as postgres_schema
 from whatsync.store.sqlite import schema
 from whatsync.store.sqlite.connection import open_reader, open_writer, refusal
 from whatsync.store.sqlite.folder_lock import FolderLock
@@ -31,11 +35,15 @@ def migrate(
 ) -> None:
     """Bring the database to this version's schema. `whatsync serve` does it by itself when it starts.
 
-    Moving to another kind of database is not possible in this version: it has SQLite only.
+    Moving to another kind of database is not possible in this version.
     """
     if origin is not None or target is not None:
-        raise wrong_use("--from and --to move to another kind of database; this version has SQLite only")
-    path = database_path(read_config())
+        raise wrong_use("--from and --to move to another kind of database; this version can't do that yet")
+    config = read_config()
+    if is_postgres(config.database_url):
+        _postgres(config, check, as_json)
+        return
+    path = database_path(config)
     if not path.exists():
         raise Failure(f"there is no database {path}. `whatsync serve` makes one when it starts")
     try:
@@ -49,6 +57,22 @@ def migrate(
         show_json({"database": str(path), "before": before, "now": current, "newest": newest})
     else:
         say(_sentence(path, before, current, newest))
+    if current != newest:
+        raise typer.Exit(FAILED)
+
+
+def _postgres(config: Config, check: bool, as_json: bool) -> None:
+    address, newest = database_address(config), max(postgres_schema.migrations())
+    try:
+        before = asyncio.run(inspecting.look(address)).schema
+        current = before if check and before <= newest else asyncio.run(inspecting.bring_to_newest(address))
+    except StoreRefused as refused:
+        raise Failure(refused.reason) from None
+    name = without_password(address.url)
+    if as_json:
+        show_json({"database": name, "before": before, "now": current, "newest": newest})
+    else:
+        say(_sentence(name, before, current, newest))
     if current != newest:
         raise typer.Exit(FAILED)
 
@@ -76,7 +100,7 @@ def _migrate(path: Path) -> None:
         lock.release()
 
 
-def _sentence(path: Path, before: int, current: int, newest: int) -> str:
+def _sentence(path: Path | str, before: int, current: int, newest: int) -> str:
     if before == current == newest:
         return f"{path} has schema {newest}, the newest this version knows. Nothing to do."
     if current != newest:

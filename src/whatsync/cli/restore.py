@@ -24,7 +24,7 @@ from whatsync.cli.options import example
 from whatsync.cli.output import Column, remark, say, show_json, show_table
 from whatsync.cli.presence import write_private
 from whatsync.compose.places import database_path, vault_of
-from whatsync.config import Config
+from whatsync.config import Config, is_postgres
 from whatsync.engine.directory import ENDPOINT
 from whatsync.model.delivery import Happening
 from whatsync.model.endpoint import Endpoint
@@ -36,6 +36,10 @@ from whatsync.store.sqlite.folder_lock import FolderLock
 from whatsync.store.sqlite.store import SqliteStore
 from whatsync.store.vault import KEY_FILE, check_key
 
+NO_RESTORE = (
+    "PostgreSQL is restored by its own tools, into an empty database: pg_restore --dbname=URL whatsync.dump. "
+    "Deliveries that were open when it was dumped are then delivered again"
+)
 REASON = "restored from a backup"
 _SIDES = ("", "-wal", "-shm")
 _HELD = (
@@ -67,6 +71,8 @@ def restore(
     Deliveries that were open when the copy was made come back held, as nobody knows which of them arrived since.
     """
     config = read_config()
+    if is_postgres(config.database_url):
+        raise wrong_use(NO_RESTORE)
     if not file.is_file():
         raise wrong_use(f"there is no file {file}")
     target = database_path(config)

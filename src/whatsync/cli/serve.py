@@ -25,7 +25,7 @@ from whatsync.cli.options import example
 from whatsync.compose.opening import open_server
 from whatsync.compose.places import Outside
 from whatsync.compose.server import Server
-from whatsync.config import Config, ConfigError, load
+from whatsync.config import Config, ConfigError, is_postgres, load, without_password
 from whatsync.engine.bootstrap import Chosen, FirstKeys, bootstrap, way_in
 from whatsync.engine.links import MadeLink
 from whatsync.logs import Lines, set_up
@@ -45,7 +45,9 @@ app = new_app()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[str | None, typer.Option(metavar="NUMBER", help="Port to listen on [8600].")] = None,
-    database: Annotated[str | None, typer.Option(metavar="URL", help="sqlite:///path [in the data folder].")] = None,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="sqlite:///path or postgresql://… [in the data folder].")
+    ] = None,
     data_dir: Annotated[str | None, typer.Option(metavar="FOLDER", help="Data folder [whatsync-data].")] = None,
     role: Annotated[str | None, typer.Option(metavar="all|api|deliver", help="Which half of the work to do.")] = None,
     processes: Annotated[str | None, typer.Option(metavar="NUMBER", help="Processes to share the work.")] = None,
@@ -189,6 +191,8 @@ def _greet(config: Config, url: str, first: FirstKeys | None, link: MadeLink | N
         f"  API          {url}/docs",
         f"  Data folder  {config.data_dir.resolve()}",
     ]
+    if config.database_url is not None and is_postgres(config.database_url):
+        rows.append(f"  Database     {without_password(config.database_url)}")
     made = [] if first is None else _keys(config, first)
     if link is not None:
         made.append(f"  Sign in      {link.url}")

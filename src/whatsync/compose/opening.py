@@ -1,7 +1,7 @@
 """Opens the store and wires a server over it."""
 
 from whatsync.compose.parts import Parts
-from whatsync.compose.places import Outside, SqliteDisk, vault_of
+from whatsync.compose.places import Outside, disk_of, vault_of
 from whatsync.compose.server import Server
 from whatsync.config import Config
 from whatsync.net.remote_sender import RemoteSender
@@ -11,7 +11,7 @@ from whatsync.store.vault import check_key
 async def open_server(config: Config, outside: Outside) -> Server:
     """Open the store and wire everything over it. Raises StoreRefused with what to do about it."""
     vault = vault_of(config, outside.randomness)
-    disk = outside.disk or SqliteDisk(config, outside.clock)
+    disk = outside.disk or disk_of(config, outside)
     opened = await disk.open(outside.clock.now_ms())
     try:
         await check_key(vault, disk.store, opened)

@@ -3,23 +3,30 @@
 Wires only; reads settings and builds adapters of them.
 """
 
+import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 
 from whatsync import __version__
-from whatsync.config import Config
+from whatsync.config import Config, is_postgres
 from whatsync.engine.journal import Spans, Write
+from whatsync.model.ids import TOKEN_BYTES, random_id
 from whatsync.model.source import GRAPH_URL
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
-from whatsync.ports.store import Opened, Store
+from whatsync.ports.store import Opened, Store, StoreRefused
+from whatsync.store.postgres.connection import Address
+from whatsync.store.postgres.store import PostgresStore
+from whatsync.store.sqlite.folder_lock import FolderLock
 from whatsync.store.sqlite.store import SqliteStore
 from whatsync.store.vault import AesVault, key_from, key_in
 
 DATABASE_NAME = "whatsync.db"
+NODE_NAME = "node"
+"""File in the data folder."""
 
 
 class Disk(Protocol):
@@ -54,6 +61,66 @@ class SqliteDisk:
         await self._sqlite.close()
 
 
+class PostgresDisk:
+    """A database on a PostgreSQL server. The data folder keeps who this node is, and lets one server be it."""
+
+    def __init__(self, config: Config, outside: "Outside") -> None:
+        self._lock = FolderLock(config.data_dir / NODE_NAME, f"http://{config.host}:{config.port}")
+        try:
+            address = database_address(config)
+            name = _node_name(config.data_dir / NODE_NAME, outside.randomness)
+            label = f"{socket.gethostname()}:{config.port}"
+            self._postgres = PostgresStore(address, clock=outside.clock, name=name, label=label, folder=config.data_dir)
+        except BaseException:
+            self._lock.release()
+            raise
+        self.store: Store = self._postgres
+        self.history: History = self._postgres.history
+
+    async def open(self, now_ms: int) -> Opened:
+        """Connect and begin a run."""
+        try:
+            return await self._postgres.open(now_ms, __version__)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    async def close(self) -> None:
+        """Write what waits and close the connections."""
+        await self._postgres.close()
+        self._lock.release()
+
+
+def disk_of(config: Config, outside: "Outside") -> Disk:
+    """Where the settings say that things are kept."""
+    if is_postgres(config.database_url):
+        return PostgresDisk(config, outside)
+    return SqliteDisk(config, outside.clock)
+
+
+def database_address(config: Config) -> Address:
+    """The PostgreSQL database of the settings."""
+    assert config.database_url is not None
+    return Address(config.database_url, config.database_pooler == "transaction", config.database_unsafe)
+
+
+def _node_name(path: Path, randomness: Randomness) -> str:
+    """Who this node is: made once, kept in its data folder."""
+    try:
+        if name := path.read_text("ascii").strip():
+            return name
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as problem:
+        raise StoreRefused(f"{path} can't be read: {problem}") from None
+    name = random_id("node_", randomness.token(TOKEN_BYTES))
+    try:
+        path.write_text(name + "\n", "ascii")
+    except OSError as problem:
+        raise StoreRefused(f"{path} can't be written: {problem.strerror}") from None
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The real or simulated outside world of one server."""
@@ -65,7 +132,7 @@ class Outside:
     local_token: str | None = None
     """Lets this machine's command line in as an operator."""
     disk: Disk | None = None
-    """Another place than a SQLite file, for tests."""
+    """Another place than the settings name, for tests."""
     graph_url: str = GRAPH_URL
     """Where Meta's Graph API is."""
 

@@ -94,7 +94,7 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock
             **_as_whom(),
         )
         ends = time.monotonic() + START_SECONDS
@@ -169,7 +169,8 @@ class Cluster:
         )
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed: {done.stderr}")
-        return done.stdout
+        output: str = done.stdout
+        return output
 
 
 def _end_with_parent() -> None:

@@ -8,8 +8,8 @@ import pytest
 from tests.conformance.clerk import ACCOUNT, DAY, OTHER, START_MS, Clerk, key
 from tests.store.sqlite.conftest import SqlitePlace
 from whatsync.ports.store import Accepted, Duplicates, Replayed
-from whatsync.store.keyed_hash import Hash
-from whatsync.store.sqlite import lookup, lookup_fold
+from whatsync.store.keyed_hash import Hash, keyed_hash
+from whatsync.store.sqlite import lookup_fold
 from whatsync.store.sqlite.lookup import Kind
 
 
@@ -128,5 +128,5 @@ async def test_the_secret_stays_the_same(clerk: Clerk, place: SqlitePlace) -> No
     first = place.sqlite.hash_of(1, "id:evt_1")
     await clerk.reopen()
     assert place.sqlite.hash_of(1, "id:evt_1") == first
-    assert lookup.keyed_hash(b"another")(1, "id:evt_1") != first
+    assert keyed_hash(b"another")(1, "id:evt_1") != first
     assert place.sqlite.hash_of(2, "id:evt_1") != first

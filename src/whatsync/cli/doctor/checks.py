@@ -3,6 +3,7 @@
 Reads only; a check that can't be made says so and is no problem by itself.
 """
 
+import asyncio
 import json
 import os
 import resource
@@ -20,9 +21,12 @@ from whatsync.cli.doctor.media_check import check_media
 from whatsync.cli.doctor.questions import ask, server_url
 from whatsync.cli.local import Local, running_here
 from whatsync.cli.output import clean
-from whatsync.compose.places import database_path
-from whatsync.config import Config
+from whatsync.compose.places import database_address, database_path
+from whatsync.config import Config, is_postgres, without_password
 from whatsync.net.system import SystemClock
+from whatsync.ports.store import StoreRefused
+from whatsync.store.postgres import inspecting
+from whatsync.store.postgres import schema as postgres_schema
 from whatsync.store.sqlite import schema
 from whatsync.store.sqlite.connection import APPLICATION_ID, open_reader, refusal
 from whatsync.store.vault import KEY_FILE
@@ -38,8 +42,12 @@ _SQLITE_MIN = (3, 51, 0)
 def all_checks(config: Config) -> list[Check]:
     """Make all checks, in the order in which one would."""
     local = running_here(config.data_dir)
-    checks = [check_folder(config), check_disk(config), check_sqlite()]
-    checks += [*check_database(config), check_key(config), check_media(config), check_files()]
+    checks = [check_folder(config), check_disk(config)]
+    if is_postgres(config.database_url):
+        checks += check_postgres(config)
+    else:
+        checks += [check_sqlite(), *check_database(config)]
+    checks += [check_key(config), check_media(config), check_files()]
     checks += [*check_clock(config), *check_reach(config), *check_server(config, local)]
     return checks
 
@@ -113,6 +121,28 @@ def check_database(config: Config) -> Iterator[Check]:
         yield Check("Database", "ok", f"{path}, {_size(path) / _MIB:,.1f} MiB, schema {current}.")
 
 
+def check_postgres(config: Config) -> Iterator[Check]:
+    """The database on a PostgreSQL server, and the settings of it that durability stands on."""
+    address, newest = database_address(config), max(postgres_schema.migrations())
+    try:
+        found = asyncio.run(inspecting.look(address))
+    except StoreRefused as refused:
+        yield Check("Database", "problem", f"{refused.reason}.")
+        return
+    where = f"{without_password(address.url)}, PostgreSQL {found.server}, {found.bytes / _MIB:,.1f} MiB"
+    if found.schema > newest:
+        yield Check("Database", "problem", f"{where}: written by a newer version. Install that one.")
+    elif found.schema < newest:
+        had = "is empty" if not found.schema else f"has schema {found.schema}"
+        yield Check("Database", "ok", f"{where}: it {had}; the next start brings it to {newest}.")
+    else:
+        yield Check("Database", "ok", f"{where}, schema {newest}.")
+    if address.unsafe_allowed:
+        yield Check(
+            "Durability", "warning", "WHATSYNC_DATABASE_UNSAFE is true: a crash of the database may lose events."
+        )
+
+
 def _size(path: Path) -> int:
     return sum(side.stat().st_size for side in (path, Path(f"{path}-wal")) if side.exists())
 
@@ -123,7 +153,7 @@ def check_key(config: Config) -> Check:
         return Check("Encryption key", "ok", "set by WHATSYNC_ENCRYPTION_KEY. Keep a copy apart from the backups.")
     path = config.data_dir / KEY_FILE
     if not path.exists():
-        if database_path(config).exists():
+        if not is_postgres(config.database_url) and database_path(config).exists():
             sentence = (
                 f"{path} is gone, and without it no secret can be read. Put it back, or set WHATSYNC_ENCRYPTION_KEY."
             )
@@ -146,8 +176,8 @@ def check_files() -> Check:
 def check_clock(config: Config) -> Iterator[Check]:
     """The machine's clock: signatures carry its time, and receivers refuse what is five minutes off."""
     now_ms = SystemClock().now_ms()
-    path = database_path(config)
-    written_ms = int(path.stat().st_mtime * 1000) if path.exists() else 0
+    path = None if is_postgres(config.database_url) else database_path(config)
+    written_ms = int(path.stat().st_mtime * 1000) if path is not None and path.exists() else 0
     if now_ms < _CLOCK_FLOOR_MS:
         yield Check("Clock", "problem", "this machine's clock is not set. Switch on time synchronisation (NTP).")
     elif written_ms > now_ms + _CLOCK_SLACK_MS:

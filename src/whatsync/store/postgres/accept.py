@@ -5,6 +5,7 @@ transaction is undone, the guilty admissions are explained, and the others are w
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from whatsync.ports.store import (
     Replayed,
     Stale,
 )
+from whatsync.store.postgres import media
 from whatsync.store.postgres.coding import OPEN_DAY, days_of, raw, read_event, text_of
 from whatsync.store.postgres.connection import fetch, fetch_row, run
 from whatsync.store.postgres.database import Database, Transaction
@@ -49,7 +51,7 @@ async def accept_all(database: Database, node: Node, admissions: Sequence[Admiss
         while together:
             some = [admissions[at] for at in together]
             try:
-                await database.transact(lambda transaction, some=some: _write(transaction, database, node, some))
+                await database.transact(partial(_write, database=database, node=node, admissions=some))
             except _RefusedError as refused:
                 odd += [together[at] for at in sorted(refused.positions)]
                 together = [at for nth, at in enumerate(together) if nth not in refused.positions]
@@ -91,12 +93,24 @@ async def learn_words(database: Database, admissions: Sequence[Admission]) -> No
     """Have numbers for all words before a transaction begins."""
     words, wanted = database.words, words_in(admissions)
     while unknown := words.unknown(wanted):
-        await database.ask(lambda connection, unknown=unknown: words.learn(connection, unknown))
+        await database.ask(partial(words.learn, texts=unknown))
     if pairs := words.unknown_types(types_in(admissions)):
         await database.ask(lambda connection: words.learn_types(connection, pairs))
 
 
 # Inside the transaction
+
+
+async def locked_versions(transaction: Transaction, admissions: Sequence[Admission]) -> dict[int, int]:
+    """The accounts' configuration versions, which stay as they are until the transaction ends."""
+    accounts = sorted({admission.account for admission in admissions})
+    await run(transaction.connection, _SQL["lock_accounts"], accounts=accounts)
+    return await versions_of(transaction.connection, accounts)
+
+
+async def versions_of(connection: Any, accounts: Sequence[int]) -> dict[int, int]:
+    """The accounts' configuration versions."""
+    return dict(await fetch(connection, _SQL["versions"], accounts=list(accounts)))
 
 
 async def _write(transaction: Transaction, database: Database, node: Node, admissions: Sequence[Admission]) -> None:
@@ -157,6 +171,7 @@ async def write_rows(
     transaction.days |= rows.days
     row = await fetch_row(transaction.connection, _SQL["write"], base=node.place_base, **rows.values(passed))
     transaction.number = row[0]
+    await media.insert(transaction, admissions)
     return passed + len(rows.events)
 
 
@@ -190,7 +205,7 @@ async def _dues(transaction: Transaction, node: Node, admissions: Sequence[Admis
         "endpoints": [row.endpoint for row in ordered],
         "contacts": [hashes[row.id] for row in ordered],
     }
-    earlier = {id_: row for id_, row in await fetch(transaction.connection, _SQL["earlier_open"], **values)}
+    earlier: dict[int, int | None] = dict(await fetch(transaction.connection, _SQL["earlier_open"], **values))
     return _turns(ordered, hashes, earlier)
 
 
@@ -218,7 +233,7 @@ async def _explain(database: Database, node: Node, admission: Admission) -> Acce
             if use is not None:
                 events = await _events_or_stubs(database, connection, account, use[1])
                 return Replayed(use[0], tuple([events[seq] for seq in use[1]]))
-        versions = dict(await fetch(connection, _SQL["versions"], accounts=[account]))
+        versions = await versions_of(connection, [account])
         if admission.version != versions.get(account, 0):
             return Stale(versions.get(account, 0))
         existing = await _existing(database, connection, admission)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -182,17 +183,20 @@ class Database:
                 raise
             self.failed(problem)
             raise StoreUnavailable(sentence(problem)) from None
-        if self.closed:
+        if self._is_closed():
             pool.drop(connection)
             raise StoreUnavailable(CLOSED)
         return connection
+
+    def _is_closed(self) -> bool:
+        return self.closed
 
     # Days
 
     async def make_days(self, days: set[int]) -> None:
         """Make partitions, each in a transaction of its own, one node after the other."""
         for day in sorted(days):
-            await self.transact(lambda transaction, day=day: _make_day(transaction, day))
+            await self.transact(partial(_make_day, day=day))
 
     async def known_days(self) -> list[int]:
         """The days that have partitions."""

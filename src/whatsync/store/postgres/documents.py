@@ -3,6 +3,7 @@
 Runs inside a transaction. Knows no document's content.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -63,8 +64,8 @@ async def _change(transaction: Transaction, database: Database, node: Node, want
         await _audit(transaction, entry)
     passed = 0
     for admission in wanted.admissions:
-        new = await _only_new(transaction, admission)
-        passed = await write_rows(transaction, database, node, [new], passed)
+        new = await only_new(transaction, [admission])
+        passed = await write_rows(transaction, database, node, new, passed)
     settled: list[Settled] = []
     for settlement in wanted.settlements:
         settled.extend(await settle(transaction, database.words, settlement))
@@ -73,16 +74,21 @@ async def _change(transaction: Transaction, database: Database, node: Node, want
     return Changed(version or 0, documents, tuple(settled))
 
 
-async def _only_new(transaction: Transaction, admission: Admission) -> Admission:
-    """The admission without events that exist, and without their deliveries."""
-    if not admission.events:
-        return admission
+async def only_new(transaction: Transaction, admissions: Sequence[Admission]) -> list[Admission]:
+    """The admissions without events that exist, and without what hangs on those. The new ones' ids are taken."""
+    events = [event for admission in admissions for event in admission.events]
+    if not events:
+        return list(admissions)
     values: dict[str, Any] = {
-        "accounts": [event.account for event in admission.events],
-        "ids": [raw(event.id) for event in admission.events],
-        "seqs": [event.seq for event in admission.events],
+        "accounts": [event.account for event in events],
+        "ids": [raw(event.id) for event in events],
+        "seqs": [event.seq for event in events],
     }
     new = {seq for (seq,) in await fetch(transaction.connection, _SQL["take_new"], **values)}
+    return [_new_part(admission, new) for admission in admissions]
+
+
+def _new_part(admission: Admission, new: set[int]) -> Admission:
     passed_over = {event.seq for event in admission.events} - new
     return replace(
         admission,
@@ -132,4 +138,4 @@ async def load(connection: Any) -> tuple[Document, ...]:
 
 async def versions(connection: Any) -> dict[int, int]:
     """Configuration version of each account row."""
-    return dict([(account, version) for account, version in await fetch(connection, _SQL["versions"])])
+    return dict(await fetch(connection, _SQL["versions"]))

@@ -1,7 +1,7 @@
 """Events in the order of their transactions, and the ones an endpoint has no delivery of.
 
-A place in the feed is (transaction, number in it). Only places below the oldest transaction that still runs are read: nothing
-can appear there any more, in whatever order transactions commit.
+A place in the feed is (transaction, number in it). Only places below the oldest transaction that still runs are read:
+nothing can appear there any more, in whatever order transactions commit.
 """
 
 from collections.abc import Sequence

@@ -5,6 +5,7 @@ from typing import Any
 
 from whatsync.model import limits
 from whatsync.model.ids import first_row_at
+from whatsync.ports.arrivals import BodyRow, ContactRow, Count, SetAsideQuery, SetAsideRow
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import (
     AuditRow,
@@ -17,9 +18,10 @@ from whatsync.ports.history import (
     Exchange,
     RollupRow,
 )
+from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, Document, EventRow
 from whatsync.store.coding import ACCOUNT_TOTAL, LATE, ORDERED, REUSED, STATES, TEST, TRUNCATED
-from whatsync.store.postgres import feeds, lists
+from whatsync.store.postgres import arrivals, feeds, lists, media
 from whatsync.store.postgres.accept import events_of
 from whatsync.store.postgres.coding import ROW_MAX, day_of, raw, text_of, text_or_none
 from whatsync.store.postgres.connection import fetch, fetch_row, fetch_value
@@ -162,6 +164,34 @@ class PostgresHistory:
             lambda connection: fetch_row(connection, _SQL["counts"], endpoint=endpoint, ceiling=ceiling)
         )
         return Counts(waiting, held, ceiling, oldest)
+
+    # Sources and media
+
+    async def media(self, name: str) -> MediaRow | None:
+        """Read a media file's row by its public name."""
+        return await self._database.ask(lambda connection: media.read_one(connection, name))
+
+    async def contacts(self, account: int, words: Sequence[str]) -> tuple[ContactRow, ...]:
+        """Find the people that words lead to."""
+        return await self._database.ask(lambda connection: arrivals.contacts(connection, account, words))
+
+    async def bodies(self, source: int, before: int | None, limit: int) -> tuple[BodyRow, ...]:
+        """Raw bodies of a source, newest first, their bytes left out."""
+        return await self._database.ask(lambda connection: arrivals.bodies(connection, source, before, limit))
+
+    async def body(self, seq: int) -> BodyRow | None:
+        """Read one raw body."""
+        return await self._database.ask(lambda connection: arrivals.body(connection, seq))
+
+    async def set_aside(self, query: SetAsideQuery) -> tuple[SetAsideRow, ...]:
+        """What was set aside, newest first."""
+        return await self._database.ask(lambda connection: arrivals.set_aside(connection, query))
+
+    async def arrivals(self, source: int, number: str | None, since_ms: int, until_ms: int) -> tuple[Count, ...]:
+        """Counts of a source that began within a time, oldest first."""
+        return await self._database.ask(
+            lambda connection: arrivals.arrivals(connection, source, number, since_ms, until_ms)
+        )
 
     async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""

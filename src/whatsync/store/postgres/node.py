@@ -1,6 +1,6 @@
 """What one node knows of itself in this run: its name and number, its secret hash, where the feed's places begin."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from whatsync.store.keyed_hash import Hash, keyed_hash
 
@@ -17,4 +17,4 @@ class Node:
     """The number of this run, which claims belong to: the node's epoch."""
     place_base: int = 0
     """Added to transaction ids in the feed."""
-    hash_of: Hash = keyed_hash(b"")
+    hash_of: Hash = field(default_factory=lambda: keyed_hash(b""))

@@ -8,7 +8,7 @@ import msgspec
 from whatsync.model.health import Health
 from whatsync.ports.store import Backlog, HealthRow, Opened, StoreRefused
 from whatsync.store.keyed_hash import keyed_hash
-from whatsync.store.postgres import documents
+from whatsync.store.postgres import documents, media
 from whatsync.store.postgres.coding import DAY_MS
 from whatsync.store.postgres.connection import fetch, fetch_row, fetch_value, run
 from whatsync.store.postgres.database import Transaction
@@ -40,6 +40,7 @@ async def begin_run(transaction: Transaction, node: Node, now_ms: int, version: 
     values = {"node": node.name, "label": node.label, "version": version, "started_ms": now_ms}
     node.run = await fetch_value(connection, _SQL["begin_run"], lease_seconds=LEASE_SECONDS, **values)
     await run(connection, _SQL["take_back"], now_ms=now_ms)
+    await media.take_back(transaction, now_ms)
     node.hash_of = keyed_hash(await fetch_value(connection, _SQL["secret"]))
     await _set_place_base(transaction, node)
     transaction.days |= {now_ms // DAY_MS, now_ms // DAY_MS + 1}

@@ -4,6 +4,7 @@ Runs inside a transaction. Each statement is guarded by the claim.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -46,7 +47,7 @@ async def record_all(database: Database, calls: Sequence[Outcomes]) -> list[Reco
     words = database.words
     wanted = [row.code or SUCCEEDED for attempts, _ in calls for row in attempts]
     while unknown := words.unknown(wanted):
-        await database.ask(lambda connection, unknown=unknown: words.learn(connection, unknown))
+        await database.ask(partial(words.learn, texts=unknown))
     try:
         return await database.transact(lambda transaction: _record(transaction, words, calls, apart=False))
     except asyncpg.UniqueViolationError:

@@ -13,7 +13,7 @@ from whatsync.model.delivery import WAITING, State
 from whatsync.model.ids import first_row_at
 from whatsync.ports.store import Pruned
 from whatsync.store.coding import STATES
-from whatsync.store.postgres import order, rollup
+from whatsync.store.postgres import media, order, rollup
 from whatsync.store.postgres.coding import DAY_MS, OPEN_DAY, day_of, days_of, raw, text_of
 from whatsync.store.postgres.connection import fetch, fetch_row, run
 from whatsync.store.postgres.database import Database, Transaction
@@ -146,6 +146,7 @@ async def _remove_events(transaction: Transaction, node: Node, step: Pruning, go
     place = max(event.place for event in gone)
     await run(connection, _SQL["raise_feed_floor"], account=step.account, place=place)
     days = sorted({event.day for event in gone})
+    await media.expire(transaction, [event.seq for event in gone], step.now_ms)
     await run(connection, _SQL["remove_events"], seqs=[event.seq for event in gone], days=days)
 
 
@@ -179,6 +180,7 @@ async def _expire(transaction: Transaction, step: Pruning) -> bool:
         statement = _SQL[name]
         done = await connection.execute(statement.text, *statement.values({"before": before, **about}))
         more = more or done.split()[-1] == str(EXPIRE_ROWS)
+    await media.forget(transaction, step.now_ms)
     if not more:
         await rollup.tidy(transaction, step.account, step.before_ms, step.now_ms)
     return more

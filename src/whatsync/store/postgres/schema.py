@@ -53,8 +53,8 @@ async def _step(connection: asyncpg.Connection, known: dict[int, str], newest: i
         current = await version(connection)
         if current > newest:
             raise StoreRefused(
-                f"the database was written by a newer version of WhatsSync (schema {current}, this one knows {newest}); "
-                "install that version again, or restore a dump made before the upgrade"
+                f"the database was written by a newer version of WhatsSync (schema {current}, this one knows "
+                f"{newest}); install that version again, or restore a dump made before the upgrade"
             )
         if current == 0 and await fetch_value(connection, _SQL["tables"]):
             raise StoreRefused("the database belongs to another program; make an empty one for WhatsSync")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
-_VALUE = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+_VALUE = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)\b")
 _FRAGMENT = re.compile(r"<(\w+)>")
 
 

@@ -7,9 +7,12 @@ import asyncio
 import logging
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+from whatsync.ports.arrivals import Count
 from whatsync.ports.clock import Clock
+from whatsync.ports.media import MediaOutcome, MediaRow
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -19,6 +22,8 @@ from whatsync.ports.store import (
     Changed,
     Claims,
     HealthRow,
+    Intake,
+    IntakeResult,
     Opened,
     Pruned,
     Recorded,
@@ -28,7 +33,7 @@ from whatsync.ports.store import (
     StoreState,
     StoreUnavailable,
 )
-from whatsync.store.postgres import documents, retention
+from whatsync.store.postgres import arrivals, documents, media, retention
 from whatsync.store.postgres.accept import accept_all
 from whatsync.store.postgres.batches import Batches
 from whatsync.store.postgres.claim import claim, give_back
@@ -50,23 +55,28 @@ BATCH_ROWS_MAX = 1_000
 """Rows that one batch takes in before what still waits is left to the next."""
 NO_BACKUP = (
     "PostgreSQL is backed up by its own tools, which copy one moment of a running server: "
-    "pg_dump -Fc --file=whatsync.dump followed by the database's URL"
+    "pg_dump --format=custom --file=whatsync.dump URL"
 )
 
 logger = logging.getLogger(__name__)
 
 
 class PostgresStore:
-    """Implements ``ports.store.Store``; ``history`` is the reading side."""
+    """Implements ``ports.store.Store``; ``history`` is the reading side.
 
-    def __init__(self, address: Address, *, clock: Clock, name: str, label: str) -> None:
+    ``name`` is who this node is, over restarts; ``label`` names it to people; ``folder`` is where its files lie, whose
+    free space is told (the database's own disk can't be seen from here).
+    """
+
+    def __init__(self, address: Address, *, clock: Clock, name: str, label: str, folder: Path | None = None) -> None:
         self.address = address
         self.database = Database(address, clock)
         self.node = Node(name, label)
         self.history = PostgresHistory(self.database, self.node, clock)
-        self.upkeep = Upkeep(self.database, self.node, clock)
+        self.upkeep = Upkeep(self.database, self.node, clock, folder)
         self._accepts: Batches[Admission, AcceptResult] = Batches(self._accept_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
         self._records: Batches[Outcomes, Recorded] = Batches(self._record_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
+        self._intakes: Batches[Intake, IntakeResult] = Batches(self._take_in_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
         self._steps = asyncio.Lock()
         self._changes = 0
         self._open = False
@@ -110,6 +120,7 @@ class PostgresStore:
             return
         self._open = False
         await self._accepts.drained()
+        await self._intakes.drained()
         await self._records.drained()
         async with self._steps:
             await self.upkeep.end()
@@ -119,6 +130,7 @@ class PostgresStore:
         """Drop everything as a crash of this process would: nothing is written, nobody is told."""
         self._open = False
         self._accepts.cancel()
+        self._intakes.cancel()
         self._records.cancel()
         await self.upkeep.stop()
         self.database.cut()
@@ -163,6 +175,7 @@ class PostgresStore:
         self._check()
         self._changes += 1
         self._accepts.hold()
+        self._intakes.hold()
         try:
             async with self._steps:
                 return await documents.change(self.database, self.node, change)
@@ -170,6 +183,7 @@ class PostgresStore:
             self._changes -= 1
             if self._changes == 0:
                 self._accepts.go_on()
+                self._intakes.go_on()
 
     async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
         """Remove old events."""
@@ -178,6 +192,40 @@ class PostgresStore:
         if pruned.cursor is None:
             await self.upkeep.drop_days(now_ms)
         return pruned
+
+    # Sources and media
+
+    def take_in(self, intake: Intake) -> "Future[IntakeResult]":
+        """Write a source's body and all that follows from it."""
+        problem = self._problem()
+        if problem is not None:
+            return _failed(problem)
+        rows = sum(len(one.events) + len(one.deliveries) for one in intake.admissions)
+        return self._intakes.put(intake, 1 + rows)
+
+    async def count_arrivals(self, counts: Sequence[Count]) -> None:
+        """Add to the counts."""
+        await self._step(lambda transaction: arrivals.count(transaction, counts))
+
+    async def prune_arrivals(self, source: int, before_ms: int, limit: int) -> bool:
+        """Remove old raw bodies of a source."""
+        return await self._step(lambda transaction: arrivals.prune(transaction, source, before_ms, limit))
+
+    async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
+        """Remove contacts of an account."""
+        return await self._step(lambda transaction: arrivals.forget_contacts(transaction, account, contacts, limit))
+
+    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+        """Take media that are due."""
+        return await self._step(lambda transaction: media.claim(transaction, self.node.run, now_ms, until_ms, limit))
+
+    async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
+        """Write what became of claimed media."""
+        return await self._step(lambda transaction: media.record(transaction, outcomes))
+
+    async def remove_media(self, account: int, names: Sequence[str], reason: str, now_ms: int) -> None:
+        """End media whose bytes have to go."""
+        await self._step(lambda transaction: media.remove(transaction, account, names, reason, now_ms))
 
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
         """Take one event's personal content away."""
@@ -194,10 +242,10 @@ class PostgresStore:
             writable=problem is None,
             reason=None if problem is None else problem.reason,
             commits=self.database.commits,
-            operations=self._accepts.operations + self._records.operations,
-            queued=self._accepts.queued + self._records.queued,
+            operations=sum(batches.operations for batches in (self._accepts, self._intakes, self._records)),
+            queued=sum(batches.queued for batches in (self._accepts, self._intakes, self._records)),
             wal_bytes=0,
-            free_bytes=1 << 62,
+            free_bytes=self.upkeep.free_bytes,
             last_commit_seconds=self.database.last_commit_seconds,
         )
 
@@ -224,6 +272,9 @@ class PostgresStore:
 
     async def _accept_all(self, admissions: Sequence[Admission]) -> Sequence[AcceptResult]:
         return await accept_all(self.database, self.node, admissions)
+
+    async def _take_in_all(self, intakes: Sequence[Intake]) -> Sequence[IntakeResult]:
+        return await arrivals.take_in_all(self.database, self.node, intakes)
 
     async def _record_all(self, calls: Sequence[Outcomes]) -> Sequence[Recorded]:
         return await record_all(self.database, calls)

@@ -1,5 +1,5 @@
-"""What errors of the database mean: out of reach, worth repeating, a missing day, or a mistake of ours. And the sentences
-about them, which never hold a password.
+"""What errors of the database mean: out of reach, worth repeating, a missing day, or a mistake of ours. And the
+sentences about them, which never hold a password.
 """
 
 from urllib.parse import urlsplit, urlunsplit
@@ -48,25 +48,28 @@ def shown(url: str) -> str:
 
 def sentence(problem: BaseException) -> str:
     """What an operator has to know, without a full stop."""
-    if isinstance(problem, asyncpg.TooManyConnectionsError):
-        return "PostgreSQL has no connection left; raise its max_connections or start fewer nodes"
-    if isinstance(problem, asyncpg.DiskFullError):
-        return "PostgreSQL's disk is full; free some of it"
-    if isinstance(problem, asyncpg.ReadOnlySQLTransactionError):
-        return "PostgreSQL takes no writes: the URL leads to a standby"
-    if isinstance(problem, asyncpg.CannotConnectNowError):
-        return "PostgreSQL is starting or stopping"
-    if isinstance(problem, asyncpg.AdminShutdownError | asyncpg.CrashShutdownError):
-        return "PostgreSQL was stopped"
-    if isinstance(problem, asyncpg.InvalidAuthorizationSpecificationError):
-        return f"PostgreSQL refuses the user or password ({_first_line(problem)})"
-    if isinstance(problem, TimeoutError):
-        return "PostgreSQL does not answer in time"
-    if isinstance(problem, asyncpg.PostgresError):
-        return f"PostgreSQL says: {_first_line(problem)}"
-    if isinstance(problem, OSError):
-        return f"PostgreSQL can't be reached ({problem.strerror or _first_line(problem)})"
+    for kind, words in _SENTENCES:
+        if isinstance(problem, kind):
+            return words.format(_first_line(problem))
     return "the connection to PostgreSQL was lost"
+
+
+_SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        asyncpg.TooManyConnectionsError,
+        "PostgreSQL has no connection left; raise its max_connections or start fewer nodes",
+    ),
+    (asyncpg.DiskFullError, "PostgreSQL's disk is full; free some of it"),
+    (asyncpg.ReadOnlySQLTransactionError, "PostgreSQL takes no writes: the URL leads to a standby"),
+    (asyncpg.CannotConnectNowError, "PostgreSQL is starting or stopping"),
+    (asyncpg.AdminShutdownError, "PostgreSQL was stopped"),
+    (asyncpg.CrashShutdownError, "PostgreSQL was stopped"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "PostgreSQL refuses the user or password ({0})"),
+    (asyncpg.InvalidCatalogNameError, "there is no such database: make it with CREATE DATABASE ({0})"),
+    (TimeoutError, "PostgreSQL does not answer in time"),
+    (asyncpg.PostgresError, "PostgreSQL says: {0}"),
+    (OSError, "PostgreSQL can't be reached ({0})"),
+)
 
 
 def _first_line(problem: BaseException) -> str:

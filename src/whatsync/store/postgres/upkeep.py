@@ -1,7 +1,11 @@
-"""What a node does for itself beside the verbs: renews its lease, makes days ahead, adds counts up, drops empty days."""
+"""What a node does for itself beside the verbs: renews its lease, makes days ahead, adds counts up, drops empty
+days.
+"""
 
 import asyncio
 import logging
+import shutil
+from pathlib import Path
 
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import StoreUnavailable
@@ -20,6 +24,7 @@ DAYS_EVERY = 600
 DAYS_AHEAD = 2
 DAYS_KEPT = 2
 """Empty days that are left standing behind today."""
+_NO_BOUND = 1 << 62
 LOST = "another node has taken over: this one was not heard of for too long; restart it"
 
 _SQL = statements("opening.sql")
@@ -31,20 +36,31 @@ logger = logging.getLogger(__name__)
 class Upkeep:
     """One task per store."""
 
-    def __init__(self, database: Database, node: Node, clock: Clock) -> None:
+    def __init__(self, database: Database, node: Node, clock: Clock, folder: Path | None) -> None:
         self._database = database
         self._node = node
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
+        self._folder = folder
+        self.free_bytes = _NO_BOUND
+        """Free space where this node's files lie."""
         self.lost: str | None = None
         """Why this run may write no more."""
 
     async def begin(self, now_ms: int) -> None:
         """Make the days that are needed now and keep going."""
+        self._look()
         today = now_ms // DAY_MS
         missing = {today, today + 1} - set(await self._database.known_days())
         await self._database.make_days(missing)
         self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    def _look(self) -> None:
+        if self._folder is not None:
+            try:
+                self.free_bytes = shutil.disk_usage(self._folder).free
+            except OSError:
+                self.free_bytes = 0
 
     async def stop(self) -> None:
         """Do nothing any more."""
@@ -76,6 +92,7 @@ class Upkeep:
         while True:
             await self._clock.sleep(RENEW_SECONDS)
             turn += 1
+            self._look()
             try:
                 await self._renew()
                 if turn % FOLD_EVERY == 0:

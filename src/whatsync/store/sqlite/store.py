@@ -34,6 +34,7 @@ from whatsync.ports.store import (
     StoreState,
     StoreUnavailable,
 )
+from whatsync.store.keyed_hash import Hash, keyed_hash
 from whatsync.store.sqlite import arrivals, documents, media, opening, retention
 from whatsync.store.sqlite.calls import (
     AbandonCall,

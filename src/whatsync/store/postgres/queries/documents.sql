@@ -46,5 +46,6 @@ SELECT account, version FROM account_version;
 -- name: take_new
 -- The ids that nobody had.
 INSERT INTO event_id (account, id, seq)
-SELECT * FROM unnest(:accounts::integer[], :ids::bytea[], :seqs::bigint[]) AS given(account, id, seq)
-ORDER BY account, id ON CONFLICT DO NOTHING RETURNING seq;
+SELECT account, id, seq FROM unnest(:accounts::integer[], :ids::bytea[], :seqs::bigint[])
+    WITH ORDINALITY AS given(account, id, seq, nth)
+ORDER BY account, id, nth ON CONFLICT DO NOTHING RETURNING seq;

@@ -1,0 +1,60 @@
+-- Media files.
+
+-- name: media_columns
+name, account, event, id, created_ms, state, due_ms, mime_type, size, sha256, task, claim, attempts, reason, changed_ms
+
+-- name: insert
+INSERT INTO media (
+    name, account, event, id, created_ms, changed_ms, state, due_ms, mime_type, size, sha256, task, reason, claim,
+    attempts
+)
+SELECT name, account, event, id, created_ms, created_ms, state, due_ms, mime_type, size, sha256, task, reason, 0, 0
+FROM unnest(
+    :names::bytea[], :accounts::integer[], :events::bigint[], :ids::bytea[], :created::bigint[], :states::smallint[],
+    :dues::bigint[], :mime_types::bytea[], :sizes::bigint[], :sums::bytea[], :tasks::bytea[], :reasons::bytea[]
+) WITH ORDINALITY AS given(
+    name, account, event, id, created_ms, state, due_ms, mime_type, size, sha256, task, reason, nth
+)
+ORDER BY name, nth ON CONFLICT DO NOTHING;
+
+-- name: claim
+WITH due AS MATERIALIZED (
+    SELECT name, due_ms FROM media WHERE due_ms <= :now_ms::bigint
+    ORDER BY due_ms, name LIMIT :limit::integer FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE media AS m SET claim = m.claim + 1, due_ms = :until_ms::bigint, holder = :run::integer
+    FROM due WHERE m.name = due.name RETURNING m.*, due.due_ms AS was_due_ms
+)
+SELECT <media_columns> FROM taken ORDER BY was_due_ms, name;
+
+-- name: record
+UPDATE media SET
+    holder = NULL, state = :state::smallint, changed_ms = :at_ms::bigint, due_ms = :due_ms::bigint,
+    mime_type = coalesce(:mime_type::bytea, mime_type), event = coalesce(:event::bigint, event),
+    size = :size::bigint, sha256 = :sha256::bytea, reason = :reason::bytea,
+    task = CASE WHEN :due_ms::bigint IS NULL THEN '' ELSE task END, attempts = attempts + 1
+WHERE name = :name AND claim = :claim AND holder IS NOT NULL RETURNING 1;
+
+-- name: ended
+state = 3, reason = :reason::bytea, changed_ms = :now_ms::bigint, due_ms = :now_ms::bigint, claim = claim + 1,
+holder = NULL, task = ''
+
+-- name: remove
+UPDATE media SET <ended> WHERE account = :account AND name = ANY(:names::bytea[]) AND state <> 3;
+
+-- name: expire
+UPDATE media SET <ended> WHERE event = ANY(:events::bigint[]) AND state IN (0, 1);
+
+-- name: forget
+DELETE FROM media WHERE name IN (
+    SELECT name FROM media WHERE state > 1 AND due_ms IS NULL AND changed_ms < :before_ms::bigint
+    ORDER BY changed_ms LIMIT :limit::integer
+);
+
+-- name: take_back
+UPDATE media AS m SET holder = NULL, due_ms = :now_ms::bigint
+WHERE m.due_ms IS NOT NULL AND m.holder IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = m.holder AND NOT r.ended);
+
+-- name: row
+SELECT <media_columns> FROM media WHERE name = :name;
