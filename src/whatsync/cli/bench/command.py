@@ -34,6 +34,9 @@ def bench(
     endpoints: Annotated[int, typer.Option(min=1, max=2000, help="Endpoints in all.")] = 200,
     delay: Annotated[float, typer.Option(min=0, max=20, help="Seconds the receiver takes to answer.")] = 0.0,
     processes: Annotated[int, typer.Option(min=1, max=8, help="Server processes.")] = 1,
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="An empty PostgreSQL database; default: SQLite.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Measure a real server, receiver and load generator on this machine, over a data folder of their own.
@@ -49,7 +52,7 @@ def bench(
     for case in cases:
         if not as_json:
             say(f"measuring {case.name} for {case.seconds:g} s …")
-        results.append(measure(case))
+        results.append(measure(case, {} if database is None else {"WHATSYNC_DATABASE_URL": database}))
     if as_json:
         show_json([msgspec.to_builtins(result) for result in results])
     else:

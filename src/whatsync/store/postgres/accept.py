@@ -4,6 +4,7 @@ The common case is one statement for the keys and one for the rows. Where a key 
 transaction is undone, the guilty admissions are explained, and the others are written without them.
 """
 
+import struct
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -142,6 +143,10 @@ def _used(admission: Admission) -> int | None:
     return max(rows, default=None)
 
 
+def _packed(seqs: Sequence[int]) -> bytes:
+    return struct.pack(f">{len(seqs)}q", *seqs)
+
+
 def _key_values(admissions: Sequence[Admission]) -> dict[str, Any]:
     events = [event for admission in admissions for event in admission.events]
     uses = [(one, one.idempotency, _used(one)) for one in admissions]
@@ -154,8 +159,7 @@ def _key_values(admissions: Sequence[Admission]) -> dict[str, Any]:
         "keys": [raw(key.key) for _, key, _ in with_keys],
         "fingerprints": [key.fingerprint for _, key, _ in with_keys],
         "used": [used for _, _, used in with_keys],
-        "use_seqs": [event.seq for one, _, _ in with_keys for event in one.events],
-        "use_of": [used for one, _, used in with_keys for _ in one.events],
+        "use_events": [_packed([event.seq for event in one.events]) for one, _, _ in with_keys],
     }
 
 
@@ -231,8 +235,9 @@ async def _explain(database: Database, node: Node, admission: Admission) -> Acce
         if admission.idempotency is not None:
             use = await fetch_row(connection, _SQL["key_use"], account=account, key=raw(admission.idempotency.key))
             if use is not None:
-                events = await _events_or_stubs(database, connection, account, use[1])
-                return Replayed(use[0], tuple([events[seq] for seq in use[1]]))
+                seqs = [seq for (seq,) in struct.iter_unpack(">q", use[1])]
+                events = await _events_or_stubs(database, connection, account, seqs)
+                return Replayed(use[0], tuple([events[seq] for seq in seqs]))
         versions = await versions_of(connection, [account])
         if admission.version != versions.get(account, 0):
             return Stale(versions.get(account, 0))

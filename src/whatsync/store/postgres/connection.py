@@ -24,6 +24,8 @@ _SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "auto",
+    # What is given up here is given up there, too.
+    "statement_timeout": "20s",
     # A node that stands still must not hold the others' rows.
     "idle_in_transaction_session_timeout": "20s",
 }

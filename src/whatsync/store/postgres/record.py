@@ -23,7 +23,7 @@ from whatsync.store.postgres.words import Words
 
 SUCCEEDED = "succeeded"
 """Outcome that counts successes in the rollups."""
-BUCKET_MAX = 32_000
+STATEMENT_ROWS_MAX = 500
 
 _SQL = statements("record.sql")
 _COLUMNS = (
@@ -83,13 +83,13 @@ def _answer(attempts: Sequence[AttemptRow], stale: set[int], forwarded: dict[int
 
 
 def _rounds(rows: Sequence[AttemptRow]) -> Iterator[list[AttemptRow]]:
-    """Parts in which no delivery stands twice, in order."""
+    """Parts of limited size in which no delivery stands twice, in order."""
     left = list(rows)
     while left:
         some: dict[int, AttemptRow] = {}
         later = []
         for row in left:
-            if row.delivery in some:
+            if row.delivery in some or len(some) == STATEMENT_ROWS_MAX:
                 later.append(row)
             else:
                 some[row.delivery] = row

@@ -17,6 +17,7 @@ _BEGIN = "BEGIN"
 _COMMIT = "COMMIT"
 _ROLLBACK = "ROLLBACK"
 _PATIENCE = "SET LOCAL lock_timeout = '5s'"
+_NO_HURRY = "SET LOCAL statement_timeout = 0"
 
 
 def migrations() -> dict[int, str]:
@@ -49,6 +50,7 @@ async def _step(connection: asyncpg.Connection, known: dict[int, str], newest: i
     """Run one missing migration; all nodes that start at once stand in line."""
     await connection.execute(_BEGIN)
     try:
+        await connection.execute(_NO_HURRY)
         await run(connection, _SQL["lock_in_transaction"])
         current = await version(connection)
         if current > newest:

@@ -15,11 +15,9 @@ WITH ids AS (
     ON CONFLICT DO NOTHING RETURNING seq
 ), uses AS (
     INSERT INTO key_use (account, key, fingerprint, events, used)
-    SELECT account, key, fingerprint, array(
-        SELECT seq FROM unnest(:use_seqs::bigint[], :use_of::bigint[]) AS s(seq, of) WHERE s.of = given.used
-    ), used
-    FROM unnest(:use_accounts::integer[], :keys::bytea[], :fingerprints::bytea[], :used::bigint[])
-        AS given(account, key, fingerprint, used)
+    SELECT * FROM unnest(
+        :use_accounts::integer[], :keys::bytea[], :fingerprints::bytea[], :use_events::bytea[], :used::bigint[]
+    ) AS given(account, key, fingerprint, events, used)
     ORDER BY account, key
     ON CONFLICT DO NOTHING RETURNING used
 )

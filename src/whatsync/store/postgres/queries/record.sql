@@ -22,62 +22,56 @@ took_ms, status, code, endpoint_version, run, state, flags, detail, address, sig
 -- name: counted
 -- Once for the endpoint, once for all of them; tests are not counted.
 INSERT INTO rollup_pending (account, endpoint, start_ms, outcome, bucket, count)
-SELECT g.account, counted.endpoint, (g.started_ms + g.took_ms) / 60000 * 60000, g.outcome, g.bucket, count(*)
-FROM given AS g CROSS JOIN LATERAL (VALUES (g.endpoint), (0)) AS counted(endpoint)
-WHERE g.flags & 8 = 0 AND g.delivery IN (SELECT id FROM stands)
+SELECT s.account, counted.endpoint, (s.started_ms + s.took_ms) / 60000 * 60000, s.outcome, s.bucket, count(*)
+FROM stands AS s CROSS JOIN LATERAL (VALUES (s.endpoint), (0)) AS counted(endpoint)
+WHERE s.flags & 8 = 0
 GROUP BY 1, 2, 3, 4, 5
 
 -- name: decide
--- All whose claim holds: state, attempt and counts. Gives the deliveries it did so for.
-WITH given AS MATERIALIZED (
-    <given>
-), stands AS MATERIALIZED (
-    SELECT o.id FROM given AS g JOIN open_delivery AS o ON o.id = g.delivery
+-- All whose claim holds: state, attempt and counts. Gives the deliveries it did so for. Every step takes all it needs
+-- from the one before: parts of a statement that were joined with each other would cost their product.
+WITH stands AS MATERIALIZED (
+    SELECT g.*, o.attempts FROM (<given>) AS g JOIN open_delivery AS o ON o.id = g.delivery
     WHERE o.holder IS NOT NULL AND o.claim = g.claim
     ORDER BY o.id FOR UPDATE OF o
 ), ended AS (
-    DELETE FROM open_delivery AS o USING given AS g
-    WHERE o.id = g.delivery AND g.state IN (1, 3, 4) AND o.id IN (SELECT id FROM stands)
-    RETURNING o.id, o.attempts
+    DELETE FROM open_delivery AS o USING stands AS s WHERE o.id = s.delivery AND s.state IN (1, 3, 4)
+    RETURNING o.id, s.day, s.state, greatest(s.attempts, s.number) AS attempts, s.status, s.code,
+        s.started_ms + s.took_ms AS ended_ms, s.total_us, s.account, s.endpoint
 ), moved AS (
     UPDATE open_delivery AS o SET
-        state = g.state, holder = NULL, attempts = greatest(o.attempts, g.number), status = g.status,
-        code = g.code, duration_us = g.total_us, reason = NULL, due_ms = CASE WHEN g.state IN (0, 2) THEN g.due_ms END
-    FROM given AS g
-    WHERE o.id = g.delivery AND g.state NOT IN (1, 3, 4) AND o.id IN (SELECT id FROM stands)
+        state = s.state, holder = NULL, attempts = greatest(s.attempts, s.number), status = s.status, code = s.code,
+        duration_us = s.total_us, reason = NULL, due_ms = CASE WHEN s.state IN (0, 2) THEN s.due_ms END
+    FROM stands AS s WHERE o.id = s.delivery AND s.state NOT IN (1, 3, 4)
 ), closed AS (
     UPDATE delivery AS d SET
-        state = g.state, attempts = greatest(e.attempts, g.number), status = g.status, code = g.code, reason = NULL,
-        ended_ms = g.started_ms + g.took_ms, duration_us = g.total_us
-    FROM ended AS e JOIN given AS g ON g.delivery = e.id
-    WHERE d.id = e.id AND d.day IN (g.day, 0)
+        state = e.state, attempts = e.attempts, status = e.status, code = e.code, reason = NULL, ended_ms = e.ended_ms,
+        duration_us = e.total_us
+    FROM ended AS e WHERE d.id = e.id AND d.day IN (e.day, 0)
 ), lost AS (
     INSERT INTO lost_delivery (id, account, endpoint, code, state)
-    SELECT g.delivery, g.account, g.endpoint, g.code, g.state FROM given AS g JOIN ended AS e ON e.id = g.delivery
-    WHERE g.state <> 1 OR g.code IS NOT NULL
+    SELECT id, account, endpoint, code, state FROM ended WHERE state <> 1 OR code IS NOT NULL
 ), kept AS (
     INSERT INTO attempt (<kept_columns>)
     SELECT <kept_columns> FROM (
-        SELECT g.delivery, g.started_ms, g.due_ms, g.signed_s, g.total_us, g.dns_us, g.connect_us, g.tls_us,
-            g.first_byte_us,
-            CASE WHEN EXISTS (SELECT 1 FROM delivery_open AS x WHERE x.id = g.delivery) THEN 0 ELSE g.day END AS day,
-            g.claim, g.number, g.took_ms, g.status, g.code, g.endpoint_version, g.run, g.state, g.flags, g.detail,
-            g.address, g.signatures, g.answer_headers, g.answer_body
-        FROM given AS g WHERE g.delivery IN (SELECT id FROM stands)
+        SELECT s.delivery, s.started_ms, s.due_ms, s.signed_s, s.total_us, s.dns_us, s.connect_us, s.tls_us,
+            s.first_byte_us,
+            CASE WHEN EXISTS (SELECT 1 FROM delivery_open AS x WHERE x.id = s.delivery) THEN 0 ELSE s.day END AS day,
+            s.claim, s.number, s.took_ms, s.status, s.code, s.endpoint_version, s.run, s.state, s.flags, s.detail,
+            s.address, s.signatures, s.answer_headers, s.answer_body
+        FROM stands AS s
     ) AS rows
 ), counts AS (
     <counted>
 )
-SELECT pg_current_xact_id()::text::bigint, array(SELECT id FROM stands);
+SELECT pg_current_xact_id()::text::bigint, array(SELECT delivery FROM stands);
 
 -- name: keep_late
 -- One attempt whose claim no longer holds, kept in its delivery's day.
-WITH given AS MATERIALIZED (
+WITH stands AS MATERIALIZED (
     <given>
-), stands AS (
-    SELECT :deliveries[1] AS id
 ), kept AS (
-    INSERT INTO attempt (<kept_columns>) SELECT <kept_columns> FROM given
+    INSERT INTO attempt (<kept_columns>) SELECT <kept_columns> FROM stands
     ON CONFLICT (delivery, claim, day) DO UPDATE SET
         started_ms = excluded.started_ms, due_ms = excluded.due_ms, signed_s = excluded.signed_s,
         total_us = excluded.total_us, dns_us = excluded.dns_us, connect_us = excluded.connect_us,

@@ -109,7 +109,7 @@ CREATE TABLE key_use (
     account integer NOT NULL,
     key bytea NOT NULL,
     fingerprint bytea NOT NULL,
-    events bigint[] NOT NULL,
+    events bytea NOT NULL,              -- their seqs, 8 bytes each, big-endian
     used bigint NOT NULL,
     PRIMARY KEY (account, key)
 ) PARTITION BY HASH (account, key);
