@@ -2,6 +2,7 @@
 One kind of place for each adapter; nothing else in the suite knows which one it talks to."""
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -110,10 +111,13 @@ class PostgresPlace:
     history: History
     opened: Opened
 
-    def __init__(self, _folder: Path, database: str | None = None) -> None:
-        self._database = database or databases.fresh()
+    def __init__(self, _folder: Path, database: str = "") -> None:
+        self._database = database
 
     async def open(self, now_ms: int) -> None:
+        if not self._database:
+            self._database = await databases.borrow()
+            weakref.finalize(self, databases.give_back, self._database)
         address = Address(databases.url(self._database), unsafe_allowed=True)
         self.postgres = PostgresStore(address, clock=SystemClock(), name="one", label="a test")
         self.opened = await self.postgres.open(now_ms, VERSION)

@@ -1,8 +1,7 @@
-"""Databases for tests on the cluster of this process: each one empty when it is asked for, copied from one that has the
-schema already.
+"""Databases for tests on the cluster of this process: empty when they are asked for, copied from one that has the
+schema already, and used again where that is cheaper.
 """
 
-import asyncio
 import functools
 import itertools
 
@@ -12,7 +11,19 @@ from tests.store.postgres.cluster import quick
 from whatsync.store.postgres.schema import migrate
 
 _TEMPLATE = "template_whatsync"
+_ROWS_MAX = 2_000
+_DAYS_MAX = 6
 _number = itertools.count(1)
+_idle: list[str] = []
+
+_FACTS = """
+    SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM pg_inherits WHERE inhparent = 'event'::regclass)
+"""
+_KEPT = ("meta", "word", "whatsync_schema")
+_TABLES = """
+    SELECT relname FROM pg_class
+    WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace AND NOT relispartition
+"""
 
 
 def url(database: str) -> str:
@@ -20,11 +31,21 @@ def url(database: str) -> str:
     return quick().url(database)
 
 
-def fresh() -> str:
-    """A database nobody has used. Works within a running event loop and without one."""
+async def borrow() -> str:
+    """A database in which nothing is."""
+    while _idle:
+        name = _idle.pop()
+        if await _emptied(name):
+            return name
     name = f"test_{next(_number)}"
-    quick().sql(f"CREATE DATABASE {name} TEMPLATE {_template()} STRATEGY file_copy")
+    await _make_template()
+    await _run("postgres", f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
     return name
+
+
+def give_back(name: str) -> None:
+    """Nobody uses it any more."""
+    _idle.append(name)
 
 
 def dump(database: str, into: str) -> None:
@@ -32,20 +53,41 @@ def dump(database: str, into: str) -> None:
     quick().dump(database, into)
 
 
+async def _emptied(name: str) -> bool:
+    connection = await asyncpg.connect(url(name))
+    try:
+        events, days = await connection.fetchrow(_FACTS)
+        if events > _ROWS_MAX or days > _DAYS_MAX:
+            return False
+        tables = [row[0] for row in await connection.fetch(_TABLES) if row[0] not in _KEPT]
+        await connection.execute(";".join([f"DELETE FROM {table}" for table in tables]))
+        await connection.execute("ALTER TABLE run ALTER COLUMN id RESTART")
+    finally:
+        await connection.close()
+    return True
+
+
+async def _run(database: str, text: str) -> None:
+    connection = await asyncpg.connect(url(database))
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()
+
+
 @functools.cache
-def _template() -> str:
-    quick().sql(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8'")
-    import threading
-
-    maker = threading.Thread(target=lambda: asyncio.run(_make()))
-    maker.start()
-    maker.join()
-    return _TEMPLATE
+def _template() -> set[str]:
+    """What is ready in this process."""
+    return set()
 
 
-async def _make() -> None:
+async def _make_template() -> None:
+    if _template():
+        return
+    await _run("postgres", f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0 ENCODING 'UTF8'")
     connection = await asyncpg.connect(url(_TEMPLATE))
     try:
         await migrate(connection)
     finally:
         await connection.close()
+    _template().add(_TEMPLATE)

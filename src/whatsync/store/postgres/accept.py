@@ -119,13 +119,14 @@ async def _write(transaction: Transaction, database: Database, node: Node, admis
     accounts = sorted({admission.account for admission in admissions})
     await run(connection, _SQL["lock_accounts"], accounts=accounts)
     row = await fetch_row(connection, _SQL["take_keys"], asked=accounts, **_key_values(admissions))
-    new, used, versions, transaction.number = set(row[0]), set(row[1]), _versions(row[2]), row[3]
+    new, keys = set(row[0]), set(zip(row[1], row[2], strict=True))
+    versions, transaction.number = _versions(row[3]), row[4]
     refused = {
         at
         for at, admission in enumerate(admissions)
         if admission.version != versions.get(admission.account, 0)
         or not all(event.seq in new for event in admission.events)
-        or (admission.idempotency is not None and _used(admission) not in used | {None})
+        or (admission.idempotency is not None and (admission.account, raw(admission.idempotency.key)) not in keys)
     }
     if refused:
         raise _RefusedError(refused)
@@ -137,10 +138,10 @@ def _versions(rows: Sequence[str]) -> dict[int, int]:
     return {int(account): int(version) for account, version in pairs}
 
 
-def _used(admission: Admission) -> int | None:
-    """The row that stands for the use of the admission's key; ``None`` where it brings nothing."""
+def _used(admission: Admission) -> int:
+    """The row that stands for the use of the admission's key."""
     rows = [event.seq for event in admission.events] + [row.id for row in admission.deliveries]
-    return max(rows, default=None)
+    return max(rows, default=admission.used)
 
 
 def _packed(seqs: Sequence[int]) -> bytes:
@@ -150,7 +151,7 @@ def _packed(seqs: Sequence[int]) -> bytes:
 def _key_values(admissions: Sequence[Admission]) -> dict[str, Any]:
     events = [event for admission in admissions for event in admission.events]
     uses = [(one, one.idempotency, _used(one)) for one in admissions]
-    with_keys = [(one, key, used) for one, key, used in uses if key is not None and used is not None]
+    with_keys = [(one, key, used) for one, key, used in uses if key is not None]
     return {
         "accounts": [event.account for event in events],
         "ids": [raw(event.id) for event in events],

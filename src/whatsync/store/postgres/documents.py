@@ -59,7 +59,10 @@ async def _change(transaction: Transaction, database: Database, node: Node, want
                 raise _ConflictError(put)
     documents = tuple([await _put(transaction, put) for put in wanted.puts])
     for gone in wanted.deletes:
-        await run(connection, _SQL["delete"], kind=gone.kind, id=raw(gone.id))
+        row = await fetch_value(connection, _SQL["delete"], kind=gone.kind, id=raw(gone.id))
+        if row is not None and gone.kind == VERSIONED_KIND:
+            await run(connection, _SQL["end_versions"], kind=gone.kind, row=row)
+            await run(connection, _SQL["forget_health"], endpoint=row)
     for entry in wanted.audit:
         await _audit(transaction, entry)
     passed = 0
@@ -107,6 +110,7 @@ async def _put(transaction: Transaction, put: Put) -> Document:
         raise _ConflictError(put)
     document = read(row)
     if document.kind == VERSIONED_KIND:
+        await run(transaction.connection, _SQL["end_versions"], kind=put.kind, row=document.row)
         await run(transaction.connection, _SQL["put_version"], row=document.row)
     return document
 

@@ -206,8 +206,8 @@ class PostgresHistory:
 
         return await self._database.ask(question)
 
-    async def document_version(self, kind: str, row: int, version: int) -> Document | None:
-        """Read an old version of a document."""
+    async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
+        """Read an old version of a document, or the newest that is kept."""
         values = {"kind": kind, "row": row, "version": version}
         rows = await self._database.ask(lambda connection: fetch(connection, _SQL["document_version"], **values))
         return read(rows[0]) if rows else None

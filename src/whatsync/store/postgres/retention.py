@@ -176,12 +176,15 @@ async def _expire(transaction: Transaction, step: Pruning) -> bool:
         ("expire_keys", step.remembered),
         ("expire_remembered", min(step.remembered, first_row_at(step.before_ms))),
         ("expire_audit", step.before_ms),
+        ("expire_versions", first_row_at(step.before_ms)),
     ):
         statement = _SQL[name]
         done = await connection.execute(statement.text, *statement.values({"before": before, **about}))
         more = more or done.split()[-1] == str(EXPIRE_ROWS)
     await media.forget(transaction, step.now_ms)
     if not more:
+        for name in ("orphan_versions", "orphan_health", "orphan_account_versions") if step.account == 0 else ():
+            await run(connection, _SQL[name])
         await rollup.tidy(transaction, step.account, step.before_ms, step.now_ms)
     return more
 

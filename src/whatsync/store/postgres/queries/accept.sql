@@ -19,11 +19,12 @@ WITH ids AS (
         :use_accounts::integer[], :keys::bytea[], :fingerprints::bytea[], :use_events::bytea[], :used::bigint[]
     ) AS given(account, key, fingerprint, events, used)
     ORDER BY account, key
-    ON CONFLICT DO NOTHING RETURNING used
+    ON CONFLICT DO NOTHING RETURNING account, key
 )
 SELECT
     array(SELECT seq FROM ids),
-    array(SELECT used FROM uses),
+    array(SELECT account FROM uses),
+    array(SELECT key FROM uses),
     array(
         SELECT row(account, version)::text FROM account_version WHERE account = ANY(:asked::integer[])
     ),

@@ -27,7 +27,17 @@ SELECT kind, row, version, id, account, body FROM document WHERE row = :row
 ON CONFLICT (kind, row, version) DO UPDATE SET id = excluded.id, account = excluded.account, body = excluded.body;
 
 -- name: delete
-DELETE FROM document WHERE kind = :kind AND id = :id;
+DELETE FROM document WHERE kind = :kind AND id = :id RETURNING row;
+
+-- name: end_versions
+-- From here on no new delivery uses the version that was the present one.
+UPDATE document_version SET until_row = greatest(
+    0, (SELECT max(seq) FROM event), (SELECT max(id) FROM delivery), (SELECT max(seq) FROM remembered)
+)
+WHERE kind = :kind AND row = :row AND until_row IS NULL;
+
+-- name: forget_health
+DELETE FROM health WHERE endpoint = :endpoint;
 
 -- name: audit
 INSERT INTO audit (account, at_ms, actor, action, subject, before, after)

@@ -325,10 +325,11 @@ SELECT start_ms, endpoint, outcome, bucket, sum(count)::bigint FROM (
 
 -- name: document_version
 SELECT kind, id, row, account, version, body FROM document_version
-WHERE kind = :kind AND row = :row AND version = :version
+WHERE kind = :kind AND row = :row AND version = coalesce(:version::integer, version)
 UNION
 SELECT kind, id, row, account, version, body FROM document
-WHERE kind = :kind AND row = :row AND version = :version;
+WHERE kind = :kind AND row = :row AND version = coalesce(:version::integer, version)
+ORDER BY version DESC LIMIT 1;
 
 -- name: audit
 SELECT id, at_ms, actor, action, subject, before, after FROM audit

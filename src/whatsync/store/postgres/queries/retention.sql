@@ -94,6 +94,26 @@ DELETE FROM audit WHERE id IN (
     SELECT id FROM audit WHERE account = :account AND at_ms < :before::bigint ORDER BY id LIMIT :limit
 );
 
+-- name: expire_versions
+DELETE FROM document_version AS v USING (
+    SELECT kind, row, version FROM document_version AS o
+    WHERE account = :account AND until_row IS NOT NULL AND until_row < :before::bigint
+    AND until_row < coalesce((SELECT min(id) FROM delivery WHERE endpoint = o.row), 9223372036854775807)
+    LIMIT :limit
+) AS gone
+WHERE v.kind = gone.kind AND v.row = gone.row AND v.version = gone.version;
+
+-- name: orphan_versions
+DELETE FROM document_version WHERE until_row IS NOT NULL
+AND account NOT IN (SELECT row FROM document WHERE kind = 'account');
+
+-- name: orphan_health
+DELETE FROM health WHERE endpoint NOT IN (SELECT row FROM document WHERE kind = 'endpoint');
+
+-- name: orphan_account_versions
+DELETE FROM account_version
+WHERE account <> 0 AND account NOT IN (SELECT row FROM document WHERE kind = 'account');
+
 -- name: erased
 SELECT day, keys FROM event WHERE seq = :seq AND account = :account AND day IN (:day::integer, 0) FOR UPDATE;
 

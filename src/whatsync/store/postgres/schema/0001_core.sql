@@ -61,9 +61,12 @@ CREATE TABLE document_version (
     version integer NOT NULL,
     id bytea NOT NULL,
     account integer NOT NULL,
+    until_row bigint,                   -- highest row number in use when it was replaced or its endpoint deleted; NULL
+                                        -- while it is the present one. Only older deliveries can have used it
     body bytea NOT NULL,
     PRIMARY KEY (kind, row, version)
 );
+CREATE INDEX document_version_old ON document_version (account) WHERE until_row IS NOT NULL;
 
 CREATE TABLE account_version (
     account integer PRIMARY KEY,
