@@ -174,7 +174,7 @@ def test_migrate(copied: tuple[Path, list[str]], place: Shell) -> None:
     place("restore", str(copied[0]))
     assert "Nothing to do" in place("migrate").out
     assert place("migrate", "--check", "--json").json["now"] >= 1
-    assert "SQLite only" in place("migrate", "--to", "postgresql://x", code=2).err
+    assert "can't do that yet" in place("migrate", "--to", "postgresql://x", code=2).err
     db = apsw.Connection(str(data_of(place) / "whatsync.db"))
     db.execute("PRAGMA user_version = 9999")
     db.close()

@@ -176,7 +176,7 @@ async def test_a_damaged_database_or_key_is_told(tmp_path: Path) -> None:
     [
         (("--port", "x"), {}, "WHATSYNC_PORT (command line): 'x' is not a whole number"),
         ((), {"PROT": "1"}, "Did you mean WHATSYNC_PORT?"),
-        (("--database", "postgresql://x/y"), {}, "PostgreSQL, which this version does not speak"),
+        (("--database", "postgresql://x"), {}, "names no database"),
         (("--nonsense",), {}, "No such option"),
         ((), {"DATA_DIR": "/proc/nowhere"}, "can't make the data folder"),
     ],

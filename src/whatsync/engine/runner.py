@@ -5,11 +5,13 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from whatsync.ports.clock import Clock
+from whatsync.ports.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 _BACK_OFF_SECONDS_FIRST = 0.5
 _BACK_OFF_SECONDS_MAX = 30.0
+_STORE_PAUSE_SECONDS = 2.0
 _TRIAL_SECONDS = 5.0
 """A loop that was started again counts as dead for this long still."""
 _WELL_SECONDS = 60.0
@@ -69,6 +71,11 @@ class Runner:
             try:
                 await loop()
                 problem = "it ended"
+            except StoreUnavailable as reason:
+                # Not a bug: the store says by itself what is wrong, and the loop goes on when it is over.
+                logger.warning("the loop %s waits for the store: %s", name, reason.reason)
+                await self._clock.sleep(_STORE_PAUSE_SECONDS)
+                continue
             except Exception as bug:
                 problem = type(bug).__name__
                 logger.exception("the loop %s died and is started again in %.1f s", name, pause)

@@ -18,8 +18,9 @@ from whatsync.engine.services import Services
 from whatsync.engine.tally import Tally
 from whatsync.model import limits
 from whatsync.model.account import ApiKey
-from whatsync.model.errors import NotFound, Problem
+from whatsync.model.errors import NotFound, Problem, Unavailable
 from whatsync.ports.media_store import MediaUnavailable
+from whatsync.ports.store import StoreUnavailable
 from whatsync.web.api.call import Answer, Call, Principal, Route, Stream
 from whatsync.web.arriving import Arriving, body_too_large
 from whatsync.web.auth import Gate
@@ -85,6 +86,9 @@ class Application:
             await send_answer(send, problem_answer(problem), request_id)
         except ClientDisconnect:
             return
+        except StoreUnavailable as trouble:
+            unavailable = Unavailable("store_unavailable", trouble.reason)
+            await send_answer(send, problem_answer(unavailable), request_id)
         except Exception:
             logger.exception("request %s died of a bug", request_id)
             await send_answer(send, problem_answer(internal_error(request_id)), request_id)

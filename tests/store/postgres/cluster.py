@@ -174,7 +174,7 @@ class Cluster:
 
 
 def _end_with_parent() -> None:
-    """Nothing outlives a test process that was killed."""
+    """Nothing outlives a test process that was killed. The thread's end counts: start it from the main one."""
     ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 
 
