@@ -215,6 +215,11 @@ async def prune(transaction: Transaction, source: int, before_ms: int, limit: in
     return False
 
 
+async def erase_body(transaction: Transaction, seq: int, body: bytes) -> None:
+    """Put other bytes in a raw body's place."""
+    await run(transaction.connection, _SQL["erase_body"], body=body, seq=seq)
+
+
 async def forget_contacts(transaction: Transaction, account: int, contacts: Sequence[str], limit: int) -> int:
     """Remove contacts with their words."""
     connection = transaction.connection

@@ -211,6 +211,10 @@ class PostgresStore:
         """Remove old raw bodies of a source."""
         return await self._step(lambda transaction: arrivals.prune(transaction, source, before_ms, limit))
 
+    async def erase_body(self, seq: int, body: bytes) -> None:
+        """Put other bytes in a raw body's place."""
+        await self._step(lambda transaction: arrivals.erase_body(transaction, seq, body))
+
     async def forget_contacts(self, account: int, contacts: Sequence[str], limit: int) -> int:
         """Remove contacts of an account."""
         return await self._step(lambda transaction: arrivals.forget_contacts(transaction, account, contacts, limit))

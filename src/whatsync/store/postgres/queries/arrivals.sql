@@ -36,6 +36,9 @@ WHERE contact_word.contact <> excluded.contact;
 INSERT INTO source_body (seq, source, updates, test, body)
 SELECT * FROM unnest(:seqs::bigint[], :sources::integer[], :updates::integer[], :tests::boolean[], :bodies::bytea[]);
 
+-- name: erase_body
+UPDATE source_body SET body = :body WHERE seq = :seq;
+
 -- name: settle_bodies
 DELETE FROM set_aside WHERE body = ANY(:bodies::bigint[]);
 
