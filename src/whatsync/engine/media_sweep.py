@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _FILES_PER_TURN = 200
 _PAUSE_SECONDS = 0.1
+_FIRST_SECONDS = 600.0
 
 
 class MediaSweep:
@@ -28,7 +29,8 @@ class MediaSweep:
         self._keeping = keeping
 
     async def run(self) -> None:
-        """Pass over all files every few hours, for ever."""
+        """Pass over all files every few hours, for ever; the first time when the start is well over."""
+        await self._clock.sleep(_FIRST_SECONDS)
         while True:
             try:
                 await self.pass_once()
