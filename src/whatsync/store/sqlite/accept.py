@@ -4,7 +4,6 @@ Runs inside the writer's transaction. Knows no future, no file and no attempt.
 """
 
 import struct
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ class Accepting:
         self._waiting: list[Any] = []
         self._ordered: list[DeliveryRow] = []
         self._late: list[int] = []
-        self._accepted: Counter[tuple[int, int]] = Counter()
+        self._accepted: dict[tuple[int, int], int] = {}
         """Events by account and minute."""
         self._ahead: dict[int, tuple[EventRow, int]] = {}
         """Events of this transaction that are not in the table yet, with the number of their deliveries."""
@@ -67,9 +66,12 @@ class Accepting:
         version = session.version(admission.account)
         if admission.version != version:
             return Stale(version)
-        account, hash_of = admission.account, session.hash_of
-        hashes = [hash_of(account, "id:" + event.id) for event in admission.events]
-        existing = self._existing(account, admission.events, hashes)
+        account, events, hash_of = admission.account, admission.events, session.hash_of
+        if len(events) == 1:
+            hashes = [hash_of(account, "id:" + events[0].id)]
+        else:
+            hashes = [hash_of(account, "id:" + event.id) for event in events]
+        existing = self._existing(account, events, hashes)
         if existing is not None:
             return Duplicates(existing)
         self._take(admission, hashes)
@@ -236,45 +238,46 @@ class Accepting:
             event.details,
         )
         self._ahead[seq] = (event, len(deliveries))
-        self._note_row(seq)
+        staged.tail += 1
+        if seq > staged.top:
+            staged.top = seq
+        if seq <= session.folded:
+            self._late.append(seq)
         self._enter_words(account, seq, hash_, keys)
         if not event.test:
-            self._accepted[account, ms_of(seq) // _MINUTE_MS] += 1
+            minute = (account, ms_of(seq) // _MINUTE_MS)
+            self._accepted[minute] = self._accepted.get(minute, 0) + 1
 
     def _enter_words(self, account: int, seq: int, hash_: int, keys: Sequence[str]) -> None:
         session = self._session
         identities, keywords = session.recent.current
         session.staged.entered.append(seq)
-        if hash_ in identities:
+        late = seq <= session.looked_up
+        if identities.setdefault(hash_, seq) != seq:
             add(identities, hash_, seq)
-        else:
-            identities[hash_] = seq
-        hashes = [session.hash_of(account, key) for key in keys]
-        for word in hashes:
-            if word in keywords:
-                add(keywords, word, seq)
-            else:
-                keywords[word] = seq
-        if seq <= session.looked_up:
+        if late:
             # A row below the mark is not found again after a crash, so it goes to the runs at once.
             write_entries(session, Kind.IDENTITY, [(hash_, seq)])
-            write_entries(session, Kind.KEYWORD, [(word, seq) for word in hashes])
-
-    def _note_row(self, row: int) -> None:
-        staged = self._session.staged
-        staged.tail += 1
-        if row > staged.top:
-            staged.top = row
-        if row <= self._session.folded:
-            self._late.append(row)
+        for key in keys:
+            word = session.hash_of(account, key)
+            if keywords.setdefault(word, seq) != seq:
+                add(keywords, word, seq)
+            if late:
+                write_entries(session, Kind.KEYWORD, [(word, seq)])
 
     def _take_delivery(self, row: DeliveryRow) -> None:
-        id_, number = row.id, row.number
-        self._note_row(id_)
+        id_, number, session = row.id, row.number, self._session
+        staged = session.staged
+        staged.tail += 1
+        if id_ > staged.top:
+            staged.top = id_
+        late = id_ <= session.folded
+        if late:
+            self._late.append(id_)
         if row.contact is not None:
             self._ordered.append(row)
-        elif row.claimed and id_ > self._session.folded:
-            words = self._session.words
+        elif row.claimed and not late:
+            words = session.words
             self._handed_over += (
                 id_,
                 row.event,

@@ -17,6 +17,10 @@ Step = Callable[[Session], Any]
 """Work inside the writer's transaction that stands by itself."""
 
 
+PATIENT_ROWS_MAX = 50
+"""Outcomes from which on a commit of their own is worth its price."""
+
+
 class Call:
     """Something to write, and who waits for the answer."""
 
@@ -31,15 +35,6 @@ class Call:
     def weight(self) -> int:
         """Rows it brings, about."""
         return 10
-
-    def resolve(self) -> None:
-        """Answer; in the event loop's thread."""
-        if self.answer is None or self.answer.done():
-            return
-        if self.problem is None:
-            self.answer.set_result(self.result)
-        else:
-            self.answer.set_exception(self.problem)
 
 
 class AcceptCall(Call):
@@ -86,6 +81,12 @@ class RecordCall(Call):
     """Outcomes; those of a commit are written together."""
 
     __slots__ = ("outcomes",)
+
+    @property
+    def patient(self) -> bool:
+        """Whether nobody is held up if it waits a moment for others to share its commit with."""
+        attempts, _ = self.outcomes
+        return len(attempts) < PATIENT_ROWS_MAX and not any(row.ordered for row in attempts)
 
     def __init__(self, answer: "Future[Any]", outcomes: Outcomes) -> None:
         self.answer = answer
@@ -135,4 +136,10 @@ class AbandonCall(CloseCall):
 def resolve_all(calls: Sequence[Call]) -> None:
     """Answer everybody; in the event loop's thread."""
     for call in calls:
-        call.resolve()
+        answer = call.answer
+        if answer is None or answer.done():
+            continue
+        if call.problem is None:
+            answer.set_result(call.result)
+        else:
+            answer.set_exception(call.problem)

@@ -73,8 +73,8 @@ def _decide_all(session: Session, rows: Sequence[AttemptRow]) -> bool:
     if not held:
         db.execute(_UNDO)
     db.execute(_RELEASE)
-    for row in rows if held else ():
-        _count(session, row)
+    if held:
+        _count(session, rows)
     return held
 
 
@@ -113,7 +113,7 @@ def _keep_one(session: Session, row: AttemptRow, before: State, late: bool) -> N
     db = session.db
     db.execute(_SQL["remove_attempt"], (row.delivery, row.claim))
     _INSERT_ATTEMPTS.run(db, _attempt(session, row, late))
-    _count(session, row)
+    _count(session, [row])
     closes = row.state is State.SUCCEEDED and next_state(before, Happening.LATE_SUCCESS) is not None
     if not late:
         _DECIDE.run(db, _decision(session, row))
@@ -129,12 +129,12 @@ def _is_final(session: Session, delivery: int) -> bool:
 
 
 def _decision(session: Session, row: AttemptRow) -> tuple[Any, ...]:
-    state, code = row.state, row.code
-    ends = state in FINAL
+    state, code = STATE_NUMBERS[row.state], row.code
+    ends = state in _FINAL_NUMBERS
     return (
         row.delivery,
         row.claim,
-        STATE_NUMBERS[state],
+        state,
         not ends,
         row.finished_ms if ends else row.due_ms or 0,
         row.number,
@@ -173,9 +173,13 @@ def _attempt(session: Session, row: AttemptRow, late: bool) -> tuple[Any, ...]:
     )
 
 
-def _count(session: Session, row: AttemptRow) -> None:
-    if not row.test:
-        session.count(row.account, row.endpoint, row.finished_ms, row.code or SUCCEEDED, bucket(row.total_us))
+def _count(session: Session, rows: Sequence[AttemptRow]) -> None:
+    rollups = session.staged.rollups
+    for row in rows:
+        if not row.test:
+            at_ms = row.finished_ms
+            key = (row.account, row.endpoint, at_ms - at_ms % 60_000, row.code or SUCCEEDED, bucket(row.total_us))
+            rollups[key] = rollups.get(key, 0) + 1
 
 
 _SAVE = "SAVEPOINT deciding"

@@ -38,6 +38,8 @@ from whatsync.store.sqlite.statements import fetch, statements
 
 GROUP_ROWS_MAX = 4_000
 """Rows one transaction takes in before what still waits is left to the next."""
+GATHER_SECONDS = 0.003
+"""How long outcomes wait for a commit to share. A commit has a price of its own, however little it holds."""
 QUIET_SECONDS = 1.0
 """Without work for so long, the writer tidies up; while the disk fails, it tries again as often."""
 DISK_ERRORS = (
@@ -184,6 +186,7 @@ class Writer:
             return []
         calls: list[Call] = []
         weight = 0
+        waited = False
         while True:
             for call in handed:
                 if isinstance(call, CloseCall):
@@ -193,8 +196,11 @@ class Writer:
                 weight += call.weight
             if weight >= GROUP_ROWS_MAX:
                 return calls
+            # What only outcomes wait for can wait a little for events to share the commit with.
+            patient = not waited and len(calls) == 1 and type(calls[0]) is RecordCall and calls[0].patient
+            waited = waited or patient
             try:
-                handed = self._queue.get_nowait()
+                handed = self._queue.get(block=patient, timeout=GATHER_SECONDS if patient else None)
             except Empty:
                 return calls
 
