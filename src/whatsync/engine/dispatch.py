@@ -24,6 +24,9 @@ from whatsync.ports.store import AttemptRow, Backlog, Claimed, HealthRow, Origin
 
 logger = logging.getLogger(__name__)
 
+# Members of an enum are looked up slowly in Python 3.11.
+_TEST = Origin.TEST
+_SUCCESS = Kind.SUCCESS
 _CLAIM_PAUSE_SECONDS = 1.0
 _SET_ASIDE_SECONDS = 900
 """How long a delivery rests whose attempt met a bug of ours."""
@@ -407,11 +410,12 @@ class Dispatcher:
 
     def _judge(self, lane: Lane, claimed: Claimed, outcome: Outcome) -> Health | None:
         before = lane.health
-        if claimed.origin is Origin.TEST:
+        if claimed.origin is _TEST:
             return None  # Taken back after a crash; tests neither count nor clear.
-        if outcome.verdict.kind is Kind.SUCCESS:
+        if outcome.verdict.kind is _SUCCESS:
             if before.first_failure_ms is None:
-                lane.succeeded()
+                if lane.ramp < limits.IN_FLIGHT_MAX:
+                    lane.succeeded()
                 return None
             lane.health = self._watch.success(lane.endpoint, before, outcome.row.finished_ms)
             lane.recovered(before.failures_in_a_row)

@@ -40,6 +40,7 @@ class Journal:
         self._clock = clock
         self._spans = spans
         self._second = 0
+        """When the next second begins, of the monotonic clock's."""
         self._in_second = 0
         self.left_out = 0
         """Lines left out since the last one that told of it."""
@@ -122,9 +123,9 @@ class Journal:
         spans.span("attempt", "client", row.started_ms, row.total_us / 1_000_000, attributes, row.code)
 
     def _room(self) -> bool:
-        second = int(self._clock.monotonic())
-        if second != self._second:
-            self._second, self._in_second = second, 0
+        now = self._clock.monotonic()
+        if now >= self._second:
+            self._second, self._in_second = int(now) + 1, 0
         self._in_second += 1
         if self._in_second <= limits.LOG_LINES_PER_SECOND:
             return True

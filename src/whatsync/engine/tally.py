@@ -54,7 +54,9 @@ class Tally:
         """Count one attempt; ``code`` is ``None`` where it succeeded."""
         word = code or "success"
         self.attempts[word] = self.attempts.get(word, 0) + 1
-        self.attempt.add(seconds)
+        took = self.attempt
+        took.counts[bisect_left(took.bounds, seconds)] += 1
+        took.sum += seconds
         if code is None:
             self.delivered += 1
         elif final:

@@ -4,7 +4,7 @@ attempt.
 Used to send and, later, to show exactly what was sent. Knows no socket.
 """
 
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -58,7 +58,9 @@ def attempt_head(  # noqa: PLR0917 - the parts of one request, in their order
     ``signatures`` are the 32-byte HMACs: the one of ``X-WhatsSync-Signature`` first, then those of
     ``webhook-signature``. ``meta``: the body has Meta's shape, so Meta's own header stands beside them.
     """
-    standard = " ".join(["v1," + b64encode(signatures[at : at + 32]).decode() for at in range(32, len(signatures), 32)])
+    standard = "v1," + b2a_base64(signatures[32:64], newline=False).decode()
+    for at in range(64, len(signatures), 32):  # during a rotation
+        standard += " v1," + b2a_base64(signatures[at : at + 32], newline=False).decode()
     extra = ""
     if number is not None:
         extra += f"X-WhatsSync-Number: {header_text(number)}\r\n"

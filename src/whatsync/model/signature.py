@@ -48,10 +48,11 @@ class Signer:
 
     def sign(self, event_id: str, signed_s: int, body: bytes) -> bytes:
         """The signatures of one attempt, 32 bytes each: the primary's over the body, then the standard ones."""
-        signed = f"{event_id}.{signed_s}.".encode()
-        digests = [self._primary.digest(body)]
-        digests += [key.digest(signed, body) for key in self._standard]
-        return b"".join(digests)
+        standard = f"{event_id}.{signed_s}.".encode() + body
+        digests = self._primary.digest(body)
+        for key in self._standard:
+            digests += key.digest(standard)
+        return digests
 
 
 def hex_signature(secret: str, body: bytes) -> str:
@@ -61,5 +62,5 @@ def hex_signature(secret: str, body: bytes) -> str:
 
 def standard_signature(secret: str, event_id: str, signed_s: int, body: bytes) -> str:
     """One value of ``webhook-signature``: ``v1,`` and base64, keyed with the bytes behind ``whsec_``."""
-    digest = Hmac(standard_key(secret)).digest(f"{event_id}.{signed_s}.".encode(), body)
+    digest = Hmac(standard_key(secret)).digest(f"{event_id}.{signed_s}.".encode() + body)
     return "v1," + b64encode(digest).decode("ascii")

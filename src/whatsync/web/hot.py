@@ -111,11 +111,14 @@ class Slot:
     def answered(self, answer: Answer | Exception) -> None:
         """The events are on disk, or refused."""
         try:
-            if isinstance(answer, Problem):
-                answer = problem_answer(answer)
-            elif isinstance(answer, Exception):
-                answer = self._bug(answer)
-            self.settle(answer)
+            if type(answer) is Answer:
+                self.response = self.protocol.encode(answer, self)
+                self.protocol.flush()
+            elif isinstance(answer, Problem):
+                self.settle(problem_answer(answer))
+            else:
+                assert isinstance(answer, Exception)
+                self.settle(self._bug(answer))
         except Exception:
             logger.exception("request %s can't be answered", self.request_id)
             self.protocol.transport.abort()

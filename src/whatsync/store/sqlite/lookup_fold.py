@@ -39,12 +39,16 @@ class LookupFold:
         """Whether there is a step to do."""
         return bool(self._slices or self._dead)
 
+    @property
+    def full(self) -> bool:
+        """Whether memory holds enough for a fold."""
+        identities, keywords = self._session.recent.current
+        return len(identities) >= IDENTITIES_MAX or len(keywords) >= KEYWORDS_MAX
+
     def start_if_full(self, whatever: bool = False) -> None:
         """Begin a fold when memory holds enough, or anything at all with ``whatever``."""
         recent = self._session.recent
-        identities, keywords = recent.current
-        full = len(identities) >= IDENTITIES_MAX or len(keywords) >= KEYWORDS_MAX
-        if self._slices or not (full or (whatever and (identities or keywords))):
+        if self._slices or not (self.full or (whatever and any(recent.current))):
             return
         # Readers look into current first: nothing may be missing from both for a moment.
         recent.folding = recent.current

@@ -347,10 +347,10 @@ class Writer:
 
     def _maintain(self) -> None:
         """Inside a transaction: one piece of what keeps the hot path cheap. A mistake in it must not cost an event."""
-        if self._upkeep_broken:
-            return
         session = self.session
         staged = session.staged
+        if self._upkeep_broken or not self._upkeep_due():
+            return
         before = len(staged.later), staged.tail
         session.db.execute(_SAVE)
         try:
@@ -368,6 +368,11 @@ class Writer:
         words = "the database's upkeep has stopped; history will slow down until the next start"
         logger.error(words, exc_info=problem)
         self._upkeep_broken = True
+
+    def _upkeep_due(self) -> bool:
+        session, lookups = self.session, self.lookups
+        due = session.staged.tail >= TAIL_ROWS_MAX or session.pending_rollups >= rollup.PENDING_MAX
+        return due or lookups.busy or lookups.full
 
     def _maintain_one(self) -> None:
         session, lookups = self.session, self.lookups
