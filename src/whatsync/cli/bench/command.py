@@ -19,6 +19,7 @@ SUITE = (
     Case("3,300 events/s", clients=64, rate=3300),
     Case("fan-out 3", clients=256, fan_out=3, endpoints=201),
     Case("arrays of 100", clients=16, array=100),
+    Case("HTTPS", clients=256, tls=True),
 )
 """What is measured where nothing else is asked for."""
 
@@ -31,12 +32,14 @@ def bench(
     rate: Annotated[float | None, typer.Option(min=1, help="Requests a second; default: as many as go.")] = None,
     fan_out: Annotated[int, typer.Option(min=1, max=50, help="Endpoints that get each event.")] = 1,
     array: Annotated[int, typer.Option(min=1, max=1000, help="Events in one request.")] = 1,
-    endpoints: Annotated[int, typer.Option(min=1, max=2000, help="Endpoints in all.")] = 200,
+    endpoints: Annotated[int, typer.Option(min=1, max=20_000, help="Endpoints in all.")] = 200,
     delay: Annotated[float, typer.Option(min=0, max=20, help="Seconds the receiver takes to answer.")] = 0.0,
     processes: Annotated[int, typer.Option(min=1, max=8, help="Server processes.")] = 1,
     database: Annotated[
         str | None, typer.Option(metavar="URL", help="An empty PostgreSQL database; default: SQLite.")
     ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Deliver over HTTPS.")] = False,
+    dead: Annotated[int, typer.Option(min=0, help="Endpoints that refuse, never answer or take 10 s.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Measure a real server, receiver and load generator on this machine, over a data folder of their own.
@@ -47,7 +50,7 @@ def bench(
         cases = [msgspec.structs.replace(case, seconds=seconds, processes=processes) for case in SUITE]
     else:
         name = f"{clients} clients"
-        cases = [Case(name, clients, seconds, rate, array, endpoints, fan_out, delay, processes)]
+        cases = [Case(name, clients, seconds, rate, array, endpoints, fan_out, delay, processes, tls, dead)]
     results = []
     for case in cases:
         if not as_json:

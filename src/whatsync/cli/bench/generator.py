@@ -77,9 +77,8 @@ class Load:
 class Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, load: Load, number: int) -> None:
+    def __init__(self, load: Load) -> None:
         self._load = load
-        self._next = number
         self._sent_ns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -97,11 +96,11 @@ class Connection(asyncio.Protocol):
         load = self._load
         orders = load.orders
         self._sent_ns = sent_ns
-        self._next += 1
-        head = orders.heads[self._next % len(orders.heads)]
+        token = os.urandom(16)
+        head = orders.heads[int.from_bytes(token[:4], "big") % len(orders.heads)]
         load.sent += orders.array
         load.under_way += 1
-        self._transport.write(head + orders.body(sent_ns, os.urandom(16).hex()))
+        self._transport.write(head + orders.body(sent_ns, token.hex()))
 
     def on_message_complete(self) -> None:
         """Note the answer and go on."""
@@ -143,8 +142,8 @@ async def run(orders: Orders) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     load = Load(orders)
     connections = []
-    for number in range(orders.connections):
-        protocol = Connection(load, number)
+    for _ in range(orders.connections):
+        protocol = Connection(load)
         await loop.create_connection(partial(_given, protocol), orders.host, orders.port)
         connections.append(protocol)
     start = time.monotonic_ns()

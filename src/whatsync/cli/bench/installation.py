@@ -12,7 +12,11 @@ from typing import Any
 
 import httpx
 
+from whatsync.cli.bench.certificates import Authority
+
 _START_SECONDS = 30
+_SLOW_SECONDS = 10.0
+_HOSTS_OF_A_CERTIFICATE = 50
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,16 +28,35 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 class Receiver:
-    """The receiving process."""
+    """The receiving process, on many addresses of this machine.
 
-    def __init__(self, hosts: int, delay_s: float = 0.0, certificate: str | None = None) -> None:
-        self.hosts = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(hosts)]
+    The last ``dead`` of them are no good: one in three refuses, one never answers, one takes ten seconds.
+    """
+
+    def __init__(self, hosts: int, delay_s: float = 0.0, certificates: Path | None = None, dead: int = 0) -> None:
+        self.hosts = [f"127.{number // 62_500}.{1 + number // 250 % 250}.{1 + number % 250}" for number in range(hosts)]
         self.port = free_port()
+        self.scheme = "http" if certificates is None else "https"
+        self.trust = None if certificates is None else Authority(certificates)
+        good, bad = self.hosts[: hosts - dead], self.hosts[hosts - dead :]
+        groups = [
+            *self._groups(good, delay_s, counts=True),
+            *self._groups(bad[1::3], None, counts=False),
+            *self._groups(bad[2::3], _SLOW_SECONDS, counts=False),
+        ]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "whatsync.cli.bench.receiver"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        self._tell({"hosts": self.hosts, "port": self.port, "delay_s": delay_s, "certificate": certificate})
+        self._tell({"port": self.port, "groups": groups})
         self._hear()
+
+    def _groups(self, hosts: list[str], delay_s: float | None, counts: bool) -> list[dict[str, Any]]:
+        groups = []
+        for first in range(0, len(hosts), _HOSTS_OF_A_CERTIFICATE):
+            some = hosts[first : first + _HOSTS_OF_A_CERTIFICATE]
+            certificate = None if self.trust is None else str(self.trust.certificate(some))
+            groups.append({"hosts": some, "delay_s": delay_s, "certificate": certificate, "counts": counts})
+        return groups
 
     def report(self, command: str = "report") -> dict[str, Any]:
         """What has arrived since the last reset."""

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,10 @@ class Case(msgspec.Struct, frozen=True):
     delay_s: float = 0.0
     """How long the receiver takes to answer."""
     processes: int = 1
+    tls: bool = False
+    """Deliver over HTTPS."""
+    dead: int = 0
+    """Of the endpoints: how many refuse, never answer or take ten seconds; a third each."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -54,28 +60,40 @@ class Result(msgspec.Struct, frozen=True):
 
 def measure(case: Case, settings: dict[str, str] | None = None, warm_up_seconds: float = 2.0) -> Result:
     """Start everything, measure, stop everything. Raises RuntimeError where the server can't be started."""
-    folder = Path(tempfile.mkdtemp(prefix="whatsync-bench-"))
-    receiver = Receiver(case.endpoints, case.delay_s)
+    with installed(case, settings) as (server, receiver, keys):
+        if warm_up_seconds:
+            load(server, keys, msgspec.structs.replace(case, seconds=warm_up_seconds))
+            settle(receiver)
+        return run_case(case, server, receiver, keys)
+
+
+@contextmanager
+def installed(
+    case: Case, settings: dict[str, str] | None = None, folder: Path | None = None
+) -> Iterator[tuple[Server, Receiver, list[str]]]:
+    """A server with its endpoints and their receiver, and a key for each account. Everything is removed at the end.
+
+    ``folder`` holds a database that is there already.
+    """
+    made = folder or Path(tempfile.mkdtemp(prefix="whatsync-bench-"))
+    receiver = Receiver(case.endpoints, case.delay_s, made if case.tls else None, case.dead)
     try:
         arguments = ["--processes", str(case.processes)] if case.processes > 1 else []
-        server = Server(folder / "data", settings or {}, arguments)
+        trust = {} if receiver.trust is None else {"SSL_CERT_FILE": str(receiver.trust.path)}
+        server = Server(made / "data", {**(settings or {}), **trust}, arguments)
         try:
-            keys = furnish(server.client, receiver, case)
-            if warm_up_seconds:
-                load(server, keys, msgspec.structs.replace(case, seconds=warm_up_seconds))
-                settle(receiver)
-            return _run(case, server, receiver, keys)
+            yield server, receiver, furnish(server.client, receiver, case)
         finally:
             server.stop()
     finally:
         receiver.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def furnish(client: httpx.Client, receiver: Receiver, case: Case) -> list[str]:
     """Make one account per endpoint (or per ``fan_out`` of them), each with a key; returns the keys."""
     keys = []
-    urls = [f"http://{host}:{receiver.port}/hook" for host in receiver.hosts]
+    urls = [f"{receiver.scheme}://{host}:{receiver.port}/hook" for host in receiver.hosts]
     for first in range(0, case.endpoints, case.fan_out):
         account = _post(client, "/v1/accounts", {"name": f"bench {first}"})["id"]
         about = {"X-WhatsSync-Account": account}
@@ -133,7 +151,8 @@ def settle(receiver: Receiver) -> dict[str, Any]:
     return receiver.report("reset")
 
 
-def _run(case: Case, server: Server, receiver: Receiver, keys: list[str]) -> Result:
+def run_case(case: Case, server: Server, receiver: Receiver, keys: list[str]) -> Result:
+    """Load an installation, wait until everything has arrived, and say what was reached."""
     cpu, size = server.cpu_seconds(), _bytes(server.folder)
     made = load(server, keys, case)
     got = settle(receiver)
@@ -155,7 +174,7 @@ def _run(case: Case, server: Server, receiver: Receiver, keys: list[str]) -> Res
         cores=used / made["seconds"],
         pss_mib=pss,
         bytes_per_event=(_bytes(server.folder) - size) / max(1, accepted),
-        lost=accepted - got["distinct"],
+        lost=0 if case.dead else accepted - got["distinct"],
         refused=sum(count for status, count in statuses.items() if status != 202),
     )
 

@@ -43,9 +43,9 @@ class Log:
 
 
 class Receiver(asyncio.Protocol):
-    """One connection."""
+    """One connection. ``delay_s``: how long an answer takes; ``None``: for ever."""
 
-    def __init__(self, log: Log, delay_s: float) -> None:
+    def __init__(self, log: Log, delay_s: float | None) -> None:
         self._log = log
         self._delay_s = delay_s
         self._parts: list[bytes] = []
@@ -79,6 +79,8 @@ class Receiver(asyncio.Protocol):
             log.ids.add(body[begin : body.find(b'"', begin)])
         else:
             log.wrong += 1
+        if self._delay_s is None:
+            return
         if self._delay_s:
             asyncio.get_running_loop().call_later(self._delay_s, self._answer)
         else:
@@ -95,25 +97,33 @@ _ANSWER = (
 
 async def serve(orders: dict[str, Any]) -> None:
     """Listen on every address of the orders until standard input ends."""
-    log = Log()
-    loop = asyncio.get_running_loop()
-    context = None
-    if orders.get("certificate"):
-        import ssl
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(orders["certificate"])
-    server = await loop.create_server(
-        lambda: Receiver(log, orders.get("delay_s", 0.0)), orders["hosts"], orders["port"], backlog=1024, ssl=context
-    )
+    log, others = Log(), Log()
+    port = orders["port"]
+    servers = [await _listen(group, port, log if group["counts"] else others) for group in orders["groups"]]
     print(json.dumps({"listening": True}), flush=True)
     reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         print(json.dumps(log.report()), flush=True)
         if line.strip() == b"reset":
             log.__init__()  # type: ignore[misc]
-    server.close()
+    for server in servers:
+        server.close()
+
+
+async def _listen(group: dict[str, Any], port: int, log: Log) -> asyncio.Server:
+    """Listen on the addresses of one group, which behave alike."""
+    context = None
+    if group["certificate"]:
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(group["certificate"])
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(
+        lambda: Receiver(log, group["delay_s"]), group["hosts"], port, backlog=1024, ssl=context
+    )
 
 
 def main() -> None:

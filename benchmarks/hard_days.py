@@ -1,0 +1,224 @@
+"""What a server does on a bad day: cases with a backlog, dead endpoints, a large database, a reader of everything, and
+thousands of HTTPS hosts, each beside the same load without it.
+
+    python benchmarks/hard_days.py backlog [--size 200000] [--rate 500] [--seconds 10]
+    python benchmarks/hard_days.py dead    [--size 1000]     endpoints in all, a fifth of them dead
+    python benchmarks/hard_days.py large   [--size 500000]   events in the database
+    python benchmarks/hard_days.py reader  [--size 50000]    deliveries in the database that somebody pages through
+    python benchmarks/hard_days.py hosts   [--size 500]      HTTPS hosts hit at random
+
+Prints both sides of each comparison and their ratio: on a shared machine only figures of one run can be compared.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from msgspec.structs import replace
+from store import Load
+
+from whatsync.cli.bench.installation import Receiver, Server, free_port
+from whatsync.cli.bench.measurement import Case, Result, furnish, installed, load, post_load, run_case, settle
+from whatsync.net.system import SystemClock
+from whatsync.store.sqlite.store import SqliteStore
+
+_ARRAY = 1_000
+_HANDSHAKES = ("handshakes", "handshakes_resumed")
+
+
+def told(name: str, result: Result) -> None:
+    """One line about one side."""
+    print(
+        f"{name:<34}{result.accepted:8,.0f}/s  receipt p50 {result.receipt_p50:8.1f} p99 {result.receipt_p99:8.1f} ms  "
+        f"{result.cpu_us:6.0f} µs  {result.pss_mib:4.0f} MiB  lost {result.lost}",
+        flush=True,
+    )
+
+
+def compared(plain: Result, hard: Result) -> None:
+    """Both in proportion."""
+    p50, p99 = hard.receipt_p50 / max(plain.receipt_p50, 0.01), hard.receipt_p99 / max(plain.receipt_p99, 0.01)
+    rate, cpu = hard.accepted / plain.accepted, hard.cpu_us / plain.cpu_us
+    print(f"{'in proportion':<34}{rate:8.2f}    receipt p50 {p50:8.2f} p99 {p99:8.2f}     {cpu:6.2f}")
+
+
+def metric(server: Server, name: str) -> float:
+    """One of the server's metrics."""
+    lines = server.client.get("/metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name)), 0.0)
+
+
+def backlog(case: Case, size: int) -> None:
+    """Healthy endpoints before and after one endpoint has piled up ``size`` deliveries; and the start with them."""
+    with installed(case) as (server, receiver, keys):
+        load(server, keys, replace(case, seconds=2.0))
+        settle(receiver)
+        plain = run_case(case, server, receiver, keys)
+        told("no backlog", plain)
+        refused = Receiver(1)
+        port, refused.port = refused.port, free_port()
+        stuck = furnish(server.client, refused, replace(case, endpoints=1))
+        refused.port = port
+        made = post_load(server.port, stuck, replace(case, clients=4, rate=None, array=_ARRAY, seconds=size / 5_000))
+        refused.stop()
+        piled = made["statuses"].get("202", 0) * _ARRAY
+        print(f"piled up {piled:,} deliveries at {piled / made['seconds']:,.0f}/s", flush=True)
+        hard = run_case(case, server, receiver, keys)
+        told(f"beside a backlog of {piled:,}", hard)
+        compared(plain, hard)
+        print(f"{hard.pss_mib - plain.pss_mib:+.0f} MiB of memory")
+        server.stop()
+        began = time.monotonic()
+        again = Server(server.folder, {}, [])
+        print(f"started over it in {time.monotonic() - began:.1f} s", flush=True)
+        again.stop()
+
+
+def dead(case: Case, size: int) -> None:
+    """Healthy endpoints among healthy ones, and with a fifth of all endpoints dead, in equal parts of three kinds."""
+    results = []
+    for count in (0, size // 5):
+        one = replace(case, endpoints=size, dead=count)
+        with installed(one) as (server, receiver, keys):
+            # The first attempts show who is dead; from then on each of them gets little.
+            load(server, keys, replace(one, seconds=20.0 if count else 3.0))
+            settle(receiver)
+            results.append(run_case(one, server, receiver, keys))
+        told(f"{size} endpoints, {count} dead", results[-1])
+    compared(*results)
+
+
+def large(case: Case, size: int) -> None:
+    """Accepting on an empty and on a filled database."""
+    results = []
+    for events in (0, size):
+        folder = Path(tempfile.mkdtemp(prefix="whatsync-bench-"))
+        if events:
+            began = time.monotonic()
+            asyncio.run(_fill(folder / "data" / "whatsync.db", events))
+            print(f"filled {events:,} events in {time.monotonic() - began:.0f} s", flush=True)
+        with installed(case, folder=folder) as (server, receiver, keys):
+            load(server, keys, replace(case, seconds=2.0))
+            settle(receiver)
+            results.append(run_case(case, server, receiver, keys))
+        told(f"{events:,} events in the database", results[-1])
+    compared(*results)
+
+
+async def _fill(path: Path, events: int) -> None:
+    clock = SystemClock()
+    path.parent.mkdir(mode=0o700, parents=True)
+    store = SqliteStore(path, clock=clock)
+    await store.open(clock.now_ms(), "bench")
+    await Load(store, 2, clock.now_ms() - 86_400_000).fill(events)
+    await store.close()
+
+
+def reader(case: Case, size: int) -> None:
+    """The same load without and with somebody who pages through all deliveries as fast as he can."""
+    with installed(replace(case, endpoints=20)) as (server, receiver, keys):
+        load(server, keys, replace(case, rate=None, clients=16, array=100, seconds=size / 5_000))
+        settle(receiver)
+        plain = run_case(case, server, receiver, keys)
+        told("nobody reads", plain)
+        with beside(lambda: _read_all(server, keys[0])) as read:
+            log_bytes = [0.0]
+            with beside(lambda: log_bytes.append(metric(server, "whatsync_wal_bytes"))):
+                hard = run_case(case, server, receiver, keys)
+        told("somebody reads everything", hard)
+        compared(plain, hard)
+        print(f"he read {sum(read):,} deliveries; the log had at most {max(log_bytes) / 2**20:.0f} MiB")
+
+
+def _read_all(server: Server, key: str) -> int:
+    found: dict[str, Any] = {"nextCursor": ""}
+    count = 0
+    accounts = server.client.get("/v1/accounts").json()["items"]
+    about = {"X-WhatsSync-Account": accounts[0]["id"]}
+    for _ in range(50):
+        cursor = {"cursor": found["nextCursor"]} if found["nextCursor"] else {}
+        found = server.client.get("/v1/deliveries", params={"limit": "200", **cursor}, headers=about).json()
+        count += len(found["items"])
+        if not found["nextCursor"]:
+            break
+    return count
+
+
+def hosts(case: Case, size: int) -> None:
+    """HTTPS to many hosts, and how long an answer of the server's loop takes meanwhile."""
+    results = []
+    for tls in (False, True):
+        one = replace(case, endpoints=size, tls=tls)
+        with installed(one) as (server, receiver, keys):
+            load(server, keys, replace(one, seconds=1.0))
+            settle(receiver)
+            probe = httpx.Client(base_url=server.url)
+            with beside(lambda probe=probe: _asked(probe), pause_seconds=0.01) as waits:  # type: ignore[misc]
+                results.append(run_case(one, server, receiver, keys))
+            waits.sort()
+            told(f"{size} hosts over {receiver.scheme}", results[-1])
+            handshakes, resumed = (metric(server, f'whatsync_sender{{counter="{name}"}}') for name in _HANDSHAKES)
+            print(
+                f"  asked {len(waits)} times whether it is alive: p50 {waits[len(waits) // 2]:.1f} "
+                f"p99 {waits[len(waits) * 99 // 100]:.1f} most {waits[-1]:.1f} ms; "
+                f"{handshakes:.0f} handshakes, {resumed:.0f} of them resumed",
+                flush=True,
+            )
+    compared(*results)
+
+
+def _asked(probe: httpx.Client) -> float:
+    began = time.perf_counter()
+    probe.get("/healthz")
+    return (time.perf_counter() - began) * 1000
+
+
+@contextmanager
+def beside(work: Callable[[], Any], pause_seconds: float = 0.1) -> Iterator[list[Any]]:
+    """Do something again and again in a thread; what it gave back is in the list at the end."""
+    results: list[Any] = []
+    ended = threading.Event()
+
+    def again() -> None:
+        while not ended.wait(pause_seconds):
+            results.append(work())
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        yield results
+    finally:
+        ended.set()
+        thread.join()
+
+
+CASES: dict[str, tuple[Callable[[Case, int], None], int]] = {
+    "backlog": (backlog, 200_000),
+    "dead": (dead, 1_000),
+    "large": (large, 500_000),
+    "reader": (reader, 50_000),
+    "hosts": (hosts, 500),
+}
+
+
+def main() -> None:
+    """Run one case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--rate", type=float, default=500.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    chosen = parser.parse_args()
+    run, size = CASES[chosen.case]
+    run(Case(chosen.case, clients=64, seconds=chosen.seconds, rate=chosen.rate), chosen.size or size)
+
+
+if __name__ == "__main__":
+    main()
