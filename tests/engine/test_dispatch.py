@@ -111,21 +111,45 @@ async def test_a_rate_limit_is_kept() -> None:
         assert busiest <= 3, arrivals
 
 
+async def paced(desk: Desk, count: int) -> None:
+    """Let time pass whenever a lane waits for it, until there have been so many attempts."""
+    async with asyncio.timeout(10):
+        while len(desk.observed) < count:
+            await asyncio.sleep(0)
+            if any(lane.waking for lane in desk.dispatcher.lanes.values()) and desk.clock.sleepers:
+                desk.clock.advance(0.01)
+
+
 async def test_a_failing_endpoint_gets_one_at_a_time_and_everything_comes_when_it_is_back() -> None:
     async with opened_desk() as desk:
         account = await desk.account()
         await endpoint(desk, account)
         desk.receivers.answers["a.example"] = REFUSED
         await send(desk, account, 8)
-        await until(lambda: len(desk.observed) == 8)
+        await paced(desk, 8)
         lane = next(iter(desk.dispatcher.lanes.values()))
         assert lane.limit == 1
         del desk.receivers.answers["a.example"]
         await send(desk, account, 1, first=8)
+        await paced(desk, 9)
         await until(lambda: len(desk.observed) == 17)
         await until(lambda: desk.dispatcher.recorder.unrecorded == 0)
         assert await all_in(desk, account, State.SUCCEEDED)
         assert texts(desk)[-8:] == [str(number) for number in range(8)]
+
+
+async def test_an_endpoint_that_fails_at_once_is_tried_at_a_bounded_pace() -> None:
+    async with opened_desk() as desk:
+        account = await desk.account()
+        await endpoint(desk, account)
+        desk.receivers.answers["a.example"] = REFUSED
+        begun = desk.clock.ms
+        await send(desk, account, 30)
+        await paced(desk, 30)
+        at_once = limits.FAILURES_IN_A_ROW_TO_SLOW + 1
+        assert desk.clock.ms - begun >= (30 - at_once) * limits.FAILING_ATTEMPT_SECONDS * 1000
+        assert desk.clock.ms - begun <= 40 * limits.FAILING_ATTEMPT_SECONDS * 1000
+        assert len(desk.observed) == 30
 
 
 async def test_one_delivery_that_always_fails_keeps_its_schedule_beside_others_that_succeed() -> None:

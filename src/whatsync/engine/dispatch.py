@@ -347,8 +347,8 @@ class Dispatcher:
         while (
             queue and lane.in_flight < lane.limit and self.recorder.gate_open and not self._stopping and not lane.closed
         ):
-            if lane.endpoint.endpoint.rate_limit_per_second is not None:
-                wait = lane.take_token(self._clock.monotonic())
+            if lane.paced:
+                wait = lane.take_leave(self._clock.monotonic())
                 if wait > 0:
                     self._wake_later(lane, wait)
                     return

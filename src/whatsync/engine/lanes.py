@@ -42,7 +42,7 @@ class Lane:
 
     __slots__ = (
         "again", "arrivals", "claiming", "closed", "direct", "early", "endpoint", "health", "in_flight", "next_due_ms",
-        "owned", "queue", "ramp", "tokens", "tokens_at", "waking", "writing",
+        "owned", "queue", "ramp", "tokens", "tokens_at", "tried_at", "waking", "writing",
     )  # fmt: skip
 
     def __init__(self, endpoint: RunningEndpoint, health: Health = HEALTHY) -> None:
@@ -67,6 +67,8 @@ class Lane:
         self.ramp = limits.IN_FLIGHT_MAX
         self.tokens = 1.0
         self.tokens_at = 0.0
+        self.tried_at = -limits.FAILING_ATTEMPT_SECONDS
+        """When the last request to an endpoint that fails was begun."""
         self.waking = False
         self.closed = not endpoint.endpoint.enabled
 
@@ -102,8 +104,28 @@ class Lane:
         self.writing += 1
         return False
 
-    def take_token(self, now: float) -> float:
-        """Take leave to start one request under the rate limit. Returns 0, or the seconds to wait for leave."""
+    @property
+    def paced(self) -> bool:
+        """Whether each request needs leave."""
+        return self.failing or self.endpoint.endpoint.rate_limit_per_second is not None
+
+    @property
+    def failing(self) -> bool:
+        """The last attempts all failed."""
+        return self.health.failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_SLOW
+
+    def take_leave(self, now: float) -> float:
+        """Take leave to start one request. Returns 0, or the seconds to wait for it."""
+        if self.failing:
+            wait = self.tried_at + limits.FAILING_ATTEMPT_SECONDS - now
+            # The clock's rounding must not leave a wait too short to move it.
+            if wait > 0.001:
+                return wait
+            self.tried_at = now
+        return self._take_token(now)
+
+    def _take_token(self, now: float) -> float:
+        """The rate limit's part of it."""
         rate = self.endpoint.endpoint.rate_limit_per_second
         if rate is None:
             return 0.0

@@ -166,6 +166,8 @@ IN_FLIGHT_MAX = 500
 RATE_PER_SECOND_MAX = 10_000.0
 FAILURES_IN_A_ROW_TO_SLOW = 5
 """An endpoint whose last this many attempts failed gets one request at a time until a success."""
+FAILING_ATTEMPT_SECONDS = 0.05
+"""Between two attempts at such an endpoint: one that refuses at once must not fill the server with its backlog."""
 ORDERING_MAX_WAIT_SECONDS = 600
 ORDERING_MAX_WAIT_SECONDS_MAX = 86_400
 FAILURES_IN_A_ROW_TO_RECOVER = 3
