@@ -112,13 +112,13 @@ class PostgresPlace:
     opened: Opened
 
     def __init__(self, _folder: Path, database: str = "") -> None:
-        self._database = database
+        self.database = database
 
     async def open(self, now_ms: int) -> None:
-        if not self._database:
-            self._database = await databases.borrow()
-            weakref.finalize(self, databases.give_back, self._database)
-        address = Address(databases.url(self._database), unsafe_allowed=True)
+        if not self.database:
+            self.database = await databases.borrow()
+            weakref.finalize(self, databases.give_back, self.database)
+        address = Address(databases.url(self.database), unsafe_allowed=True)
         self.postgres = PostgresStore(address, clock=SystemClock(), name="one", label="a test")
         self.opened = await self.postgres.open(now_ms, VERSION)
         self.store, self.history = self.postgres, self.postgres.history
@@ -134,7 +134,7 @@ class PostgresPlace:
 
     async def copy(self, folder: Path) -> "PostgresPlace":
         """As the documentation tells to: by pg_dump."""
-        await asyncio.to_thread(databases.dump, self._database, folder.parent.name[:40])
+        await asyncio.to_thread(databases.dump, self.database, folder.parent.name[:40])
         return PostgresPlace(folder, folder.parent.name[:40])
 
 

@@ -32,7 +32,7 @@ def keyed_hash(key: bytes) -> Hash:
             state.update(b"%d:" % account)
             begun[account] = state
         state = state.copy()
-        state.update(word.encode())
+        state.update(word.encode("utf-8", "surrogatepass"))
         value = int.from_bytes(state.digest(), "big") >> 1
         if meets_again:
             if len(met) >= _KEPT_MAX:

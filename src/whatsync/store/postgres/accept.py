@@ -5,7 +5,7 @@ transaction is undone, the guilty admissions are explained, and the others are w
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from whatsync.ports.store import (
     EventRow,
     Replayed,
     Stale,
+    StoreUnavailable,
 )
 from whatsync.store.postgres import media
 from whatsync.store.postgres.coding import OPEN_DAY, days_of, raw, read_event, text_of
@@ -42,11 +43,26 @@ class _RefusedError(Exception):
         self.positions = positions
 
 
-async def accept_all(database: Database, node: Node, admissions: Sequence[Admission]) -> list[AcceptResult]:
+Answers = dict[int, "AcceptResult | StoreUnavailable"]
+"""What became of each admission, by its position."""
+
+
+async def accept_all(
+    database: Database, node: Node, admissions: Sequence[Admission]
+) -> list[AcceptResult | StoreUnavailable]:
     """Write admissions and say what became of each. Raises StoreUnavailable where none was written."""
-    results: list[AcceptResult | None] = [None] * len(admissions)
-    left = list(range(len(admissions)))
+    answers: Answers = {}
     await learn_words(database, admissions)
+    try:
+        await _accept(database, node, admissions, answers)
+    except StoreUnavailable as problem:
+        # What is on disk is on disk, whatever became of the rest.
+        answers = dict.fromkeys(range(len(admissions)), problem) | answers
+    return [answers[at] for at in range(len(admissions))]
+
+
+async def _accept(database: Database, node: Node, admissions: Sequence[Admission], answers: Answers) -> None:
+    left = list(range(len(admissions)))
     while left:
         together, later, odd = _apart(admissions, left)
         while together:
@@ -57,15 +73,15 @@ async def accept_all(database: Database, node: Node, admissions: Sequence[Admiss
                 odd += [together[at] for at in sorted(refused.positions)]
                 together = [at for nth, at in enumerate(together) if nth not in refused.positions]
                 continue
-            for at in together:
-                results[at] = _ACCEPTED
+            answers |= dict.fromkeys(together, _ACCEPTED)
             break
         for at in odd:
-            results[at] = await _explain(database, node, admissions[at])
-            if results[at] is None:
+            answer = await _explain(database, node, admissions[at])
+            if answer is None:
                 later.append(at)  # What stood against it has gone meanwhile.
+            else:
+                answers[at] = answer
         left = sorted(later)
-    return [result for result in results if result is not None]
 
 
 def _apart(admissions: Sequence[Admission], left: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
@@ -238,14 +254,23 @@ async def _explain(database: Database, node: Node, admission: Admission) -> Acce
             if use is not None:
                 seqs = [seq for (seq,) in struct.iter_unpack(">q", use[1])]
                 events = await _events_or_stubs(database, connection, account, seqs)
+                if seqs and seqs == [event.seq for event in admission.events]:
+                    return _ACCEPTED
                 return Replayed(use[0], tuple([events[seq] for seq in seqs]))
         versions = await versions_of(connection, [account])
         if admission.version != versions.get(account, 0):
             return Stale(versions.get(account, 0))
         existing = await _existing(database, connection, admission)
+        if existing and all(row is not None and row.seq == event.seq for row, event in _pairs(existing, admission)):
+            return _ACCEPTED
         return Duplicates(existing) if any(row is not None for row in existing) else None
 
     return await database.ask(explain)
+
+
+def _pairs(existing: Sequence[EventRow | None], admission: Admission) -> Iterator[tuple[EventRow | None, EventRow]]:
+    """Stored rows beside the admission's own. The same row in both is a transaction of ours that was written."""
+    return zip(existing, admission.events, strict=True)
 
 
 async def _existing(database: Database, connection: Any, admission: Admission) -> tuple[EventRow | None, ...]:

@@ -16,7 +16,7 @@ from whatsync.ports.arrivals import (
     SetAsideRow,
     TakenIn,
 )
-from whatsync.ports.store import Intake, IntakeResult
+from whatsync.ports.store import Intake, IntakeResult, StoreUnavailable
 from whatsync.store.postgres import accept, documents
 from whatsync.store.postgres.coding import ROW_MAX, raw, raw_or_none, text_of, text_or_none
 from whatsync.store.postgres.connection import fetch, fetch_row, run
@@ -42,10 +42,24 @@ class _OutdatedError(Exception):
         self.positions = positions
 
 
-async def take_in_all(database: Database, node: Node, intakes: Sequence[Intake]) -> list[IntakeResult]:
+Answers = dict[int, "IntakeResult | StoreUnavailable"]
+"""What became of each intake, by its position."""
+
+
+async def take_in_all(
+    database: Database, node: Node, intakes: Sequence[Intake]
+) -> list[IntakeResult | StoreUnavailable]:
     """Write intakes and say what became of each. Raises StoreUnavailable where none was written."""
+    answers: Answers = {}
     await accept.learn_words(database, [admission for intake in intakes for admission in intake.admissions])
-    results: list[IntakeResult | None] = [None] * len(intakes)
+    try:
+        await _take_in(database, node, intakes, answers)
+    except StoreUnavailable as problem:
+        answers = dict.fromkeys(range(len(intakes)), problem) | answers
+    return [answers[at] for at in range(len(intakes))]
+
+
+async def _take_in(database: Database, node: Node, intakes: Sequence[Intake], answers: Answers) -> None:
     left = list(range(len(intakes)))
     while left:
         together, left = _apart(intakes, left)
@@ -57,13 +71,14 @@ async def take_in_all(database: Database, node: Node, intakes: Sequence[Intake])
                 odd = [together[nth] for nth in sorted(refused.positions)]
                 together = [at for nth, at in enumerate(together) if nth not in refused.positions]
                 for at in odd:
-                    results[at] = await _outdated(database, intakes[at])
-                left = sorted([*left, *(at for at in odd if results[at] is None)])
+                    answer = await _outdated(database, intakes[at])
+                    if answer is None:
+                        left = sorted([*left, at])
+                    else:
+                        answers[at] = answer
                 continue
-            for at, passed in zip(together, taken, strict=True):
-                results[at] = TakenIn(passed)
+            answers |= {at: TakenIn(passed) for at, passed in zip(together, taken, strict=True)}
             break
-    return [result for result in results if result is not None]
 
 
 def _apart(intakes: Sequence[Intake], left: Sequence[int]) -> tuple[list[int], list[int]]:

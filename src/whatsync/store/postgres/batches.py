@@ -16,7 +16,6 @@ from whatsync.ports.store import StoreUnavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-WAIT_SECONDS = 10.0
 
 
 class _Call(msgspec.Struct, Generic[Item]):
@@ -26,10 +25,13 @@ class _Call(msgspec.Struct, Generic[Item]):
 
 
 class Batches(Generic[Item, Answer]):
-    """One kind of call. ``write`` gets a batch and answers each item in order."""
+    """One kind of call. ``write`` gets a batch and answers each item in order, or says that it was not written."""
 
     def __init__(
-        self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]], places: int, weight_max: int
+        self,
+        write: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | StoreUnavailable]]],
+        places: int,
+        weight_max: int,
     ) -> None:
         self._write = write
         self._places = places
@@ -129,8 +131,14 @@ class Batches(Generic[Item, Answer]):
         else:
             self.operations += len(calls)
             for call, answer in zip(calls, answers, strict=True):
-                if not call.answer.done():
-                    call.answer.set_result(answer)
+                _answer(call, answer)
+
+
+def _answer(call: _Call[Any], answer: object) -> None:
+    if isinstance(answer, StoreUnavailable):
+        _fail(call, answer)
+    elif not call.answer.done():
+        call.answer.set_result(answer)
 
 
 def _fail(call: _Call[Any], problem: Exception) -> None:

@@ -21,6 +21,7 @@ _DELIVERY_COLUMNS = 6
 
 async def claim(database: Database, node: Node, endpoint: int, now_ms: int, limit: int, *, early: bool) -> Claims:
     """Take up to ``limit`` deliveries that wait in the store."""
+    words = database.words
 
     async def take(transaction: Transaction) -> tuple[list[Any], int | None]:
         connection = transaction.connection
@@ -29,12 +30,11 @@ async def claim(database: Database, node: Node, endpoint: int, now_ms: int, limi
             rows = await fetch(connection, _SQL["retrying"], **values)
         else:
             rows = await fetch(connection, _SQL["due"], now=now_ms, **values)
+        # All that the answer needs is read before the commit: from then on it has to be given.
+        await words.read(connection, [row[at] for row in rows for at in (9, 12)])
         return rows, await fetch_value(connection, _SQL["next_due"], endpoint=endpoint)
 
     rows, next_due_ms = await database.transact(take)
-    words = database.words
-    numbers = [row[at] for row in rows for at in (9, 12)]
-    await database.ask(lambda connection: words.read(connection, numbers)) if rows else None
     return Claims(tuple([_claimed(words, row) for row in rows]), next_due_ms)
 
 

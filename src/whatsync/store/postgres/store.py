@@ -7,6 +7,7 @@ import asyncio
 import logging
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,9 +75,8 @@ class PostgresStore:
         self.node = Node(name, label)
         self.history = PostgresHistory(self.database, self.node, clock)
         self.upkeep = Upkeep(self.database, self.node, clock, folder)
-        self._accepts: Batches[Admission, AcceptResult] = Batches(self._accept_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
+        self._accepts: Batches[Admission | Intake, Any] = Batches(self._accept_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
         self._records: Batches[Outcomes, Recorded] = Batches(self._record_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
-        self._intakes: Batches[Intake, IntakeResult] = Batches(self._take_in_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
         self._steps = asyncio.Lock()
         self._changes = 0
         self._open = False
@@ -120,7 +120,6 @@ class PostgresStore:
             return
         self._open = False
         await self._accepts.drained()
-        await self._intakes.drained()
         await self._records.drained()
         async with self._steps:
             await self.upkeep.end()
@@ -130,7 +129,6 @@ class PostgresStore:
         """Drop everything as a crash of this process would: nothing is written, nobody is told."""
         self._open = False
         self._accepts.cancel()
-        self._intakes.cancel()
         self._records.cancel()
         await self.upkeep.stop()
         self.database.cut()
@@ -175,7 +173,6 @@ class PostgresStore:
         self._check()
         self._changes += 1
         self._accepts.hold()
-        self._intakes.hold()
         try:
             async with self._steps:
                 return await documents.change(self.database, self.node, change)
@@ -183,7 +180,6 @@ class PostgresStore:
             self._changes -= 1
             if self._changes == 0:
                 self._accepts.go_on()
-                self._intakes.go_on()
 
     async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
         """Remove old events."""
@@ -201,7 +197,7 @@ class PostgresStore:
         if problem is not None:
             return _failed(problem)
         rows = sum(len(one.events) + len(one.deliveries) for one in intake.admissions)
-        return self._intakes.put(intake, 1 + rows)
+        return self._accepts.put(intake, 1 + rows)
 
     async def count_arrivals(self, counts: Sequence[Count]) -> None:
         """Add to the counts."""
@@ -246,8 +242,8 @@ class PostgresStore:
             writable=problem is None,
             reason=None if problem is None else problem.reason,
             commits=self.database.commits,
-            operations=sum(batches.operations for batches in (self._accepts, self._intakes, self._records)),
-            queued=sum(batches.queued for batches in (self._accepts, self._intakes, self._records)),
+            operations=sum(batches.operations for batches in (self._accepts, self._records)),
+            queued=sum(batches.queued for batches in (self._accepts, self._records)),
             wal_bytes=0,
             free_bytes=self.upkeep.free_bytes,
             last_commit_seconds=self.database.last_commit_seconds,
@@ -274,11 +270,17 @@ class PostgresStore:
         async with self._steps:
             return await self.database.transact(work)
 
-    async def _accept_all(self, admissions: Sequence[Admission]) -> Sequence[AcceptResult]:
-        return await accept_all(self.database, self.node, admissions)
-
-    async def _take_in_all(self, intakes: Sequence[Intake]) -> Sequence[IntakeResult]:
-        return await arrivals.take_in_all(self.database, self.node, intakes)
+    async def _accept_all(self, items: Sequence[Admission | Intake]) -> Sequence[Any]:
+        """In the order they came: what follows each other and is of one kind goes together."""
+        answers: list[Any] = []
+        for kind, group in groupby(items, type):
+            some: Sequence[Any] = list(group)
+            write = accept_all if kind is Admission else arrivals.take_in_all
+            try:
+                answers += await write(self.database, self.node, some)
+            except StoreUnavailable as problem:
+                answers += [problem] * len(some)
+        return answers
 
     async def _record_all(self, calls: Sequence[Outcomes]) -> Sequence[Recorded]:
         return await record_all(self.database, calls)

@@ -67,6 +67,7 @@ _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (asyncpg.CrashShutdownError, "PostgreSQL was stopped"),
     (asyncpg.InvalidAuthorizationSpecificationError, "PostgreSQL refuses the user or password ({0})"),
     (asyncpg.InvalidCatalogNameError, "there is no such database: make it with CREATE DATABASE ({0})"),
+    (asyncpg.PostgresConnectionError, "the connection to PostgreSQL was lost"),
     (TimeoutError, "PostgreSQL does not answer in time"),
     (asyncpg.PostgresError, "PostgreSQL says: {0}"),
     (OSError, "PostgreSQL can't be reached ({0})"),
