@@ -156,8 +156,9 @@ class Numbers:
         entry = audit.entry(
             concerned, self._clock.now_ms(), actor, action, subject=after.id, before=before, after=after
         )
-        await self._configuration.change(Change(concerned, (put,), audit=(entry,)))
-        if row and (before is None or before.account != after.account):
+        moved = before is None or before.account != after.account
+        await self._configuration.change(Change(concerned, (put,), audit=(entry,), routing=moved))
+        if row and moved:
             for listener in self.on_assigned:
                 listener(after.id)
 

@@ -74,7 +74,7 @@ def time_text(value: object) -> str | None:
 def phone(value: object) -> str | None:
     """``+`` and the digits of a phone number however it is written; a business-scoped user id is none."""
     found = text(value, limits.ADDRESS_CHARS_MAX)
-    if found is None or any(character.isalpha() for character in found):
+    if found is None or (not found.isdigit() and any(character.isalpha() for character in found)):
         return None
     digits = _NOT_DIGIT.sub("", found)
     return f"+{digits}" if digits else None
