@@ -64,6 +64,10 @@ class Clerk:
         await (self.place.crash() if crash else self.place.close())
         await self.place.open(self.now)
 
+    def ids_from(self, first: int) -> None:
+        """Where the events' ids begin, so that two clerks' never meet."""
+        self._ids = first
+
     # Rows
 
     def event(self, account: int = ACCOUNT, **fields: Any) -> EventRow:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.conformance.clerk import ACCOUNT, MINUTE, OTHER, SECOND, START_MS, Clerk
 from whatsync.model.delivery import FINAL, OPEN, WAITING, Happening, State, next_state
-from whatsync.ports.store import Settled
+from whatsync.ports.store import Changed, Delete, Put, Settled
 
 RELEASES = (Happening.RELEASED, Happening.RELEASED_TRIED)
 
@@ -142,3 +142,19 @@ async def test_a_settled_delivery_survives_a_crash(clerk: Clerk) -> None:
     assert (view.state, view.in_flight, view.due_ms, view.reason) == (State.HELD, False, None, "endpoint disabled")
     assert view.created_ms == START_MS
     assert await clerk.history.waiting_for(ACCOUNT, row) is None
+
+
+async def test_a_settlement_does_nothing_where_the_endpoint_has_changed(clerk: Clerk) -> None:
+    made = await clerk.change(ACCOUNT, Put("endpoint", "ep_1", ACCOUNT, b"{}"))
+    assert isinstance(made, Changed)
+    (endpoint,) = made.documents
+    (row,) = await clerk.accepted(endpoint.row)
+    for version in (0, 2):
+        assert await clerk.settle(Happening.DISABLED, endpoint=endpoint.row, version=version) == []
+    assert await clerk.state(row) is State.PENDING
+    await clerk.settle(Happening.DISABLED, endpoint=endpoint.row, version=1)
+    assert await clerk.state(row) is State.HELD
+    await clerk.change(ACCOUNT, deletes=(Delete("endpoint", "ep_1"),))
+    assert await clerk.settle(Happening.DELETED, endpoint=endpoint.row, version=1) == []
+    await clerk.settle(Happening.DELETED, endpoint=endpoint.row, version=0)
+    assert await clerk.state(row) is State.CANCELLED

@@ -9,6 +9,7 @@ from whatsync.model.health import (
     announced,
     change_due,
     disable_at_ms,
+    joined,
 )
 
 MINUTE = 60_000
@@ -79,3 +80,29 @@ def test_an_endpoint_without_recent_attempts_is_left_alone() -> None:
     health, last = failing_for_days()
     assert disable_at_ms(health, last + DAY) is not None
     assert disable_at_ms(health, last + DAY + 1) is None
+
+
+def test_what_two_nodes_know_is_joined() -> None:
+    own, _ = fail(HEALTHY, 3, 0, MINUTE, deliveries=2)
+    other, _ = fail(HEALTHY, 6, 30_000, MINUTE, deliveries=5)
+    other = announced(other, Change.FAILING, DAY)
+    both = joined(own, other)
+    assert both == joined(other, own)
+    assert (both.first_failure_ms, both.last_failure_ms) == (0, 30_000 + 5 * MINUTE)
+    assert (both.failed_attempts, both.failures_in_a_row, both.announced_failing) == (6, 6, True)
+    assert len(both.sample) == both.failed_deliveries == 3
+
+
+def test_a_later_success_seen_by_one_node_clears_for_the_other() -> None:
+    own, last = fail(HEALTHY, 5, 0, MINUTE)
+    other, _ = after_success(HEALTHY, last + 1)
+    assert joined(own, other) == joined(other, own) == other
+
+
+def test_failures_after_a_success_seen_elsewhere_count_on() -> None:
+    other, _ = after_success(HEALTHY, 1)
+    own, _ = fail(HEALTHY, 2, MINUTE, MINUTE)
+    both = joined(own, other)
+    assert both.failed_attempts == 2
+    assert both.last_success_ms == 1
+    assert joined(HEALTHY, HEALTHY) == HEALTHY

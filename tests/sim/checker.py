@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -139,7 +139,7 @@ class History:
                 if second.number != first.number + 1 or first.state is not State.RETRYING:
                     continue
                 waited = (second.started_ms - first.finished_ms) / 1000
-                least = DEFAULT_SCHEDULE_SECONDS[first.number - 1] * 0.8 - 0.01
+                least = self.schedule_seconds[first.number - 1] * 0.8 - 0.01
                 if (
                     waited < least
                     and row not in self.asked
@@ -148,6 +148,7 @@ class History:
                     yield f"{delivery_id(row)}: attempt {second.number} came at {waited:.1f} s, due after {least:.1f} s"
 
     end_s = 0.0
+    schedule_seconds: Sequence[float] = DEFAULT_SCHEDULE_SECONDS
     asked: frozenset[int] = frozenset()
     """Deliveries that were retried, released or handed on by hand, and all in a world whose clock jumps."""
 
@@ -166,7 +167,7 @@ class History:
             if delivery.row.contact is not None:
                 chains[delivery.row.endpoint, delivery.row.contact].append(delivery)
         for chain in chains.values():
-            chain.sort(key=lambda one: one.row.id)
+            chain.sort(key=self.disk.order)
             for before, after in pairwise(chain):
                 yield from self._check_pair(before, after)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import msgspec
 
 from whatsync.compose.opening import open_server
 from whatsync.compose.places import Disk, Outside
@@ -17,9 +18,10 @@ from whatsync.engine.bootstrap import FirstKeys, bootstrap
 from whatsync.engine.journal import Spans, Write
 from whatsync.model.source import GRAPH_URL
 from whatsync.net.system import SystemClock, SystemRandomness
+from whatsync.ports.cluster import Cluster
 from whatsync.ports.history import History
 from whatsync.ports.store import Opened, Store
-from whatsync.store.memory import MemoryStore
+from whatsync.store.memory import MemoryStore, NodeStore
 from whatsync.web.listener import Listener, bind
 
 TOKEN = "wsl_" + "0" * 64
@@ -74,6 +76,7 @@ class InMemory:
         self._memory = store
         self.store: Store = store
         self.history: History = store
+        self.cluster: Cluster | None = store if isinstance(store, NodeStore) else None
 
     async def open(self, now_ms: int) -> Opened:
         return await self._memory.open(now_ms, "test")
@@ -90,18 +93,23 @@ async def running(
     in_memory: bool = True,
     spans: Spans | None = None,
     graph_url: str = GRAPH_URL,
+    role: str = "all",
+    keys: FirstKeys | None = None,
     **settings: str,
 ) -> AsyncIterator[Running]:
-    """Start a server, stop it at the end. Where nothing is said about its disk, it works in memory."""
+    """Start a server, stop it at the end. Where nothing is said about its disk, it works in memory; ``keys`` are those
+    of another server over the same disk.
+    """
     if disk is None and in_memory:
         disk = InMemory(MemoryStore())
     bound: socket.socket = bind("127.0.0.1", 0)
     port: int = bound.getsockname()[1]
     config = read({"WHATSYNC_DATA_DIR": str(folder), "WHATSYNC_PORT": str(port), **settings})
+    config = msgspec.structs.replace(config, role=role)
     outside = Outside(SystemClock(), SystemRandomness(), write_line, spans, TOKEN, disk, graph_url)
     server = await open_server(config, outside)
     services = server.services
-    first = await bootstrap(services.directory, services.accounts, services.keys)
+    first = await bootstrap(services.directory, services.accounts, services.keys) or keys
     assert first is not None
     listener = Listener(server.application, server.door)
     server.start()

@@ -31,6 +31,7 @@ from whatsync.engine.links import MadeLink
 from whatsync.logs import Lines, set_up
 from whatsync.model.errors import Invalid
 from whatsync.net.system import SystemClock, SystemRandomness
+from whatsync.ports.cluster import Role
 from whatsync.ports.store import StoreRefused
 from whatsync.tracing import Tracing, TracingUnavailable
 from whatsync.web.listener import Listener, bind
@@ -107,7 +108,9 @@ async def _serve(server: Server, bound: socket.socket, url: str, token: str) -> 
     config, services = server.config, server.services
     first, link = await _set_up(server)
     proxies = [str(network) for network in config.trusted_proxies]
-    listener = Listener(server.application, server.door, proxies)
+    # Who only delivers serves nobody, but can be asked how it is.
+    serves = config.role != Role.DELIVER
+    listener = Listener(server.application, server.door, proxies) if serves else server.metrics_listener()
     metrics = None
     if config.metrics_address is not None:
         metrics = server.metrics_listener()
@@ -130,9 +133,13 @@ async def _set_up(server: Server) -> tuple[FirstKeys | None, MadeLink | None]:
     """Make what an empty installation needs: keys, and a way to sign in."""
     config, services = server.config, server.services
     chosen = Chosen(config.bootstrap_api_key, config.bootstrap_email, config.bootstrap_password)
-    try:
+
+    async def make() -> tuple[FirstKeys | None, MadeLink | None]:
         first = await bootstrap(services.directory, services.accounts, services.keys, chosen)
         return first, await way_in(services.directory, services.users, services.links, chosen)
+
+    try:
+        return await services.standing.alone("first keys", make)
     except Invalid as problem:
         raise wrong_use(
             f"a value chosen for the first start is wrong (WHATSYNC_BOOTSTRAP_…): {problem.detail}"

@@ -15,6 +15,7 @@ from whatsync.engine.media_sweep import MediaSweep
 from whatsync.engine.media_work import MediaWork
 from whatsync.engine.quota import Quota
 from whatsync.engine.runner import Runner
+from whatsync.engine.standing import Standing
 from whatsync.engine.uploads import Uploads
 from whatsync.media.bucket import BucketStore
 from whatsync.media.folder import FolderStore
@@ -96,10 +97,10 @@ class MediaParts:
         )
         self.sweep = MediaSweep(media=self.media, history=history, clock=clock, keeping=self.uploads.keeping)
 
-    def start(self, runner: Runner) -> None:
+    def start(self, runner: Runner, standing: Standing) -> None:
         """Add the loops."""
         runner.add("media", self.work.run)
-        runner.add("media sweep", self.sweep.run)
+        runner.add("media sweep", standing.only("media sweep", self.sweep.run))
 
     async def close(self) -> None:
         """Let go of the files."""

@@ -6,6 +6,7 @@ from whatsync.compose.media import MediaGround, MediaParts
 from whatsync.compose.people import People
 from whatsync.compose.places import Disk, Outside, own_addresses, own_ports
 from whatsync.compose.server import Server
+from whatsync.compose.standing import clock_of, standing_of
 from whatsync.compose.whatsapp import WhatsApp
 from whatsync.config import Config
 from whatsync.engine.accounts import Accounts
@@ -27,6 +28,7 @@ from whatsync.engine.jobs import Jobs
 from whatsync.engine.journal import Journal
 from whatsync.engine.keys import Keys
 from whatsync.engine.messages import Messages
+from whatsync.engine.node import Node
 from whatsync.engine.quota import Quota
 from whatsync.engine.recover import Recover
 from whatsync.engine.removal import Removal
@@ -69,12 +71,13 @@ class Parts:
 
     def __init__(self, config: Config, outside: Outside, vault: Vault, disk: Disk, opened: Opened) -> None:
         self.config = config
-        self.clock, self.randomness = outside.clock, outside.randomness
         self.graph_url = outside.graph_url
+        self.clock, self.randomness = clock_of(disk, outside.clock), outside.randomness
         self.vault, self.disk, self.store, self.history = vault, disk, disk.store, disk.history
         self.directory = Directory(vault)
         self.directory.load(opened)
         self.sequence = Sequence(floor=opened.floor)
+        self.standing = standing_of(disk, config, self.clock, self.directory, self.sequence, opened)
         self.tally = Tally()
         self.journal = Journal(outside.write_line, self.clock, outside.spans)
         self.runner = Runner(self.clock)
@@ -113,10 +116,20 @@ class Parts:
         self.defaults = Defaults(self.config.retry_schedule, self.config.request_timeout)
         self.attempter = Attempter(self.sender, self.clock, self.randomness, self.defaults, opened.run)
         self.watch = Watch(self._tell, self._disable, self._waits)
-        self.dispatcher = Dispatcher(self.directory, self.store, self.attempter, self.clock, self.watch, self._observe)
-        self.configuration = Configuration(self.directory, self.store)
+        self.dispatcher = Dispatcher(
+            self.directory,
+            self.store,
+            self.attempter,
+            self.clock,
+            self.watch,
+            self._observe,
+            standing=self.standing,
+        )
+        self.configuration = Configuration(self.directory, self.store, self.standing)
         self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
         self.configuration.on_endpoint += [self.dispatcher.changed, self.sweep.look]
+        if isinstance(self.standing, Node):
+            self.standing.attach(self.dispatcher, self.sweep)
         self.ingest = Ingest(
             directory=self.directory,
             store=self.store,
@@ -287,16 +300,20 @@ class Parts:
             media_trouble=lambda: self.media.media.trouble,
             free_bytes_min=self.config.min_free_disk,
         )
-        runner = self.runner
+        runner, only = self.runner, self.standing.only
         runner.add("dispatcher", self.dispatcher.run)
-        runner.add("sweep", self.sweep.run)
-        runner.add("removal", removal.run)
-        runner.add("jobs", self.jobs.run)
+        runner.add("sweep", only("sweep", self.sweep.run, self.sweep.look_all))
+        runner.add("removal", only("removal", removal.run, removal.load))
+        runner.add("jobs", only("jobs", self.jobs.run))
         runner.add("telling", self.telling.run)
-        runner.add("retention", retention.run)
+        runner.add("retention", only("retention", retention.run))
+        if isinstance(self.standing, Node):
+            self.standing.news.on_change += [self.jobs.look, removal.load]
+            for name, loop in self.standing.loops().items():
+                runner.add(name, loop)
         runner.add_every("sessions", limits.SESSION_CLEAR_SECONDS, self.people.sessions.clear)
         self.whatsapp.add_loops(runner)
-        self.media.start(runner)
+        self.media.start(runner, self.standing)
         runner.add_every("troubles", limits.TROUBLE_LOOK_SECONDS, troubles.look)
         runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
         runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
@@ -311,6 +328,7 @@ class Parts:
             directory=self.directory,
             configuration=self.configuration,
             dispatcher=self.dispatcher,
+            standing=self.standing,
             sweep=self.sweep,
             quota=self.quota,
             ingest=self.ingest,
@@ -338,24 +356,32 @@ class Parts:
             media=self.media.media,
             uploads=self.media.uploads,
             messages=self._messages(),
-            feed=Feed(history=self.history, ingest=self.ingest, clock=self.clock),
+            feed=Feed(
+                history=self.history,
+                ingest=self.ingest,
+                clock=self.clock,
+                look_seconds=limits.FEED_LOOK_SECONDS if self.standing.leased else None,
+            ),
             inspection=self.inspection,
             **self.whatsapp.services(self.config.public_url, self.web_client, self.graph_url),
-            test_sends=TestSends(
-                directory=self.directory,
-                store=self.store,
-                recorder=self.dispatcher.recorder,
-                attempter=self.attempter,
-                clock=self.clock,
-                sequence=self.sequence,
-                new_id=self._new_id,
-                quota=self.quota,
-                observe=self._observe,
-            ),
+            test_sends=self._test_sends(),
             users=self.people.users,
             sessions=self.people.sessions,
             links=self.people.links,
             sign_in=self.people.sign_in,
+        )
+
+    def _test_sends(self) -> TestSends:
+        return TestSends(
+            directory=self.directory,
+            store=self.store,
+            recorder=self.dispatcher.recorder,
+            attempter=self.attempter,
+            clock=self.clock,
+            sequence=self.sequence,
+            new_id=self._new_id,
+            quota=self.quota,
+            observe=self._observe,
         )
 
     def _doors(self, outside: Outside) -> Server:

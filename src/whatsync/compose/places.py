@@ -15,6 +15,7 @@ from whatsync.engine.journal import Spans, Write
 from whatsync.model.ids import TOKEN_BYTES, random_id
 from whatsync.model.source import GRAPH_URL
 from whatsync.ports.clock import Clock
+from whatsync.ports.cluster import Cluster
 from whatsync.ports.history import History
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import Opened, Store, StoreRefused
@@ -34,6 +35,8 @@ class Disk(Protocol):
 
     store: Store
     history: History
+    cluster: Cluster | None
+    """Where many nodes share it: the port they meet at."""
 
     async def open(self, now_ms: int) -> Opened:
         """Open both sides. Raises StoreRefused."""
@@ -50,6 +53,7 @@ class SqliteDisk:
         owner = f"http://{config.host}:{config.port}"
         self._sqlite = SqliteStore(path, clock=clock, free_bytes_min=config.min_free_disk, owner=owner)
         self.store: Store = self._sqlite
+        self.cluster: Cluster | None = None
         self.history: History = self._sqlite.history
 
     async def open(self, now_ms: int) -> Opened:

@@ -65,6 +65,7 @@ class Server:
         services = self.services
         services.runner.ready = False
         services.feed.stop()
+        await services.standing.withdraw()
         await services.dispatcher.stop(drain_seconds)
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.TELLING_DRAIN_SECONDS):
@@ -73,6 +74,7 @@ class Server:
                 await self.alerts.sent()
         await services.runner.stop()
         await services.sources.flush()
+        await services.standing.leave()
         await self.alerts.close()
         await self.sender.close()
         self.passwords.close()

@@ -4,9 +4,11 @@ Services build the change; this file carries it out. Knows no HTTP.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from whatsync.engine.directory import ENDPOINT, Directory
+from whatsync.engine.standing import SOLE, Standing
 from whatsync.model.errors import Conflict, Unavailable
 from whatsync.ports.store import Change, ChangeConflict, Changed, Store, StoreUnavailable
 
@@ -14,9 +16,10 @@ from whatsync.ports.store import Change, ChangeConflict, Changed, Store, StoreUn
 class Configuration:
     """Carries out changes one at a time per server, in the order they were asked for."""
 
-    def __init__(self, directory: Directory, store: Store) -> None:
+    def __init__(self, directory: Directory, store: Store, standing: Standing = SOLE) -> None:
         self._directory = directory
         self._store = store
+        self._standing = standing
         self._turn = asyncio.Lock()
         self.on_endpoint: list[Callable[[int], None]] = []
         """Called with the row of each endpoint that was made, changed or deleted."""
@@ -53,6 +56,8 @@ class Configuration:
     async def _carry_out(self, change: Change) -> Changed:
         try:
             result = await self._store.change(change)
+            if isinstance(result, ChangeConflict):
+                await self._standing.catch_up()  # Whoever tries again has to see what stood against it.
         except StoreUnavailable as problem:
             raise Unavailable("store_unavailable", problem.reason) from None
         if isinstance(result, ChangeConflict):
@@ -60,5 +65,11 @@ class Configuration:
                 "changed_meanwhile",
                 f"the {result.kind} {result.id} was changed or exists already; read it and try again",
             )
-        self._directory.apply(change.account, result, [(gone.kind, gone.id) for gone in change.deletes])
+        gone = [(gone.kind, gone.id) for gone in change.deletes]
+        whole = self._directory.apply(change.account, result, gone, rose=change.routing)
+        self._standing.announce()
+        if not whole:
+            # It is on disk: what is still missing here is fetched before anything is routed, whatever goes wrong now.
+            with contextlib.suppress(StoreUnavailable):
+                await self._standing.catch_up()
         return result

@@ -6,7 +6,7 @@ store.
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,13 +17,14 @@ from whatsync.model import limits
 from whatsync.model.account import Account, ApiKey, Job, OwnType, SealedSecrets
 from whatsync.model.catalogue import covered_by_wildcard, is_operational
 from whatsync.model.endpoint import Endpoint
-from whatsync.model.errors import Gone
+from whatsync.model.errors import Gone, Unavailable
 from whatsync.model.request import fixed_head
 from whatsync.model.secret import SecretSet
 from whatsync.model.signature import Signer
 from whatsync.model.url import Target, parse_url
 from whatsync.model.user import Link, Session, User
-from whatsync.ports.store import Changed, Document, Opened
+from whatsync.ports.cluster import Gone as GoneDocument
+from whatsync.ports.store import Changed, Document, Opened, StoreUnavailable
 from whatsync.ports.vault import Vault
 
 Record = TypeVar("Record")
@@ -166,7 +167,13 @@ class Directory:
         self._others: dict[str, dict[str, Document]] = {}
         self.whatsapp = SourceDirectory(vault)
         """Sources and numbers."""
+        self._held: dict[tuple[str, str], tuple[int, int]] = {}
+        """Row and version of every document in here."""
+        self._removed: set[int] = set()
+        """Rows of documents that are gone: what was read before may come after."""
         self._newer = asyncio.Event()
+        self.catch_up: Callable[[], Awaitable[None]] | None = None
+        """Reads what other nodes have changed."""
         self.generation = 0
         """Rises with every change; caches of authenticated keys compare it."""
 
@@ -179,31 +186,67 @@ class Directory:
             if row in self.accounts:
                 self.accounts[row].version = version
 
-    def apply(self, account: int, changed: Changed, deleted: Iterable[tuple[str, str]] = ()) -> None:
-        """Take over a change that is on disk."""
+    def apply(self, account: int, changed: Changed, deleted: Iterable[tuple[str, str]] = (), rose: bool = True) -> bool:
+        """Take over a change of ours that is on disk; ``rose`` says whether it raised the account's version. False
+        where others have changed the account meanwhile, so that this copy has to catch up.
+        """
         kinds = {document.kind for document in changed.documents}
         for document in changed.documents:
             self._put(document)
         for kind, document_id in deleted:
             kinds.add(kind)
-            self._delete(kind, document_id)
+            held = self._held.get((kind, document_id))
+            if held is not None:
+                self._delete(kind, document_id, held[0])
         running = self.accounts.get(account)
-        if running is not None:
-            running.version = max(running.version, changed.version)
-        if kinds and kinds <= _QUIET:
-            return  # The steps of bulk work and people's sessions must not cost the hot path what it has worked out.
-        if running is not None:
-            running.forget_routes()
+        if running is not None and rose and changed.version == running.version + 1:
+            running.version = changed.version
+        if not kinds or not kinds <= _QUIET:
+            # The steps of bulk work and people's sessions must not cost the hot path what it has worked out.
+            self._note_change({account})
+        return running is None or running.version >= changed.version
+
+    def take_over(
+        self, documents: Sequence[Document], gone: Sequence[GoneDocument], versions: Mapping[int, int]
+    ) -> None:
+        """Take over what anybody has changed; what is older than what is here is passed over."""
+        order = {ACCOUNT: 0}
+        for document in sorted(documents, key=lambda document: (order.get(document.kind, 1), document.row)):
+            self._put(document)
+        for one in sorted(gone, key=lambda one: one.kind == ACCOUNT):
+            self._removed.add(one.row)
+            if self._held.get((one.kind, one.id), (0, 0))[0] == one.row:
+                self._delete(one.kind, one.id, one.row)
+        for row, version in versions.items():
+            if row in self.accounts:
+                self.accounts[row].version = max(self.accounts[row].version, version)
+        kinds = {document.kind for document in documents} | {one.kind for one in gone}
+        if versions or not kinds <= _QUIET:
+            self._note_change({document.account for document in documents} | set(versions))
+
+    def _note_change(self, accounts: Iterable[int]) -> None:
+        for row in accounts:
+            if row in self.accounts:
+                self.accounts[row].forget_routes()
         self.generation += 1
         self._newer.set()
         self._newer = asyncio.Event()
 
     async def caught_up(self, account: RunningAccount, version: int) -> None:
-        """Return when this copy of the account's configuration has reached ``version``. Raises Gone if it can't."""
+        """Return when this copy of the account's configuration has reached ``version``. Raises Gone if it can't,
+        Unavailable where what others changed can't be read.
+        """
         while account.version < version:
             if account.row not in self.accounts:
                 raise Gone("account_removed", "the account was removed")
-            await self._newer.wait()
+            newer = self._newer
+            if self.catch_up is not None:
+                try:
+                    await self.catch_up()
+                except StoreUnavailable as problem:
+                    raise Unavailable("store_unavailable", problem.reason) from None
+            if account.version < version:
+                await newer.wait()
 
     def key(self, secret: str) -> ApiKey | None:
         """Find a key by the secret its owner presents. Revoked and expired ones are found too."""
@@ -235,6 +278,13 @@ class Directory:
         return documents + [document for document in others if document.account == account]
 
     def _put(self, document: Document) -> None:
+        held = self._held.get((document.kind, document.id))
+        at = (document.row, document.version)
+        if document.row not in self._removed and (held is None or held <= at):
+            self._held[document.kind, document.id] = at
+            self._place(document)
+
+    def _place(self, document: Document) -> None:
         if document.kind == ACCOUNT:
             self._put_account(document)
         elif document.kind == ENDPOINT:
@@ -284,7 +334,9 @@ class Directory:
         self.users[document.id] = (document, user)
         self._users_by_email[user.email] = document.id
 
-    def _delete(self, kind: str, document_id: str) -> None:
+    def _delete(self, kind: str, document_id: str, row: int) -> None:
+        self._removed.add(row)
+        del self._held[kind, document_id]
         if kind == ENDPOINT:
             running = self.endpoints_by_id.pop(document_id)
             del self.endpoints[running.row]

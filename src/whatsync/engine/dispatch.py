@@ -10,14 +10,16 @@ import heapq
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 
-from whatsync.engine.attempt import Attempt, Attempter, Outcome
+from whatsync.engine.attempt import Attempter, Outcome
 from whatsync.engine.directory import Directory, RunningEndpoint
+from whatsync.engine.flight import Flight
 from whatsync.engine.lanes import Budget, Lane
 from whatsync.engine.recorder import Recorder
+from whatsync.engine.standing import SOLE, Standing
 from whatsync.engine.watch import Watch
 from whatsync.model import limits
 from whatsync.model.delivery import State
-from whatsync.model.health import HEALTHY, Health, forgotten, since_enabled
+from whatsync.model.health import HEALTHY, Health, forgotten, joined, since_enabled
 from whatsync.model.outcome import Kind
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import AttemptRow, Backlog, Claimed, HealthRow, Origin, Store, StoreUnavailable
@@ -47,14 +49,18 @@ class Dispatcher:
         clock: Clock,
         watch: Watch,
         observe: Callable[[Outcome, RunningEndpoint], None],
+        *,
+        standing: Standing = SOLE,
     ) -> None:
+        self._standing = standing
+        self._leased = standing.leased
         self._directory = directory
         self._store = store
         self._attempter = attempter
         self._clock = clock
         self._watch = watch
         self._observe = observe
-        self.recorder = Recorder(store, clock, self.wake, self._reopen)
+        self.recorder = Recorder(store, clock, self.wake, self.resume)
         self.budget = Budget()
         self.lanes: dict[int, Lane] = {}
         self._health: dict[int, Health] = {}
@@ -130,6 +136,9 @@ class Dispatcher:
         if lane is None:
             known = self._health.get(endpoint.row)
             lane = Lane(endpoint) if known is None else Lane(endpoint, known)
+            if self._leased:
+                lane.closed = lane.closed or not self._standing.mine(endpoint)
+                lane.pace_from(self._clock.monotonic())
             self.lanes[endpoint.row] = lane
         return lane
 
@@ -171,14 +180,23 @@ class Dispatcher:
 
     # Wake-ups
 
-    def wake(self, endpoint: int) -> None:
-        """Something of this endpoint may be due now."""
+    def wake(self, endpoint: int, due_ms: int | None = None) -> None:
+        """Something of this endpoint may be due now, or at ``due_ms``."""
         running = self._directory.endpoints.get(endpoint)
         if running is not None:
-            self._note_due(self.lane(running), self._clock.now_ms())
+            self._note_due(self.lane(running), self._clock.now_ms() if due_ms is None else due_ms)
 
     def withdraw(self, endpoint: int, delivery: int) -> bool:
-        """Take a delivery that was ended in the store out of the lane; true where it was queued and is not sent now."""
+        """Take a delivery that was ended in the store out of the lane; true where it was queued and is not sent now.
+        Otherwise another node may have it, and hears of it.
+        """
+        if self.drop(endpoint, delivery):
+            return True
+        self._standing.call_off(endpoint, delivery)
+        return False
+
+    def drop(self, endpoint: int, delivery: int) -> bool:
+        """The same on this node alone."""
         lane = self.lanes.get(endpoint)
         for claimed in () if lane is None else lane.queue:
             if lane is not None and claimed.id == delivery:
@@ -196,12 +214,15 @@ class Dispatcher:
         if running is not None:
             lane.endpoint = running
         was_closed = lane.closed
-        lane.closed = running is None or not running.endpoint.enabled
+        lane.closed = running is None or not running.endpoint.enabled or not self._standing.mine(running)
         if lane.closed:
+            lane.early = False
             self._give_up(lane)
         elif was_closed:
             # What the sweep had no time to hold waits in the store, and nobody has looked there meanwhile.
             lane.direct = False
+            if self._leased:
+                lane.pace_from(self._clock.monotonic())
             self._note_due(lane, self._clock.now_ms())
         self._start_flights(lane)
         self._drop_if_gone(lane)
@@ -222,16 +243,38 @@ class Dispatcher:
             return lane.health
         return self._health.get(endpoint, HEALTHY)
 
-    def _reopen(self) -> None:
+    def learn(self, endpoint: RunningEndpoint, health: Health) -> None:
+        """How an endpoint fares as another node has seen it."""
+        lane = self.lane(endpoint)
+        lane.health = joined(lane.health, since_enabled(health, endpoint.endpoint.enabled_ms))
+
+    def resume(self) -> None:
+        """What kept attempts from beginning is over."""
         for lane in self.lanes.values():
             self._start_flights(lane)
             if not lane.direct:
                 self._claim(lane)
 
+    def drop_claims(self) -> None:
+        """What is queued has been taken back by others: forget it, and look what there is to claim."""
+        for lane in list(self.lanes.values()):
+            for claimed in self._empty(lane):
+                self._let_go(lane, claimed)
+            lane.direct = False
+            if not lane.closed:
+                self._note_due(lane, self._clock.now_ms())
+
+    def at_rest(self, endpoint: int) -> bool:
+        """Whether nothing of this endpoint is in memory or on its way."""
+        lane = self.lanes.get(endpoint)
+        return lane is None or (lane.owned == 0 and not lane.claiming)
+
     # Finding what is due
 
     def _note_due(self, lane: Lane, due_ms: int | None) -> None:
         if due_ms is None or lane.closed or (lane.next_due_ms is not None and lane.next_due_ms <= due_ms):
+            if lane.closed:
+                self._standing.call(lane.endpoint)
             return
         lane.next_due_ms = due_ms
         heapq.heappush(self._due, (due_ms, lane.endpoint.row))
@@ -347,6 +390,8 @@ class Dispatcher:
         while (
             queue and lane.in_flight < lane.limit and self.recorder.gate_open and not self._stopping and not lane.closed
         ):
+            if self._leased and not self._standing.covers(lane.endpoint):
+                return
             if lane.paced:
                 wait = lane.take_leave(self._clock.monotonic())
                 if wait > 0:
@@ -369,20 +414,20 @@ class Dispatcher:
         lane.waking = False
         self._start_flights(lane)
 
-    def landed(self, flight: "Flight", outcome: Outcome) -> None:
+    def landed(self, flight: Flight, outcome: Outcome) -> None:
         """An attempt has ended: take its outcome."""
         lane = flight.lane
         health = self._judge(lane, flight.claimed, outcome)
         self._observe(outcome, lane.endpoint)
         self.recorder.add(outcome.row, flight.recorded, health)
 
-    def crashed(self, flight: "Flight", bug: Exception) -> None:
+    def crashed(self, flight: Flight, bug: Exception) -> None:
         """A bug of ours in an attempt: its delivery must neither be lost nor keep its place in memory for ever."""
         words = "a delivery can't be attempted; it is set aside for %d s"
         logger.error(words, _SET_ASIDE_SECONDS, exc_info=bug)
         self._spawn(self._give_back(flight.lane, [flight.claimed], _SET_ASIDE_SECONDS))
 
-    def end_flight(self, flight: "Flight") -> None:
+    def end_flight(self, flight: Flight) -> None:
         """Whatever came of it, the attempt is over."""
         flights = self._flights
         flights.discard(flight)
@@ -395,12 +440,14 @@ class Dispatcher:
         if lane.queue:
             self._start_flights(lane)
 
-    def recorded(self, flight: "Flight", row: AttemptRow, held: bool) -> None:
+    def recorded(self, flight: Flight, row: AttemptRow, held: bool) -> None:
         """An outcome is on disk; ``held`` says whether the claim still was ours."""
         lane = flight.lane
         self._let_go(lane, flight.claimed)
         if held and row.due_ms is not None and row.state is State.RETRYING:
             self._note_due(lane, row.due_ms)
+        elif not held and row.state is State.SUCCEEDED:
+            self._standing.call_off(row.endpoint, row.delivery)  # Who has taken it over need not send it again.
         if lane.direct and not lane.early:
             return
         # A lane without work looks too: one that fails never has room for half a claim.
@@ -447,47 +494,3 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
             logger.error("a dispatch task died", exc_info=problem)
-
-
-class Flight:
-    """One delivery between lane and record: its attempt, and afterwards its outcome on the way to the disk."""
-
-    __slots__ = ("_attempt", "_dispatcher", "_row", "claimed", "lane")
-
-    def __init__(self, dispatcher: Dispatcher, lane: Lane, claimed: Claimed) -> None:
-        self._dispatcher = dispatcher
-        self.lane = lane
-        self.claimed = claimed
-        self._attempt: Attempt | None = None
-        self._row: AttemptRow | None = None
-
-    def begin(self, attempter: Attempter) -> None:
-        """Begin the attempt."""
-        try:
-            self._attempt = attempter.begin(self.claimed, self.lane.endpoint, self._landed)
-        except Exception as bug:  # noqa: BLE001 - logged there
-            self._dispatcher.crashed(self, bug)
-            self._dispatcher.end_flight(self)
-
-    def cancel(self) -> None:
-        """The server stops: whatever comes of it, the attempt will be repeated."""
-        if self._attempt is not None:
-            self._attempt.cancel()
-
-    def _landed(self, outcome: Outcome | Exception) -> None:
-        dispatcher = self._dispatcher
-        if isinstance(outcome, Exception):
-            dispatcher.crashed(self, outcome)
-        else:
-            self._row = outcome.row
-            try:
-                dispatcher.landed(self, outcome)
-            except Exception as bug:  # noqa: BLE001 - logged there
-                dispatcher.crashed(self, bug)
-        dispatcher.end_flight(self)
-        dispatcher.go_on(self.lane)
-
-    def recorded(self, held: bool) -> None:
-        """The outcome is on disk."""
-        assert self._row is not None
-        self._dispatcher.recorded(self, self._row, held)

@@ -31,7 +31,8 @@ class CursorExpired(msgspec.Struct, frozen=True):
 class Feed:
     """The feeds of all accounts."""
 
-    def __init__(self, *, history: History, ingest: Ingest, clock: Clock) -> None:
+    def __init__(self, *, history: History, ingest: Ingest, clock: Clock, look_seconds: float | None = None) -> None:
+        self._look_seconds = look_seconds
         self._history = history
         self._ingest = ingest
         self._clock = clock
@@ -61,9 +62,11 @@ class Feed:
             if page.items or left <= 0 or self._stopped or not at_end:
                 return page
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(min(left, self._look_seconds or left)):
                     await arrived.wait()
             except TimeoutError:
+                if self._look_seconds is not None and self._look_seconds < left:
+                    continue
                 return (await self._read_on(account, cursor, types, limit))[0]
 
     async def newest(self, account: RunningAccount) -> int:

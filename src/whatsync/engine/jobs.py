@@ -173,6 +173,10 @@ class Jobs:
             self._idle.set()
             await self._wakeup.wait()
 
+    def look(self) -> None:
+        """There may be jobs that another node was asked for."""
+        self._wakeup.set()
+
     async def ended(self) -> None:
         """Return when no job is running."""
         await self._idle.wait()

@@ -138,6 +138,10 @@ class Lane:
         # At least a millisecond: rounding can leave a wait too short to move any clock.
         return max(0.001, (1.0 - self.tokens) / rate)
 
+    def pace_from(self, now: float) -> None:
+        """Begin with no leave saved up: another node may have used it all."""
+        self.tokens, self.tokens_at = 0.0, now
+
     def succeeded(self) -> None:
         """A success widens the ramp: 1, 2, 4 … requests at once."""
         if self.ramp < limits.IN_FLIGHT_MAX:

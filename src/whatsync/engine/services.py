@@ -16,6 +16,7 @@ from whatsync.engine.ingest import Ingest
 from whatsync.engine.journal import Journal
 from whatsync.engine.quota import Quota
 from whatsync.engine.runner import Runner
+from whatsync.engine.standing import Standing
 from whatsync.engine.sweep import Sweep
 from whatsync.engine.tally import Tally
 from whatsync.ports.clock import Clock
@@ -63,6 +64,7 @@ class Services:
     directory: Directory
     configuration: Configuration
     dispatcher: Dispatcher
+    standing: Standing
     sweep: Sweep
     quota: Quota
     ingest: Ingest

@@ -63,6 +63,17 @@ class Sweep:
         self._idle.clear()
         self._wakeup.set()
 
+    def look_all(self) -> None:
+        """Look at every endpoint that may need it: this node has just begun to do this work."""
+        for row, running in self._directory.endpoints.items():
+            if not running.endpoint.enabled or running.endpoint.release is not None:
+                self.look(row)
+
+    def look_gone(self, endpoint: int, account: int) -> None:
+        """An endpoint that is no more has open deliveries."""
+        self._accounts[endpoint] = account
+        self.look(endpoint)
+
     async def settled(self) -> None:
         """Return when nothing is left to settle."""
         await self._idle.wait()
@@ -99,7 +110,16 @@ class Sweep:
     async def _settle(
         self, account: int, endpoint: int, happening: Happening, reason: str | None, until: int | None = None
     ) -> bool:
-        settlement = Settlement(account, happening, self._clock.now_ms(), endpoint=endpoint, until=until, reason=reason)
+        running = self._directory.endpoints.get(endpoint)
+        settlement = Settlement(
+            account,
+            happening,
+            self._clock.now_ms(),
+            endpoint=endpoint,
+            until=until,
+            reason=reason,
+            version=0 if running is None else running.version,
+        )
         return len(await self._store.settle(settlement)) < settlement.limit
 
     async def _release(self, running: RunningEndpoint) -> bool:

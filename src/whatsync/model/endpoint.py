@@ -92,6 +92,15 @@ class Endpoint(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Highest delivery row the release reaches: what is held later is not its business."""
 
 
+def needs_owner(endpoint: Endpoint) -> bool:
+    """Say whether one node at a time must send to it: its order and its limits hold over all nodes together."""
+    return (
+        endpoint.ordering is Ordering.CONTACT
+        or endpoint.rate_limit_per_second is not None
+        or endpoint.max_in_flight is not None
+    )
+
+
 def subscribes(endpoint: Endpoint, event_type: str, covered_by_wildcard: bool) -> bool:
     """Say whether the endpoint lists this type, by name or by ``*`` where that covers it."""
     if event_type in endpoint.events:

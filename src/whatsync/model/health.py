@@ -64,6 +64,33 @@ def after_success(health: Health, now_ms: int) -> tuple[Health, Change | None]:
     return Health(last_success_ms=now_ms, recovered=recovered, exhausted_ms=health.exhausted_ms), change
 
 
+def joined(own: Health, other: Health) -> Health:
+    """What two nodes know of one endpoint, as one. The later success clears what lies before it; of failures that both
+    have seen since, the earliest beginning and whatever was announced count.
+    """
+    success_ms = max(own.last_success_ms or 0, other.last_success_ms or 0)
+    failing = [one for one in (own, other) if (one.last_failure_ms or 0) > success_ms]
+    if not failing:
+        return max((own, other), key=lambda one: one.last_success_ms or 0)
+    newest = max(failing, key=lambda one: one.last_failure_ms or 0)
+    sample = tuple(dict.fromkeys((*own.sample, *other.sample) if len(failing) > 1 else newest.sample))
+    sample = sample[: limits.DISABLE_DELIVERIES_MIN]
+    return msgspec.structs.replace(
+        newest,
+        failed_attempts=max(one.failed_attempts for one in failing),
+        failed_deliveries=len(sample),
+        sample=sample,
+        failures_in_a_row=max(one.failures_in_a_row for one in failing),
+        first_failure_ms=min(one.first_failure_ms for one in failing if one.first_failure_ms is not None),
+        last_success_ms=success_ms or None,
+        announced_failing=any(one.announced_failing for one in failing),
+        notice_ms=min((one.notice_ms for one in failing if one.notice_ms is not None), default=None),
+        gone_ms=next((one.gone_ms for one in failing if one.gone_ms is not None), None),
+        recovered=newest.recovered or own.recovered or other.recovered,
+        exhausted_ms=newest.exhausted_ms or own.exhausted_ms or other.exhausted_ms,
+    )
+
+
 def since_enabled(health: Health, enabled_ms: int | None) -> Health:
     """What of a stored health still counts for an endpoint that was enabled again at ``enabled_ms``."""
     is_old = enabled_ms is not None and health.last_failure_ms is not None and health.last_failure_ms <= enabled_ms

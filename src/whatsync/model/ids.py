@@ -109,6 +109,11 @@ class Sequence:
         self._node = node
         self._last = floor >> _COUNT_SHIFT << _COUNT_SHIFT | node
 
+    def renumber(self, node: int) -> None:
+        """Go on as another node."""
+        self._node = node
+        self._last = self._last >> _COUNT_SHIFT << _COUNT_SHIFT | node
+
     def next(self, now_ms: int) -> int:
         """Draw the next number at ``now_ms``."""
         number = now_ms << _MS_SHIFT | self._node

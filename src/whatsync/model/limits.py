@@ -117,6 +117,25 @@ QUIET_WEEKS = 4
 BODIES_AGAIN_PER_STEP = 20
 """Raw bodies processed again between two pauses."""
 
+# Many nodes over one database
+LEASE_SECONDS = 45.0
+"""How long a node's claims are its own after it was last heard of: the longest request, and time to come back."""
+LEASE_MARGIN_SECONDS = 3.0
+"""A request must be able to end this much before its node's lease: for closing, and for clocks of unequal speed."""
+HEARTBEAT_SECONDS = 3.0
+LOOK_SECONDS = 15.0
+"""Between two looks at all endpoints with open deliveries, should a signal have been lost."""
+SIGNAL_PAUSE_SECONDS = 0.05
+"""Between two signals of one node: at most 20 a second."""
+SIGNAL_ENDPOINTS_MAX = 400
+"""In one signal; beyond, it says that everything should be looked at."""
+REFRESHES_PER_SECOND = 10
+"""Looks for something that a request named and this node does not know."""
+FEED_LOOK_SECONDS = 1.0
+"""Between two looks of a feed's waiting reader for events that other nodes have accepted."""
+CLOCKS_APART_SECONDS_MAX = 60.0
+"""Between a node's clock and the database's before an operator is told."""
+
 # What goes out
 ANSWER_BODY_BYTES_KEPT = 16 * 1024
 ANSWER_HEADER_BYTES_MAX = 32 * 1024

@@ -266,6 +266,8 @@ class Settlement(msgspec.Struct, frozen=True):
     """With ``endpoint``: only deliveries up to this row."""
     limit: int = 500
     reason: str | None = None
+    version: int | None = None
+    """With ``endpoint``: nothing is done where its document has another version by now; 0 stands for no document."""
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -378,6 +380,10 @@ class Opened(msgspec.Struct, frozen=True):
     """Configuration version of each account row."""
     backlog: tuple[Backlog, ...]
     health: tuple[HealthRow, ...]
+    now_ms: int = 0
+    """In a database of many nodes: its clock, at the end of opening."""
+    cursor: int = 0
+    """In a database of many nodes: where the news behind these documents begins (``ports/cluster.py``)."""
 
 
 class Pruned(msgspec.Struct, frozen=True):

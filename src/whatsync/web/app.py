@@ -18,6 +18,7 @@ from whatsync.engine.services import Services
 from whatsync.engine.tally import Tally
 from whatsync.model import limits
 from whatsync.model.account import ApiKey
+from whatsync.model.account import Scope as KeyScope
 from whatsync.model.errors import NotFound, Problem, Unavailable
 from whatsync.ports.media_store import MediaUnavailable
 from whatsync.ports.store import StoreUnavailable
@@ -25,7 +26,7 @@ from whatsync.web.api.call import Answer, Call, Principal, Route, Stream
 from whatsync.web.arriving import Arriving, body_too_large
 from whatsync.web.auth import Gate
 from whatsync.web.decoding import decode_body, decode_query, refuse_query
-from whatsync.web.problems import MethodNotAllowed, Timeout
+from whatsync.web.problems import MethodNotAllowed, Timeout, Unauthorized
 from whatsync.web.request_ids import RequestIds
 from whatsync.web.wire import answer_headers, problem_answer
 
@@ -128,7 +129,7 @@ class Resource:
         if route.scope is not None:
             choice = request.query_params.get(ACCOUNT_PARAMETER, headers.get(ACCOUNT_HEADER))
             key = headers.get("authorization")
-            principal = self._gate.admit(None if key is None else key.encode("latin-1"), route.scope, choice)
+            principal = await self._admit(None if key is None else key.encode("latin-1"), route.scope, choice)
             pairs = [(name, value) for name, value in pairs if name != ACCOUNT_PARAMETER]
         query = None
         if route.query is not None:
@@ -144,7 +145,21 @@ class Resource:
             raw = await read_body(request, self._services.tally)
             body = raw if route.takes is bytes else _decode(route, raw)
         call = Call(self._services, principal, request.path_params, body, query, headers, self._table, stream)
-        return await route.handler(call)
+        try:
+            return await route.handler(call)
+        except NotFound:
+            if route.streams or not await self._services.standing.refreshed():
+                raise
+            return await route.handler(call)
+
+    async def _admit(self, key: bytes | None, scope: KeyScope, choice: str | None) -> Principal:
+        """Who calls. Over a shared database, what is not known here may have been made at another node just now."""
+        try:
+            return self._gate.admit(key, scope, choice)
+        except (NotFound, Unauthorized):
+            if key is None or not await self._services.standing.refreshed():
+                raise
+            return self._gate.admit(key, scope, choice)
 
 
 def _pattern(path: str, methods: Mapping[str, Route]) -> str:

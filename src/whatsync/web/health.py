@@ -54,6 +54,9 @@ def faults(services: Services) -> list[FieldError]:
     state = services.store.state()
     if not state.writable:
         found.append(FieldError("store", state.reason or "can't be written"))
+    trouble = services.standing.trouble()
+    if trouble is not None:
+        found.append(FieldError("lease", trouble))
     if not services.dispatcher.recorder.gate_open:
         found.append(FieldError("outcomes", "can't be written, so no delivery is attempted"))
     return found
@@ -61,8 +64,8 @@ def faults(services: Services) -> list[FieldError]:
 
 def warnings(services: Services) -> list[str]:
     """What does not keep the server from working yet."""
-    found = []
     age = oldest_due_seconds(services.dispatcher, services.clock.now_ms())
+    found = services.standing.warnings()
     if age > limits.OLDEST_DUE_SECONDS_MAX:
         found.append(f"a delivery of a healthy endpoint has been due for {age:.0f} s")
     if services.media.trouble is not None:

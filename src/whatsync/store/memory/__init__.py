@@ -4,7 +4,8 @@ the simulator runs on.
 Knows no file, clock or thread; works under any event loop.
 """
 
+from whatsync.store.memory.cluster import Meeting, NodeStore
 from whatsync.store.memory.disk import Disk
 from whatsync.store.memory.store import MemoryStore
 
-__all__ = ["Disk", "MemoryStore"]
+__all__ = ["Disk", "Meeting", "MemoryStore", "NodeStore"]

@@ -1,6 +1,6 @@
 """What survives a crash: every committed row, in plain dictionaries. Knows nothing of commits, callers or time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from whatsync.model.delivery import OPEN, State
@@ -20,6 +20,10 @@ class Delivery:
     claim: int = 0
     """Rises with each claim; an outcome counts only while its own is the last one and ``in_flight``."""
     in_flight: bool = False
+    place: int = 0
+    """Rises with each delivery that is written."""
+    holder: int = 0
+    """The epoch that claimed it, where many nodes share the disk."""
     state: State = State.PENDING
     attempts: int = 0
     finished_ms: int | None = None
@@ -46,6 +50,17 @@ class KeyUse:
     fingerprint: bytes
     events: tuple[int, ...]
     used_ms: int
+
+
+@dataclass(slots=True)
+class Epoch:
+    """One stretch of a node's life, where many share the disk."""
+
+    node: str
+    role: str
+    lease_until_s: float
+    leaving: bool = False
+    ended: bool = False
 
 
 RollupKey = tuple[int, int, int, str, int]
@@ -81,6 +96,7 @@ class Disk:
     deliveries_of_event: dict[int, list[int]] = field(default_factory=dict)
     open_of_endpoint: dict[int, dict[int, Delivery]] = field(default_factory=dict)
     """Only spares looking at everything; says nothing that ``deliveries`` does not say."""
+    last_place: int = 0
     attempts: dict[int, dict[int, tuple[AttemptRow, bool]]] = field(default_factory=dict)
     """By delivery and claim; the flag says that it came late."""
     rollups: dict[RollupKey, int] = field(default_factory=dict)
@@ -95,7 +111,17 @@ class Disk:
     set_aside: dict[int, SetAsideRow] = field(default_factory=dict)
     arrival_counts: dict[tuple[int, str, int, str], Count] = field(default_factory=dict)
     media: dict[str, MediaRow] = field(default_factory=dict)
-    media_claimed: set[str] = field(default_factory=set)
+    media_claimed: dict[str, int] = field(default_factory=dict)
+    """By name, the epoch that claimed it."""
+
+    clock: Callable[[], float] = lambda: 0.0
+    """The disk's own time in seconds, for leases."""
+    epochs: dict[int, Epoch] = field(default_factory=dict)
+    posts: dict[str, int] = field(default_factory=dict)
+    """Epoch that holds each post."""
+    changes: list[tuple[int, str, str, int]] = field(default_factory=list)
+    """Account, kind, id and row of each document written or removed, in order; a kind of its own for a version that
+    rose. A cursor counts the ones it has passed."""
 
     @property
     def top(self) -> int:
@@ -105,6 +131,8 @@ class Disk:
     def add(self, delivery: Delivery) -> None:
         """Take in a new delivery."""
         row = delivery.row
+        self.last_place += 1
+        delivery.place = self.last_place
         self.deliveries[row.id] = delivery
         self.deliveries_of_event.setdefault(row.event, []).append(row.id)
         self.open_of_endpoint.setdefault(row.endpoint, {})[row.id] = delivery
@@ -135,16 +163,18 @@ class Disk:
 
     def earlier_open(self, delivery: Delivery) -> Delivery | None:
         """The nearest earlier open delivery to the same endpoint about the same contact."""
-        row, found = delivery.row, None
-        for other in self.open_deliveries(row.endpoint):
-            if other.row.id < row.id and other.row.contact == row.contact:
-                found = other
-        return found
+        row = delivery.row
+        others = (other for other in self.open_deliveries(row.endpoint) if other.row.contact == row.contact)
+        earlier = (other for other in others if self.order(other) < self.order(delivery))
+        return max(earlier, key=self.order, default=None)
 
     def next_open(self, delivery: Delivery) -> Delivery | None:
         """The nearest later open delivery to the same endpoint about the same contact."""
         row = delivery.row
-        for other in self.open_deliveries(row.endpoint):
-            if other.row.id > row.id and other.row.contact == row.contact:
-                return other
-        return None
+        others = (other for other in self.open_deliveries(row.endpoint) if other.row.contact == row.contact)
+        later = (other for other in others if self.order(other) > self.order(delivery))
+        return min(later, key=self.order, default=None)
+
+    def order(self, delivery: Delivery) -> int:
+        """Where a delivery stands among those about its contact."""
+        return delivery.row.id

@@ -17,6 +17,8 @@ class MediaSteps:
     """The transactions over media."""
 
     disk: Disk
+    epoch: int
+    """What is claimed belongs to it; 0 where the disk has one owner."""
 
     def write_media(self, admission: Admission) -> None:
         """Write the files that came with the admission's events."""
@@ -32,7 +34,7 @@ class MediaSteps:
         for _, name in due:
             row = self.disk.media[name]
             self.disk.media[name] = replace(row, claim=row.claim + 1, due_ms=until_ms)
-            self.disk.media_claimed.add(name)
+            self.disk.media_claimed[name] = self.epoch
         return tuple(self.disk.media[name] for _, name in due)
 
     def apply_record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ class MediaSteps:
             if row is None or row.claim != one.claim or one.name not in self.disk.media_claimed:
                 late.append(one.name)
                 continue
-            self.disk.media_claimed.discard(one.name)
+            del self.disk.media_claimed[one.name]
             self.disk.media[one.name] = replace(
                 row,
                 state=one.state,
@@ -68,7 +70,7 @@ class MediaSteps:
 
     def end_media(self, row: MediaRow, reason: str, now_ms: int) -> None:
         """End one: its claim is void, its bytes are due to be removed."""
-        self.disk.media_claimed.discard(row.name)
+        self.disk.media_claimed.pop(row.name, None)
         self.disk.media[row.name] = replace(
             row,
             state=MediaState.REMOVED,
@@ -92,8 +94,8 @@ class MediaSteps:
             if row.state > MediaState.STORED and row.due_ms is None and row.changed_ms < before_ms:
                 del self.disk.media[row.name]
 
-    def take_back_media(self, now_ms: int) -> None:
-        """Make due what earlier runs had claimed."""
-        for name in self.disk.media_claimed:
+    def take_back_media(self, now_ms: int, epoch: int = 0) -> None:
+        """Make due what earlier runs, or an epoch, had claimed."""
+        for name in [name for name, holder in self.disk.media_claimed.items() if holder == epoch]:
             self.disk.media[name] = replace(self.disk.media[name], due_ms=now_ms)
-        self.disk.media_claimed.clear()
+            del self.disk.media_claimed[name]

@@ -40,6 +40,8 @@ from whatsync.store.memory.media import MediaSteps
 ENDPOINT = "endpoint"
 ACCOUNT = "account"
 """The one kind of document whose old versions stay readable."""
+VERSION = ""
+"""Stands among the kinds of changes for an account's version that rose."""
 ACCOUNT_TOTAL = 0
 """Stands for all endpoints of an account in the rollups."""
 MINUTE_MS = 60_000
@@ -52,6 +54,7 @@ class Steps(ArrivalSteps, MediaSteps):
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
+        self.epoch = 0
 
     # Accepting
 
@@ -129,6 +132,7 @@ class Steps(ArrivalSteps, MediaSteps):
                 delivery.due_ms = max(row.due_ms, earlier.made_ms + row.contact_wait_ms)
         elif row.claimed:
             delivery.claim, delivery.in_flight, delivery.due_ms = 1, True, None
+            delivery.holder = self.epoch
         self.disk.add(delivery)
 
     # Attempts
@@ -145,6 +149,7 @@ class Steps(ArrivalSteps, MediaSteps):
         for delivery in taken:
             delivery.claim += 1
             delivery.in_flight = True
+            delivery.holder = self.epoch
             delivery.due_ms = None
         return Claims(
             tuple(self.claimed(delivery) for delivery in taken),
@@ -240,6 +245,10 @@ class Steps(ArrivalSteps, MediaSteps):
 
     def apply_settle(self, settlement: Settlement) -> tuple[Settled, ...]:
         """Change states without an attempt."""
+        if settlement.endpoint is not None and settlement.version is not None:
+            rows = {document.row: document.version for document in self.disk.documents.values()}
+            if rows.get(settlement.endpoint, 0) != settlement.version:
+                return ()
         return tuple([self.settle_one(delivery, settlement) for delivery in self.to_settle(settlement)])
 
     def to_settle(self, settlement: Settlement) -> list[Delivery]:
@@ -303,6 +312,8 @@ class Steps(ArrivalSteps, MediaSteps):
         documents = tuple([self.put(put) for put in change.puts])
         for gone in change.deletes:
             document = self.disk.documents.pop((gone.kind, gone.id), None)
+            if document is not None:
+                self.disk.changes.append((document.account, gone.kind, gone.id, document.row))
             if document is not None and gone.kind == ENDPOINT:
                 self.end_versions(document.row)
                 self.disk.health.pop(document.row, None)
@@ -312,6 +323,7 @@ class Steps(ArrivalSteps, MediaSteps):
         settled = [one for settlement in change.settlements for one in self.apply_settle(settlement)]
         if change.routing:
             self.disk.versions[change.account] = self.disk.versions.get(change.account, 0) + 1
+            self.disk.changes.append((change.account, VERSION, "", 0))
         return Changed(self.disk.versions.get(change.account, 0), documents, tuple(settled))
 
     def as_expected(self, put: Put) -> bool:
@@ -330,6 +342,7 @@ class Steps(ArrivalSteps, MediaSteps):
         else:
             document = replace(old, account=put.account, version=old.version + 1, body=put.body)
         self.disk.documents[put.kind, put.id] = document
+        self.disk.changes.append((put.account, put.kind, put.id, document.row))
         if put.kind == ENDPOINT:
             self.end_versions(document.row)
             self.disk.old_endpoints[put.kind, document.row, document.version] = document

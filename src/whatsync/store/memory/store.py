@@ -84,13 +84,17 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
 
     def apply_open(self, now_ms: int, version: str) -> Opened:
         """Begin a new run."""
-        disk = self.disk
-        disk.runs.append(version)
-        for delivery in disk.deliveries.values():
+        self.disk.runs.append(version)
+        for delivery in self.disk.deliveries.values():
             if delivery.in_flight:
                 delivery.in_flight = False
                 delivery.due_ms = now_ms
         self.take_back_media(now_ms)
+        return self.opened()
+
+    def opened(self) -> Opened:
+        """What the disk holds."""
+        disk = self.disk
         return Opened(
             run=len(disk.runs),
             floor=disk.top,
@@ -224,8 +228,7 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
         verbs = " ".join(dict.fromkeys(call.verb for call in group))
         try:
             await self._commit(f"before {verbs}")
-            if self.disk.owner is not self:
-                raise StoreUnavailable(_CLOSED)
+            self.check_owner()
         except StoreUnavailable as problem:
             for call in group:
                 call.problem = problem
@@ -239,6 +242,11 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
                 call.answer.set_exception(call.problem)
             else:
                 call.answer.set_result(call.result)
+
+    def check_owner(self) -> None:
+        """Whether this store may still write. Raises StoreUnavailable."""
+        if self.disk.owner is not self:
+            raise StoreUnavailable(_CLOSED)
 
     def apply_group(self, group: Sequence[_Call]) -> None:
         """Commit: everything in the group is on disk at once."""

@@ -31,6 +31,9 @@ def settle(session: Session, settlement: Settlement) -> tuple[Settled, ...]:
 def _looked_at(session: Session, settlement: Settlement) -> list[Any]:
     db, account = session.db, settlement.account
     if settlement.endpoint is not None:
+        version = fetch(db, _SQL["endpoint_version"], (settlement.endpoint,))
+        if settlement.version is not None and (version[0][0] if version else 0) != settlement.version:
+            return []
         return list(islice(_of_endpoint(session, settlement), settlement.limit))
     rows = [row for id_ in settlement.deliveries for row in fetch(db, _SQL["delivery"], (id_,))]
     return [row for row in rows if row[1] == account]

@@ -4,6 +4,9 @@
 SELECT id, account, endpoint, state, in_flight, ifnull(at_ms, 0), attempts, ifnull(contact_wait_ms, 0)
 FROM delivery WHERE id = ?;
 
+-- name: endpoint_version
+SELECT version FROM document WHERE row = ?;
+
 -- name: open
 SELECT id, account, endpoint, state, in_flight, ifnull(at_ms, 0), attempts, ifnull(contact_wait_ms, 0)
 FROM delivery INDEXED BY delivery_open
