@@ -4,6 +4,7 @@ from whatsync.model.health import (
     HEALTHY,
     Change,
     Health,
+    Recovery,
     after_failure,
     after_success,
     announced,
@@ -45,7 +46,8 @@ def test_a_success_always_clears_and_tells_only_what_was_told() -> None:
     health, now = fail(HEALTHY, 3, 0, 150_000)
     assert after_success(health, now) == (Health(last_success_ms=now), None)
     told = announced(health, Change.FAILING, now)
-    assert after_success(told, now) == (Health(last_success_ms=now), Change.RECOVERED)
+    recovery = Recovery(now, 0, 3, "http_500")
+    assert after_success(told, now) == (Health(last_success_ms=now, recovered=recovery), Change.RECOVERED)
 
 
 def failing_for_days() -> tuple[Health, int]:

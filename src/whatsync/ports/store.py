@@ -381,9 +381,8 @@ class Opened(msgspec.Struct, frozen=True):
     backlog: tuple[Backlog, ...]
     health: tuple[HealthRow, ...]
     now_ms: int = 0
-    """In a database of many nodes: its clock, at the end of opening."""
     cursor: int = 0
-    """In a database of many nodes: where the news behind these documents begins (``ports/cluster.py``)."""
+    """In a database of many nodes: its clock, and where the news behind these documents begins (``News.cursor``)."""
 
 
 class Pruned(msgspec.Struct, frozen=True):
@@ -445,12 +444,11 @@ class Store(Protocol):
 
     async def prune(self, account: int, before_ms: int, after_seq: int, limit: int, now_ms: int) -> Pruned:
         """Remove up to ``limit`` events made before ``before_ms`` with everything that hangs on them, unless a delivery
-        is
-        pending or retrying; held ones end as cancelled (reason ``retention``) first. Expired keys, rollups and audit go
-        too. Media that came with a removed event become ``REMOVED`` (reason ``expired``); what failed or was removed
+        is pending or retrying; held ones end as cancelled (reason ``retention``) first. Expired keys, rollups and audit
+        go too. Media that came with a removed event become ``REMOVED`` (reason ``expired``); what failed or was removed
         ``limits.MEDIA_ENDED_DAYS`` ago is forgotten, of whatever account. Versions of endpoints that were replaced
-        before ``before_ms``, and that no delivery kept is old enough to have used, go too; with account 0 also all that
-        is left of accounts and endpoints that are gone.
+        before ``before_ms``, and that no kept delivery may have used, go too; with account 0 also all that is left of
+        accounts and endpoints that are gone.
         """
 
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from whatsync.ports.store import Settled, Settlement
 from whatsync.store.coding import STATE_NUMBERS, STATES
 from whatsync.store.postgres import order
 from whatsync.store.postgres.coding import OPEN_DAY, ROW_MAX, day_of, days_of
-from whatsync.store.postgres.connection import fetch, run
+from whatsync.store.postgres.connection import fetch, fetch_value, run
 from whatsync.store.postgres.database import Transaction
 from whatsync.store.postgres.statements import statements
 from whatsync.store.postgres.words import Words
@@ -43,6 +43,10 @@ async def _looked_at(transaction: Transaction, settlement: Settlement) -> list[_
     connection, account = transaction.connection, settlement.account
     if settlement.endpoint is None:
         return await fetch(connection, _SQL["named"], ids=list(settlement.deliveries), account=account)
+    if settlement.version is not None:
+        version = await fetch_value(connection, _SQL["endpoint_version"], row=settlement.endpoint)
+        if (version or 0) != settlement.version:
+            return []
     happening = settlement.happening
     states = [
         STATE_NUMBERS[state]

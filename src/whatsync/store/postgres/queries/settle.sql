@@ -6,6 +6,10 @@ id, account, endpoint, state, holder IS NOT NULL, attempts, coalesce(contact_wai
 -- name: named
 SELECT <looked_at> FROM open_delivery WHERE id = ANY(:ids::bigint[]) AND account = :account ORDER BY id FOR UPDATE;
 
+-- name: endpoint_version
+-- Locked, so that it stays so until the settlement is written.
+SELECT version FROM document WHERE row = :row FOR SHARE;
+
 -- name: final
 SELECT id, endpoint, state FROM delivery
 WHERE id = ANY(:ids::bigint[]) AND day = ANY(:days::integer[]) AND account = :account AND state IN (1, 3, 4);
