@@ -8,6 +8,7 @@ from whatsync.engine.directory import RunningAccount, RunningEndpoint
 from whatsync.engine.troubles import Troubles
 from whatsync.engine.watch import Notice
 from whatsync.model import limits
+from whatsync.model.operational import NUMBER_QUIET_EXAMPLE, SOURCE_REJECTED_EXAMPLE
 from whatsync.ports.mailer import MailRefused
 from whatsync.ports.sender import Failure, Timing
 from whatsync.ports.store import StoreState
@@ -91,6 +92,18 @@ async def test_each_change_of_state_has_its_sentence() -> None:
                 ("disabled at 2023-06-20", "410 Gone", "has recovered", "end at 2023-07-01"), lines, strict=True
             )
         ] == [True] * 4
+
+
+async def test_sources_and_numbers_have_their_sentences_too() -> None:
+    async with opened_counter() as counter:
+        account, _ = await with_alerts(counter)
+        for example in (SOURCE_REJECTED_EXAMPLE, NUMBER_QUIET_EXAMPLE):
+            counter.telling.tell(Notice(account.row, example["event"], example["id"], example["data"]))
+        await counter.telling.told()
+        (owner,) = (await chats(counter))["/owner"]
+        assert "Source src_a2b3c4d5e6f7a2b3c4d5e6f7g2 is being refused: 12 requests since" in owner
+        assert "Number 106540352242922 is quiet: nothing since 2023-06-15T11:58:02Z, where 240 are usual" in owner
+        assert "/endpoints/" not in owner
 
 
 async def test_what_changes_together_is_one_message() -> None:

@@ -110,7 +110,9 @@ class Alerts:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _link(self, data: dict[str, Any]) -> str:
-        return f" {self._public_url}/endpoints/{data['endpointId']}" if self._public_url is not None else ""
+        if self._public_url is None or "endpointId" not in data:
+            return ""
+        return f" {self._public_url}/endpoints/{data['endpointId']}"
 
     # Sending
 
@@ -191,7 +193,13 @@ def _text(lines: Sequence[_Line], left_out: int) -> str:
 
 
 def _place(data: dict[str, Any], whole: bool) -> str:
-    """The endpoint without its query string, which may hold secrets; for the operator without its path."""
+    """What it is about: an endpoint without its query string, which may hold secrets, and for the operator without its
+    path; a source; or a number, by Meta's id and the name it has here.
+    """
+    if "sourceId" in data:
+        return f"Source {data['sourceId']}"
+    if "number" in data:
+        return f"Number {data['number']}"
     parts = urlsplit(data["url"])
     shown = f"{parts.scheme}://{parts.netloc}{parts.path if whole else ''}"
     return f"Endpoint {data['endpointId']} ({shown})"
@@ -230,7 +238,17 @@ class _Words(msgspec.Struct, frozen=True):
     sentence: Callable[[dict[str, Any]], str]
 
 
+def _rejected(data: dict[str, Any]) -> str:
+    return f"is being refused: {data['refused']} requests since {data['since']}. {data['error']}"
+
+
+def _quiet(data: dict[str, Any]) -> str:
+    return f"is quiet: nothing since {data['lastEventAt']}, where {data['expectedEvents']} are usual. {data['error']}"
+
+
 _WORDS = {
+    "source.rejected": _Words("a source is being refused", _rejected),
+    "number.quiet": _Words("a number is quiet", _quiet),
     "endpoint.failing": _Words("an endpoint is failing", _failing),
     "endpoint.disabled": _Words("an endpoint was disabled", _disabled),
     "endpoint.recovered": _Words("an endpoint has recovered", _recovered),
