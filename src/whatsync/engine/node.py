@@ -53,7 +53,7 @@ class Node:
         self._timeout_seconds = timeout_seconds
         self._leaving = False
         self._refreshed = clock.monotonic()
-        self._refreshes = 1.0
+        self._refreshes = 2.0 * limits.REFRESHES_PER_SECOND
         self._look = asyncio.Event()
         self.lease = Lease(clock)
         self.calls = Calls(cluster, clock)
