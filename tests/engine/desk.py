@@ -260,6 +260,7 @@ class Desk:
             new_id=self.new_id,
             quota=self.quota,
             observe=self.observe,
+            randomness=self.randomness,
         )
         self.removal = Removal(directory, store, store, configuration, clock)
         self.accounts.on_deleted.append(self.removal.look)

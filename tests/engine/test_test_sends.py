@@ -1,20 +1,25 @@
 """Test sends: fresh, marked, recorded, one attempt, also to disabled endpoints, no trace in health or feed."""
 
 import asyncio
+from base64 import b64decode
 
 import msgspec
 import pytest
 
 from tests.engine.desk import ACTOR, REFUSED, Desk, answer, opened_desk, until
 from whatsync.engine.directory import RunningAccount
+from whatsync.engine.rotation import RotationForm
+from whatsync.engine.test_sends import Signing
 from whatsync.model.catalogue import CATALOGUE, DOCUMENTED
 from whatsync.model.delivery import State
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.errors import Invalid, NotFound, Unavailable
 from whatsync.model.ids import delivery_row
 from whatsync.model.outcome import Kind
+from whatsync.model.signature import Signer, hex_signature
 from whatsync.model.timestamp import format_time
 from whatsync.ports.history import DeliveryQuery, DeliveryView
+from whatsync.ports.sender import Request
 
 HOST = "shop.example"
 
@@ -214,3 +219,34 @@ async def test_another_accounts_endpoint_is_not_there() -> None:
         with pytest.raises(NotFound):
             await desk.test_sends.send(mine, running.endpoint.id, "message.incoming")
         assert not desk.receivers.requests
+
+
+def signature(request: Request) -> str:
+    """The one value that the public example compares."""
+    return request.head.decode().partition("X-WhatsSync-Signature: ")[2].partition("\r\n")[0]
+
+
+def standard_signatures(request: Request) -> list[str]:
+    """The values of ``webhook-signature``."""
+    return request.head.decode().partition("webhook-signature: ")[2].partition("\r\n")[0].split(" ")
+
+
+async def test_a_test_can_be_signed_as_after_the_switch_or_forged() -> None:
+    async with opened_desk() as desk:
+        account = await desk.account()
+        running = await desk.endpoint(account)
+        old = account.keyring.secrets.current
+        await desk.accounts.rotate_secret(account, RotationForm(), ACTOR)
+        new = account.keyring.secrets.current
+        for signing in (Signing.PRESENT, Signing.NEWEST, Signing.FORGED):
+            await desk.test_sends.send(account, running.endpoint.id, "message.status", signing)
+        present, newest, forged = desk.receivers.requests
+        assert signature(present) == hex_signature(old, present.body)
+        assert signature(newest) == hex_signature(new, newest.body)
+        assert len(standard_signatures(newest)) == 2
+        assert signature(forged) not in (hex_signature(old, forged.body), hex_signature(new, forged.body))
+        assert len(standard_signatures(forged)) == 1
+        known = Signer(new, (new, old))
+        stamp = int(forged.head.decode().partition("webhook-timestamp: ")[2].partition("\r\n")[0])
+        good = known.sign(msgspec.json.decode(forged.body)["id"], stamp, forged.body)[32:]
+        assert b64decode(standard_signatures(forged)[0].removeprefix("v1,")) not in (good[:32], good[32:])

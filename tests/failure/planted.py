@@ -59,9 +59,9 @@ def sweep_gives_up(patch: pytest.MonkeyPatch) -> None:
 def bug_escapes(patch: pytest.MonkeyPatch) -> None:
     """A sender that raises is no failed attempt: nothing is recorded of it."""
 
-    def begin(self: Attempter, claimed: Claimed, endpoint: Any, done: Any) -> Attempt:
+    def begin(self: Attempter, claimed: Claimed, endpoint: Any, done: Any, signer: Any = None) -> Attempt:
         started_ms = self._clock.now_ms()
-        request, signatures = self._request(claimed, endpoint, started_ms)
+        request, signatures = self._request(claimed, endpoint, started_ms, signer)
         attempt = Attempt(self, claimed, endpoint, started_ms, signatures, done)
         attempt.under_way = self._sender.begin(request, attempt.answered)
         return attempt

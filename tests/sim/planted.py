@@ -12,6 +12,7 @@ from whatsync.engine.attempt import Attempt, Attempter, Done, Outcome
 from whatsync.engine.directory import RunningEndpoint
 from whatsync.model.delivery import State, decide
 from whatsync.model.outcome import Kind, Verdict
+from whatsync.model.signature import Signer
 from whatsync.ports.sender import Answer, Failure
 from whatsync.ports.store import Accepted, AcceptResult, Admission, AttemptRow, Claimed, Opened
 from whatsync.store.memory import MemoryStore
@@ -60,7 +61,7 @@ class ForgetsIds(MemoryStore):
 class RecordsFirst(Attempter):
     """The outcome is recorded before the request is made."""
 
-    def begin(self, claimed: Claimed, endpoint: RunningEndpoint, done: Done) -> Attempt:
+    def begin(self, claimed: Claimed, endpoint: RunningEndpoint, done: Done, signer: Signer | None = None) -> Attempt:
         now_ms = self._clock.now_ms()
         decision = decide(Verdict(Kind.SUCCESS), 1, (), now_ms, 0.0)
         row = AttemptRow(
@@ -68,7 +69,7 @@ class RecordsFirst(Attempter):
             State.SUCCEEDED, None, 200, None, ordered=claimed.contact is not None,
         )  # fmt: skip
         asyncio.get_running_loop().call_soon(done, Outcome(row, Verdict(Kind.SUCCESS), decision))
-        return super().begin(claimed, endpoint, lambda _outcome: None)
+        return super().begin(claimed, endpoint, lambda _outcome: None, signer)
 
 
 class IgnoresSuccess(Attempter):

@@ -41,6 +41,7 @@ from whatsync.engine.telling import Telling
 from whatsync.engine.test_sends import TestSends
 from whatsync.engine.troubles import Troubles
 from whatsync.engine.upkeep import Upkeep
+from whatsync.engine.url_check import UrlCheck
 from whatsync.engine.watch import Notice, Watch
 from whatsync.model import limits
 from whatsync.model.delivery import State
@@ -48,6 +49,7 @@ from whatsync.model.endpoint import DisabledBy
 from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
 from whatsync.model.media import PURPOSE as MEDIA_NAMES
 from whatsync.net.address_guard import AddressGuard
+from whatsync.net.dns_names import DnsNames
 from whatsync.net.frames import Setting as SendingSetting
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.remote_sender import RemoteSender
@@ -83,6 +85,7 @@ class Parts:
         self.runner = Runner(self.clock)
         self.quota = Quota(self.clock)
         self.guard = self._guard()
+        self.names = DnsNames(self.clock)
         self.sender = self._sender()
         self._moving(opened)
         self.whatsapp = self._whatsapp()
@@ -369,6 +372,7 @@ class Parts:
             sessions=self.people.sessions,
             links=self.people.links,
             sign_in=self.people.sign_in,
+            url_check=UrlCheck(self.guard, self.names),
         )
 
     def _test_sends(self) -> TestSends:
@@ -382,6 +386,7 @@ class Parts:
             new_id=self._new_id,
             quota=self.quota,
             observe=self._observe,
+            randomness=self.randomness,
         )
 
     def _doors(self, outside: Outside) -> Server:
@@ -413,6 +418,7 @@ class Parts:
     async def _close(self) -> None:
         await self.web_client.close()
         await self.media.close()
+        await self.names.close()
 
     def _new_id(self, prefix: str) -> str:
         return random_id(prefix, self.randomness.token(TOKEN_BYTES))

@@ -15,6 +15,7 @@ from whatsync.model.ids import delivery_id
 from whatsync.model.outcome import SUCCESS, Verdict, judge
 from whatsync.model.outgoing import outgoing
 from whatsync.model.request import attempt_head
+from whatsync.model.signature import Signer
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.sender import Answer, Failure, Request, Sender, Timing, UnderWay
@@ -91,10 +92,13 @@ class Attempter:
         self._defaults = defaults
         self._run = run
 
-    def begin(self, claimed: Claimed, endpoint: RunningEndpoint, done: Done) -> Attempt:
-        """Begin one attempt of ``claimed`` at ``endpoint`` as it is now; ``done`` is called once, later."""
+    def begin(self, claimed: Claimed, endpoint: RunningEndpoint, done: Done, signer: Signer | None = None) -> Attempt:
+        """Begin one attempt of ``claimed`` at ``endpoint`` as it is now; ``done`` is called once, later.
+
+        ``signer``: another than the endpoint's own of now, for tests.
+        """
         started_ms = self._clock.now_ms()
-        request, signatures = self._request(claimed, endpoint, started_ms)
+        request, signatures = self._request(claimed, endpoint, started_ms, signer)
         attempt = Attempt(self, claimed, endpoint, started_ms, signatures, done)
         try:
             attempt.under_way = self._sender.begin(request, attempt.answered)
@@ -105,7 +109,7 @@ class Attempter:
             asyncio.get_running_loop().call_soon(attempt.answered, failure)
         return attempt
 
-    async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint) -> Outcome:
+    async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint, signer: Signer | None = None) -> Outcome:
         """The same, for who waits. Cancelling it closes the connection."""
         ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -117,19 +121,21 @@ class Attempter:
             else:
                 ended.set_result(outcome)
 
-        attempt = self.begin(claimed, endpoint, done)
+        attempt = self.begin(claimed, endpoint, done, signer)
         try:
             return await ended
         except asyncio.CancelledError:
             attempt.cancel()
             raise
 
-    def _request(self, claimed: Claimed, endpoint: RunningEndpoint, now_ms: int) -> tuple[Request, bytes]:
+    def _request(
+        self, claimed: Claimed, endpoint: RunningEndpoint, now_ms: int, signer: Signer | None = None
+    ) -> tuple[Request, bytes]:
         event = claimed.event
         policy = endpoint.endpoint
         sent = outgoing(policy, event.body, event.details)
         signed_s = now_ms // 1000
-        signatures = endpoint.signer(now_ms).sign(event.id, signed_s, sent.body)
+        signatures = (signer or endpoint.signer(now_ms)).sign(event.id, signed_s, sent.body)
         head = attempt_head(
             event.type,
             event.id,

@@ -460,6 +460,7 @@ class Dispatcher:
         if claimed.origin is _TEST:
             return None  # Taken back after a crash; tests neither count nor clear.
         if outcome.verdict.kind is _SUCCESS:
+            lane.succeeded_ms = outcome.row.finished_ms
             if before.first_failure_ms is None:
                 if lane.ramp < limits.IN_FLIGHT_MAX:
                     lane.succeeded()

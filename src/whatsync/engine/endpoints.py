@@ -117,13 +117,13 @@ class Endpoints:
     ) -> tuple[list[EndpointFacts], int | None]:
         """List endpoints, newest first; and where the next page begins."""
         rows = sorted((row for row in account.endpoints if before is None or row < before), reverse=True)
-        page = [self._facts(account.endpoints[row]) for row in rows[:limit]]
+        page = [self.facts(account.endpoints[row]) for row in rows[:limit]]
         return page, rows[limit - 1] if len(rows) > limit else None
 
     async def read(self, account: RunningAccount, endpoint_id: str) -> EndpointFacts:
         """Read one endpoint with what waits for it. Raises NotFound."""
         running = self.find(account, endpoint_id)
-        return self._facts(running, await self._history.counts(running.row))
+        return self.facts(running, await self._history.counts(running.row))
 
     def find(self, account: RunningAccount, endpoint_id: str) -> RunningEndpoint:
         """The endpoint of this account. Raises NotFound, the same whether it is another account's or nobody's."""
@@ -132,8 +132,12 @@ class Endpoints:
             raise NotFound("endpoint_not_found", f"there is no endpoint {endpoint_id[:40]!r}")
         return running
 
-    def _facts(self, running: RunningEndpoint, counts: Counts | None = None) -> EndpointFacts:
+    def facts(self, running: RunningEndpoint, counts: Counts | None = None) -> EndpointFacts:
+        """How an endpoint stands, from what is in memory."""
         health = self._dispatcher.health(running.row)
+        lane = self._dispatcher.lanes.get(running.row)
+        if lane is not None:
+            health = msgspec.structs.replace(health, last_success_ms=lane.last_success_ms)
         disable_at = health_rules.disable_at_ms(health, self._clock.now_ms()) if running.endpoint.enabled else None
         return EndpointFacts(running, health, disable_at, counts)
 
@@ -194,7 +198,7 @@ class Endpoints:
         plan = None
         if form.held is not msgspec.UNSET or (altered.endpoint.enabled and not was_enabled):
             plan = _held_plan(Release.KEEP if form.held is msgspec.UNSET else form.held, counts)
-        return Altered(self._facts(altered, counts), plan)
+        return Altered(self.facts(altered, counts), plan)
 
     def _patched(self, account: RunningAccount, running: RunningEndpoint, form: EndpointForm) -> Endpoint:
         current = running.endpoint

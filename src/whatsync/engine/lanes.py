@@ -42,7 +42,7 @@ class Lane:
 
     __slots__ = (
         "again", "arrivals", "claiming", "closed", "direct", "early", "endpoint", "health", "in_flight", "next_due_ms",
-        "owned", "queue", "ramp", "tokens", "tokens_at", "tried_at", "waking", "writing",
+        "owned", "queue", "ramp", "succeeded_ms", "tokens", "tokens_at", "tried_at", "waking", "writing",
     )  # fmt: skip
 
     def __init__(self, endpoint: RunningEndpoint, health: Health = HEALTHY) -> None:
@@ -65,6 +65,8 @@ class Lane:
         """The endpoint has just recovered: waiting retries come forward whatever their due time."""
         self.next_due_ms: int | None = None
         self.ramp = limits.IN_FLIGHT_MAX
+        self.succeeded_ms: int | None = None
+        """The last success since the lane was made. Health holds only those that end a time of failing."""
         self.tokens = 1.0
         self.tokens_at = 0.0
         self.tried_at = -limits.FAILING_ATTEMPT_SECONDS
@@ -141,6 +143,11 @@ class Lane:
     def pace_from(self, now: float) -> None:
         """Begin with no leave saved up: another node may have used it all."""
         self.tokens, self.tokens_at = 0.0, now
+
+    @property
+    def last_success_ms(self) -> int | None:
+        """When an attempt last succeeded, as far as this process knows; tests are left out."""
+        return self.health.last_success_ms if self.succeeded_ms is None else self.succeeded_ms
 
     def succeeded(self) -> None:
         """A success widens the ramp: 1, 2, 4 … requests at once."""

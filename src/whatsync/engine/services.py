@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from whatsync.engine.sources import Sources
     from whatsync.engine.test_sends import TestSends
     from whatsync.engine.uploads import Uploads
+    from whatsync.engine.url_check import UrlCheck
     from whatsync.engine.users import Users
 
 
@@ -100,3 +101,4 @@ class Services:
     """What Meta calls."""
     public_url: str | None
     """Where this installation is reached from outside, without a slash at the end."""
+    url_check: "UrlCheck"

@@ -5,6 +5,7 @@ Outside its lane, so that a disabled or crowded endpoint can be tried too; recor
 
 import asyncio
 from collections.abc import Callable
+from enum import StrEnum
 
 import msgspec
 
@@ -13,14 +14,17 @@ from whatsync.engine.directory import Directory, RunningAccount, RunningEndpoint
 from whatsync.engine.ingest import event_row
 from whatsync.engine.quota import Quota
 from whatsync.engine.recorder import Recorder
+from whatsync.engine.rotation import made_secret
 from whatsync.model.catalogue import CATALOGUE, Kind, kind_of
 from whatsync.model.delivery import State
 from whatsync.model.details import Details
 from whatsync.model.envelope import Draft, decode_submissions, draft_of
 from whatsync.model.errors import FieldError, Invalid, NotFound, Unavailable
 from whatsync.model.ids import Sequence, delivery_id
+from whatsync.model.signature import Signer
 from whatsync.model.timestamp import format_time
 from whatsync.ports.clock import Clock
+from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import (
     Accepted,
     Admission,
@@ -37,6 +41,17 @@ _TRIES = 20
 _RECORD_SECONDS_MAX = 10.0
 _EXAMPLE_NUMBER = "106540352242922"
 """The ``phoneNumberId`` of examples, for endpoints that are not bound to numbers."""
+
+
+class Signing(StrEnum):
+    """What a test is signed with."""
+
+    PRESENT = "present"
+    """As every request is now."""
+    NEWEST = "newest"
+    """As it will be after the switch of a rotation."""
+    FORGED = "forged"
+    """With a secret nobody knows: a receiver that verifies refuses it."""
 
 
 class TestSent(msgspec.Struct, frozen=True):
@@ -66,6 +81,7 @@ class TestSends:
         new_id: Callable[[str], str],
         quota: Quota,
         observe: Callable[[Outcome, RunningEndpoint], None],
+        randomness: Randomness,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -76,9 +92,12 @@ class TestSends:
         self._new_id = new_id
         self._quota = quota
         self._observe = observe
+        self._randomness = randomness
         self._tasks: set[asyncio.Task[TestSent]] = set()
 
-    async def send(self, account: RunningAccount, endpoint_id: str, event_type: str) -> TestSent:
+    async def send(
+        self, account: RunningAccount, endpoint_id: str, event_type: str, signing: Signing = Signing.PRESENT
+    ) -> TestSent:
         """Send the example of ``event_type`` once and return what came of it; subscriptions and filters do not count.
 
         Goes on to the end, record included, when the caller is cancelled. Raises NotFound, Invalid, LimitExceeded,
@@ -91,14 +110,24 @@ class TestSends:
         self._quota.take(account, 1, len(draft.body))
         if not self._recorder.gate_open:
             raise Unavailable("store_unavailable", "results can't be recorded now, so nothing is sent; try again later")
-        task = asyncio.get_running_loop().create_task(self._send(running, draft))
+        task = asyncio.get_running_loop().create_task(self._send(running, draft, self._signer(running, signing)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _send(self, running: RunningEndpoint, draft: Draft) -> TestSent:
+    def _signer(self, running: RunningEndpoint, signing: Signing) -> Signer | None:
+        if signing is Signing.PRESENT:
+            return None
+        if signing is Signing.FORGED:
+            unknown = made_secret(self._randomness)
+            return Signer(unknown, (unknown,))
+        secrets = (running.keyring or running.account.keyring).secrets
+        _, valid = secrets.signing_secrets(self._clock.now_ms())
+        return Signer(secrets.current, (secrets.current, *(one for one in valid if one != secrets.current)))
+
+    async def _send(self, running: RunningEndpoint, draft: Draft, signer: Signer | None) -> TestSent:
         claimed = await self._accept(running, draft)
-        outcome = await self._attempter.attempt(claimed, running)
+        outcome = await self._attempter.attempt(claimed, running, signer)
         self._observe(outcome, running)
         await self._record(outcome)
         return TestSent(delivery_id(claimed.id), claimed.event, outcome)

@@ -363,3 +363,16 @@ FORM_BYTES_MAX = 512 * 1024
 FORM_FIELDS_MAX = 5_000
 PAGE_BYTES_GZIP_MIN = 1_024
 """Shorter pages are sent as they are."""
+URL_LOOKUP_SECONDS_MAX = 2.0
+"""For the name of a URL that is being typed."""
+TYPE_ENDPOINTS_SHOWN = 4
+"""Endpoints named beside each event type; the rest is a link."""
+ENDPOINTS_SHOWN = 25
+"""On one page of the list."""
+ROTATION_ENDPOINTS_SHOWN = 10
+"""Whose answers since a rotation are shown on one page."""
+RECENT_DELIVERIES_SHOWN = 8
+BLOCKED_CONTACTS_SHOWN = 10
+NUMBERS_PICKED_SHOWN = 300
+FIGURES_STEPS = 48
+"""Columns of an endpoint's chart."""

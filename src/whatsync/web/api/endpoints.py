@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from whatsync.engine.endpoints import DISABLE_RULE, Altered, EndpointFacts, HeldPlan
 from whatsync.engine.rotation import RotationForm, SecretFacts
+from whatsync.engine.test_sends import Signing
 from whatsync.model import limits
 from whatsync.model.account import Scope
 from whatsync.model.endpoint import DisabledBy, Format, Ordering, Release, Scalar
@@ -109,6 +110,13 @@ class TestForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     """What to send."""
 
     event: Annotated[str, Meta(description="An event type of the catalogue, or of your own")] = "message.incoming"
+    signing: Annotated[
+        Signing,
+        Meta(
+            description="`present`: as every request is signed now · `newest`: as after the switch of a rotation · "
+            "`forged`: wrongly, to see that the receiver refuses it"
+        ),
+    ] = Signing.PRESENT
 
 
 class TestView(msgspec.Struct, frozen=True, rename="camel"):
@@ -195,7 +203,7 @@ async def send_test(call: Call) -> Answer:
     again. Answers when the attempt is over; 200 also where it failed.
     """
     form: TestForm = call.body
-    sent = await call.services.test_sends.send(call.account, call.path["endpoint_id"], form.event)
+    sent = await call.services.test_sends.send(call.account, call.path["endpoint_id"], form.event, form.signing)
     stories = await call.services.inspection.attempts(call.account, sent.delivery)
     good = sent.outcome.row.code is None
     return Answer(200, TestView(good, sent.event.id, sent.delivery, attempt_item(stories[-1])))

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import msgspec
 
+from whatsync.model.ids import delivery_id
 from whatsync.model.user import ROLE_MEANINGS, Role
 from whatsync.web.pages.assets import installed
 from whatsync.web.pages.navigation import choices, groups
@@ -64,7 +65,9 @@ def environment() -> jinja2.Environment:
         "ago": ago,
         "bytes": bytes_text,
         "count": count,
+        "delivery_id": delivery_id,
         "pretty": pretty,
+        "pretty_or_text": pretty_or_text,
         "json": compact,
         "us": microseconds,
     }
@@ -139,6 +142,14 @@ def pretty(value: object) -> str:
     """JSON for people; bytes are JSON already."""
     text = value if isinstance(value, bytes) else msgspec.json.encode(value)
     return msgspec.json.format(text, indent=2).decode()
+
+
+def pretty_or_text(text: str) -> str:
+    """JSON for people, where it is JSON."""
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
+        return text
 
 
 def compact(value: Mapping[str, Any] | Sequence[Any]) -> str:
