@@ -64,6 +64,19 @@ def test_samples_become_events(shell: Shell, everyone: Shell, tmp_path: Path) ->
     assert len(shell("events", "list", "--event", "whatsapp.reaction", "--json").json["items"]) == 1
 
 
+def test_trigger_goes_through_a_source_as_metas_own_bodies_do(shell: Shell, everyone: Shell, tmp_path: Path) -> None:
+    number, account = "299900000000004", own_id(shell)
+    source = made(everyone, tmp_path, account)
+    everyone("numbers", "add", number, "--source", source, "--owner", account)
+    words = ("--source", source, "--number", number, "--yes")
+    sent = everyone("trigger", "message.incoming", "text=Through Meta", "from=+15550190000", *words, "--json").json
+    story = shell("messages", "get", sent["eventIds"][0], "--json").json
+    assert (story["text"], story["contact"]) == ("Through Meta", "+15550190000")
+    assert "came through" in everyone("trigger", "message.status", "status=failed", *words).out
+    assert "kind" in everyone("trigger", "contact.update", *words, code=2).err
+    assert "--number" in everyone("trigger", "message.incoming", "--source", source, "--yes", code=2).err
+
+
 def test_what_is_set_aside_is_listed_and_processed(shell: Shell, everyone: Shell, tmp_path: Path) -> None:
     number = "299900000000003"
     source = made(everyone, tmp_path, None)

@@ -8,9 +8,9 @@ import msgspec
 import typer
 
 from whatsync.cli.client import Client, connect
-from whatsync.cli.failure import Failure
+from whatsync.cli.failure import Failure, wrong_use
 from whatsync.cli.group import new_app
-from whatsync.cli.options import AsJson, OfAccount, Yes, example, fields_of, quoted, sure
+from whatsync.cli.options import AsJson, OfAccount, Yes, example, fields_of, given, quoted, sure
 from whatsync.cli.output import Column, remark, say, show_json, show_table
 from whatsync.cli.patience import ask_until
 from whatsync.model.endpoint import Endpoint, Scalar, passes_filters, subscribes, takes_number
@@ -34,6 +34,7 @@ app = new_app()
         "whatsync trigger message.incoming text=Hello",
         "whatsync trigger message.status messageId=msg_1 status=failed --yes",
         "whatsync trigger order.created total:=17.5 customer.name=Jane",
+        "whatsync trigger message.status status=failed --source src_… --number 106540352242922",
     )
 )
 def trigger(
@@ -45,6 +46,9 @@ def trigger(
     *,
     number: Annotated[str | None, typer.Option(metavar="ID", help="As if of this phoneNumberId.")] = None,
     contact: Annotated[str | None, typer.Option(help="Whom it is about: what ordering goes by.")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="SRC", help="As Meta would send it to this source, signed (operators).")
+    ] = None,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for the outcome.")] = WAIT_SECONDS,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -55,6 +59,9 @@ def trigger(
     It is a real event: it reaches every endpoint that wants it, which are named first. Exits with 1 where a delivery
     has not succeeded in time.
     """
+    if source is not None:
+        _through(source, event, fields_of(fields or []), number, yes=yes, as_json=as_json)
+        return
     client = connect(account)
     known = client.get(f"/v1/event-types/{quoted(event)}")
     form = _form(known, fields or [], number, contact)
@@ -73,6 +80,23 @@ def trigger(
         show_table(_OUTCOMES, deliveries, "")
     if any(delivery["state"] != "succeeded" for delivery in deliveries):
         raise Failure("not every delivery has succeeded. What came back: whatsync deliveries attempts DELIVERY")
+
+
+def _through(
+    source: str, event: str, fields: Mapping[str, Any], number: str | None, *, yes: bool, as_json: bool
+) -> None:
+    """Have a source take in a body of Meta's shape: what comes of it is made by the mapping, as for a real one."""
+    kinds = {"message.incoming": "text", "message.status": fields.get("status", "delivered")}
+    kind = kinds.get(event, event.removeprefix("whatsapp."))
+    if number is None:
+        raise wrong_use("say to which number it comes: --number PHONE_NUMBER_ID.")
+    sure("It makes real events, which reach every endpoint that wants them. Send it?", yes)
+    form = {"kind": kind, "number": number} | given(text=fields.get("text"), phone=fields.get("from"))
+    taken = connect().post(f"/v1/sources/{quoted(source)}/samples", form)
+    if as_json:
+        show_json(taken)
+    else:
+        say(f"{taken['eventIds'][0]} came through {source}: {taken['events']} events.", "bold")
 
 
 def _form(known: Mapping[str, Any], fields: list[str], number: str | None, contact: str | None) -> dict[str, Any]:
