@@ -96,6 +96,7 @@ class WhatsApp:
             "connector": connector,
             "sources": self.sources,
             "numbers": self.numbers,
+            "quiet": self.quiet,
             "reprocessing": self.reprocessing,
             "inbound": self.inbound,
             "public_url": public_url,

@@ -34,6 +34,8 @@ class Quiet:
         self._tell = tell
         self._told: dict[str, int] = {}
         """By number: the silence that was told, by when it began."""
+        self.standing: dict[str, int] = {}
+        """By number: since when it is quiet, as of the last look."""
 
     async def look(self) -> None:
         """Look at every number that belongs to an account."""
@@ -64,10 +66,12 @@ class Quiet:
 
     async def _look_at(self, source: RunningSource, running: RunningNumber) -> None:
         found = await self.silent(source, running)
+        number = running.number
         if found is None:
+            self.standing.pop(number.id, None)
             return
         since_ms, expected = found
-        number = running.number
+        self.standing[number.id] = since_ms
         if self._told.get(number.id) == since_ms:
             return
         self._told[number.id] = since_ms

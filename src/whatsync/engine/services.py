@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from whatsync.engine.media import Media
     from whatsync.engine.messages import Messages
     from whatsync.engine.numbers import Numbers
+    from whatsync.engine.quiet import Quiet
     from whatsync.engine.recover import Recover
     from whatsync.engine.reprocessing import Reprocessing
     from whatsync.engine.sessions import Sessions
@@ -95,6 +96,7 @@ class Services:
     sign_in: "SignIn"
     sources: "Sources"
     numbers: "Numbers"
+    quiet: "Quiet"
     reprocessing: "Reprocessing"
     connector: "Connector"
     inbound: "Callback"

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from whatsync.engine.intake import Refused, unpacked
+from whatsync.engine.intake import Refused, Taken, unpacked
+from whatsync.engine.services import Services
 from whatsync.engine.source_directory import RunningSource
 from whatsync.engine.sources import SourceFacts
 from whatsync.model.account import Scope
@@ -215,8 +216,23 @@ async def process_set_aside(call: Call) -> Answer:
 async def send_sample(call: Call) -> Answer:
     """Makes a body, signs it with the source's secret and takes it in as if Meta had sent it: events are real."""
     form: SampleForm = call.body
-    services = call.services
-    source = services.sources.find(call.path["source_id"])
+    source = call.services.sources.find(call.path["source_id"])
+    wamids, taken = await take_sample(call.services, source, form)
+    return Answer(
+        200,
+        SampleView(
+            [message_id(form.number, wamid) for wamid in wamids],
+            wamids,
+            taken.events,
+            taken.duplicates,
+            taken.set_aside,
+            row_text(BODY_PREFIX, taken.seq),
+        ),
+    )
+
+
+async def take_sample(services: Services, source: RunningSource, form: SampleForm) -> tuple[list[str], Taken]:
+    """Take a sample in; its elements' own ids, and what became of it. Raises Conflict where the source refuses it."""
     known = services.directory.whatsapp.numbers.get(form.number)
     token = services.randomness.token(12).hex().upper()
     wamids = [form.wamid or f"wamid.SAMPLE{token}"]
@@ -238,17 +254,7 @@ async def send_sample(call: Call) -> Answer:
     taken = await services.inbound.receive(source.source.id, services.inbound.proof(source, raw), raw)
     if isinstance(taken, Refused):
         raise Conflict(taken.code, taken.sentence)
-    return Answer(
-        200,
-        SampleView(
-            [message_id(form.number, wamid) for wamid in wamids],
-            wamids,
-            taken.events,
-            taken.duplicates,
-            taken.set_aside,
-            row_text(BODY_PREFIX, taken.seq),
-        ),
-    )
+    return wamids, taken
 
 
 def _body_row(call: Call) -> int:

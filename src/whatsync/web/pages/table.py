@@ -1,16 +1,32 @@
 """The table of all pages and the navigation: each module's own, joined. A new module is a line here."""
 
-from whatsync.web.pages import endpoint, endpoint_edit, home, profile, secret, sign_in, webhooks
+<<<<<<< HEAD
+from whatsync.web.pages import (
+    endpoint,
+    endpoint_edit,
+    home,
+    numbers,
+    profile,
+    secret,
+    sign_in,
+    source,
+    sources,
+    webhooks,
+)
 from whatsync.web.pages.page import Entry, Page
 
 MODULES = (
     endpoint,
     endpoint_edit,
     home,
+    numbers,
     profile,
     secret,
     sign_in,
+    source,
+    sources,
     webhooks,
+)
 )
 
 PAGES: tuple[Page, ...] = tuple(page for module in MODULES for page in module.PAGES)
