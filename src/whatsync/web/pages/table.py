@@ -1,6 +1,5 @@
 """The table of all pages and the navigation: each module's own, joined. A new module is a line here."""
 
-<<<<<<< HEAD
 from whatsync.web.pages import (
     endpoint,
     endpoint_edit,
@@ -26,7 +25,6 @@ MODULES = (
     source,
     sources,
     webhooks,
-)
 )
 
 PAGES: tuple[Page, ...] = tuple(page for module in MODULES for page in module.PAGES)
