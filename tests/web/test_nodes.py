@@ -131,6 +131,11 @@ async def test_a_node_whose_lease_is_lost_says_so(pair: Pair) -> None:
     answer = await pair.south.call("GET", "/readyz")
     assert answer.status_code == 503
     assert "nothing is sent" in answer.text
+    made = await pair.endpoint(pair.north)
+    tried = await pair.south.call("POST", f"/v1/endpoints/{made['id']}/test", json={"event": "order.paid"})
+    assert tried.status_code == 503, tried.text
+    await standing.beat()
+    assert (await pair.south.call("GET", "/readyz")).status_code == 200
 
 
 async def test_what_one_node_made_a_moment_ago_the_other_knows(pair: Pair) -> None:

@@ -387,6 +387,7 @@ class Parts:
             quota=self.quota,
             observe=self._observe,
             randomness=self.randomness,
+            standing=self.standing,
         )
 
     def _doors(self, outside: Outside) -> Server:

@@ -15,6 +15,7 @@ from whatsync.engine.ingest import event_row
 from whatsync.engine.quota import Quota
 from whatsync.engine.recorder import Recorder
 from whatsync.engine.rotation import made_secret
+from whatsync.engine.standing import SOLE, Standing
 from whatsync.model.catalogue import CATALOGUE, Kind, kind_of
 from whatsync.model.delivery import State
 from whatsync.model.details import Details
@@ -82,7 +83,9 @@ class TestSends:
         quota: Quota,
         observe: Callable[[Outcome, RunningEndpoint], None],
         randomness: Randomness,
+        standing: Standing = SOLE,
     ) -> None:
+        self._standing = standing
         self._directory = directory
         self._store = store
         self._recorder = recorder
@@ -110,6 +113,8 @@ class TestSends:
         self._quota.take(account, 1, len(draft.body))
         if not self._recorder.gate_open:
             raise Unavailable("store_unavailable", "results can't be recorded now, so nothing is sent; try again later")
+        if not self._standing.covers(running):
+            raise Unavailable("lease_lost", "the database was not heard of for too long, so nothing is sent; try again")
         task = asyncio.get_running_loop().create_task(self._send(running, draft, self._signer(running, signing)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
