@@ -169,8 +169,8 @@ class Directory:
         """Sources and numbers."""
         self._held: dict[tuple[str, str], tuple[int, int]] = {}
         """Row and version of every document in here."""
-        self._removed: set[int] = set()
-        """Rows of documents that are gone: what was read before may come after."""
+        self._removed: dict[int, None] = {}
+        """Rows of documents that went lately, where other nodes make changes: what was read before may come after."""
         self._newer = asyncio.Event()
         self.catch_up: Callable[[], Awaitable[None]] | None = None
         """Reads what other nodes have changed."""
@@ -210,19 +210,25 @@ class Directory:
         self, documents: Sequence[Document], gone: Sequence[GoneDocument], versions: Mapping[int, int]
     ) -> None:
         """Take over what anybody has changed; what is older than what is here is passed over."""
+        for one in sorted(gone, key=lambda one: one.kind == ACCOUNT):
+            self._note_removed(one.row)
+            if self._held.get((one.kind, one.id), (0, 0))[0] == one.row:
+                self._delete(one.kind, one.id, one.row)
         order = {ACCOUNT: 0}
         for document in sorted(documents, key=lambda document: (order.get(document.kind, 1), document.row)):
             self._put(document)
-        for one in sorted(gone, key=lambda one: one.kind == ACCOUNT):
-            self._removed.add(one.row)
-            if self._held.get((one.kind, one.id), (0, 0))[0] == one.row:
-                self._delete(one.kind, one.id, one.row)
         for row, version in versions.items():
             if row in self.accounts:
                 self.accounts[row].version = max(self.accounts[row].version, version)
         kinds = {document.kind for document in documents} | {one.kind for one in gone}
         if versions or not kinds <= _QUIET:
             self._note_change({document.account for document in documents} | set(versions))
+
+    def _note_removed(self, row: int) -> None:
+        if self.catch_up is not None:
+            self._removed[row] = None
+            if len(self._removed) > limits.REMOVED_DOCUMENTS_KEPT:
+                del self._removed[next(iter(self._removed))]
 
     def _note_change(self, accounts: Iterable[int]) -> None:
         for row in accounts:
@@ -335,7 +341,7 @@ class Directory:
         self._users_by_email[user.email] = document.id
 
     def _delete(self, kind: str, document_id: str, row: int) -> None:
-        self._removed.add(row)
+        self._note_removed(row)
         del self._held[kind, document_id]
         if kind == ENDPOINT:
             running = self.endpoints_by_id.pop(document_id)

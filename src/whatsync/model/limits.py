@@ -129,6 +129,8 @@ SIGNAL_PAUSE_SECONDS = 0.05
 """Between two signals of one node: at most 20 a second."""
 SIGNAL_ENDPOINTS_MAX = 400
 """In one signal; beyond, it says that everything should be looked at."""
+REMOVED_DOCUMENTS_KEPT = 10_000
+"""Documents removed lately that a node remembers, so that news read before can't bring them back."""
 REFRESHES_PER_SECOND = 10
 """Looks for something that a request named and this node does not know."""
 FEED_LOOK_SECONDS = 1.0
