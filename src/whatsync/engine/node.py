@@ -236,7 +236,7 @@ class Node:
             await self.news.catch_up()  # What is still unknown afterwards is gone, not new.
         for one in waiting:
             running = self._directory.endpoints.get(one.endpoint)
-            if running is not None and one.health is not None and self.mine(running):
+            if running is not None and one.health is not None:
                 self._dispatcher.learn(running, one.health)
             if running is None:
                 self._sweep.look_gone(one.endpoint, one.account)
