@@ -14,7 +14,9 @@ from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.engine.directory import ENDPOINT, RunningEndpoint
 from whatsync.model.endpoint_form import EndpointForm
+from whatsync.model.health import Health
 from whatsync.model.request import MASK
+from whatsync.model.source import NewNumberForm, SourceForm
 from whatsync.model.user import Role
 from whatsync.ports.store import Change, Put
 
@@ -274,3 +276,57 @@ async def test_much_is_fast_and_small(web: Running) -> None:
             assert words in answer.text, path
             assert len(answer.content) < 200_000, path
             assert seconds < 1, (path, seconds)
+
+
+async def test_contacts_that_wait_for_a_failed_one_are_named(tmp_path: Path) -> None:
+    server = running(tmp_path, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8", WHATSYNC_RETRY_SCHEDULE="1h")
+    async with server as web, receiving() as receiver:
+        receiver.status = 500
+        team = await make_team(web)
+        endpoint = await made(web, team, receiver.url, ordering="contact")
+        for sender in ("+4915100000001", "+4915100000001", "+4915100000002"):
+            data = {"from": sender, "to": "+4930000000", "text": "hello", "media": None}
+            event = msgspec.json.encode({"event": "message.incoming", "data": data})
+            await web.server.services.ingest.accept(team.account, event)
+        async with visitor(web, await sign_in(web, team.users[Role.VIEWER])) as client, asyncio.timeout(10):
+            path = f"{team.path}/webhooks/{endpoint.endpoint.id}"
+            text = ""
+            while text.count("<code>+49151") < 2:
+                text = (await client.get(path)).text
+            assert text.count("<code>+4915100000001</code>") == 1
+            assert text.count("<code>+4915100000002</code>") == 1
+            assert "Contacts that wait for one that failed" in text
+
+
+async def test_the_countdown_to_the_disabling_is_shown_with_its_rule(web: Running) -> None:
+    team = await make_team(web)
+    endpoint = await made(web, team)
+    now_ms = web.server.services.clock.now_ms()
+    failing = Health(30, 3, (1, 2, 3), 30, now_ms - 4 * 86_400_000, now_ms - 60_000, "timeout", announced_failing=True)
+    web.server.services.dispatcher.lane(endpoint).health = failing
+    async with visitor(web, await sign_in(web, team.users[Role.VIEWER])) as client:
+        for path in (f"/webhooks/{endpoint.endpoint.id}", "/webhooks", "/webhooks/endpoints?state=failing"):
+            text = (await client.get(team.path + path)).text
+            assert "in 23 h" in text, path
+            assert "The receiver did not answer in time." in text
+        text = (await client.get(f"{team.path}/webhooks/{endpoint.endpoint.id}")).text
+        assert "nothing has succeeded for 5 days" in text
+
+
+async def test_known_numbers_are_picked_by_name(web: Running) -> None:
+    team = await make_team(web)
+    services = web.server.services
+    source = await services.sources.create(SourceForm(name="Meta"), "test")
+    form = NewNumberForm(
+        phone_number_id="106540352242922",
+        source=source.source.id,
+        name="Shop",
+        account=team.account.account.id,
+    )
+    await services.numbers.create(form, "test")
+    async with visitor(web, await sign_in(web, team.users[Role.DEVELOPER])) as client:
+        text = (await client.get(f"{team.path}/webhooks/new")).text
+        box = r'name="numbers" value="106540352242922".*?Shop</span><span class="hint">106540352242922'
+        assert re.search(box, text, re.DOTALL)
+        text = (await client.get(f"{team.path}/webhooks/new?event=whatsapp.reaction")).text
+        assert 'name="events.more" value="whatsapp.reaction"' in text

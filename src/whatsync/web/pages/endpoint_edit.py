@@ -7,7 +7,7 @@ import msgspec
 from whatsync.engine.directory import ENDPOINT, RunningEndpoint, decode
 from whatsync.engine.url_check import Standing, UrlAdvice
 from whatsync.model import limits, retry
-from whatsync.model.catalogue import CATALOGUE, Kind
+from whatsync.model.catalogue import CATALOGUE, Kind, is_whatsapp
 from whatsync.model.details import Details, encode_details
 from whatsync.model.endpoint import WILDCARD, Endpoint
 from whatsync.model.envelope import with_details
@@ -126,7 +126,7 @@ async def new(visit: Visit) -> Given:
     events = [value for name, value in visit.query if name == "event"]
     ticked = events or [name for name, one in CATALOGUE.items() if one.kind is Kind.DOCUMENTED]
     values = {"events": ticked, "retry": "default", "signing": "account", "format": "whatsync"}
-    values["url"] = visit.asked("url")
+    values |= {"url": visit.asked("url"), "events.more": " ".join(name for name in ticked if is_whatsapp(name))}
     return _page(visit, Filled(values), None)
 
 

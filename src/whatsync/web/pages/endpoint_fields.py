@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from whatsync.model import limits
 from whatsync.model.catalogue import CATALOGUE, Kind, filterable, is_whatsapp
 from whatsync.model.endpoint import Endpoint, Format, Ordering, Scalar
 from whatsync.model.endpoint_form import GENERATE, EndpointForm
@@ -36,6 +37,8 @@ _NUMBERS = {
     "rateLimitPerSecond": ("rate_limit_per_second", float, "a number, such as 50"),
     "orderingMaxWaitSeconds": ("ordering_max_wait_seconds", int, "a whole number of seconds, such as 600"),
 }
+_USUAL = {"orderingMaxWaitSeconds": limits.ORDERING_MAX_WAIT_SECONDS}
+"""Values that stand in a document though nobody asked for them; the form shows them as a hint."""
 _PLAIN_FIELDS = ("url", "description", "events", "numbers", "retrySchedule", *_NUMBERS, "secret", "format", "headers")
 
 
@@ -186,7 +189,7 @@ def filled(endpoint: Endpoint, known_numbers: Iterable[str]) -> Filled:
     }
     for name, (field, _, _) in _NUMBERS.items():
         value = getattr(endpoint, field)
-        values[name] = "" if value is None else f"{value:.15g}"
+        values[name] = "" if value is None or value == _USUAL.get(name) else f"{value:.15g}"
     for event_type, fields in endpoint.filters.items():
         for field, wanted in fields.items():
             picks = SUGGESTED.get((event_type, field), ())
