@@ -119,27 +119,43 @@ class Messages:
         self._inspection = inspection
 
     async def page(
-        self, account: RunningAccount, q: str | None = None, before: int | None = None, limit: int = 20
+        self,
+        account: RunningAccount,
+        q: str | None = None,
+        before: int | None = None,
+        limit: int = 20,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
     ) -> MessageList:
-        """List messages by ``msg_…``, wamid, phone number or contact; without ``q`` the newest incoming ones."""
+        """List messages by ``msg_…``, wamid, phone number or contact; without ``q`` the newest incoming ones.
+
+        With ``since_ms <= t < until_ms`` only those of which something came in then.
+        """
         limit = min(limit, limits.MESSAGE_ITEMS_MAX)
         words = (q or "").strip()
         if words:
-            newest, following, searched = await self._found(account, words, before, limit)
+            within = (since_ms or 0, until_ms)
+            newest, following, searched = await self._found(account, words, within, before, limit)
         else:
-            page = await self._history.events(EventQuery(account.row, type=INCOMING, before=before, limit=limit))
+            page = await self._history.events(
+                EventQuery(account.row, type=INCOMING, since_ms=since_ms, until_ms=until_ms, before=before, limit=limit)
+            )
             newest = tuple(event.id for event in page.items)
             following, searched = page.next, page.searched_to_ms
         return MessageList(tuple([await self._tell(account, one) for one in newest]), following, searched)
 
     async def _found(
-        self, account: RunningAccount, words: str, before: int | None, limit: int
+        self, account: RunningAccount, words: str, within: tuple[int, int | None], before: int | None, limit: int
     ) -> tuple[tuple[str, ...], int | None, int | None]:
         """Messages by an exact word, by their newest event; how far back the search reached where it has a bound."""
         found = await self._history.find(account.row, search_keys(words), limits.SEARCH_EVENTS_MAX)
         newest: dict[str, int] = {}
+        since_ms, until_ms = within
         for event in found:
-            message_id = _message_of(event)
+            at_ms = ms_of(event.seq)
+            if at_ms < since_ms or (until_ms is not None and at_ms >= until_ms):
+                continue
+            message_id = message_of(event)
             if message_id is not None:
                 newest.setdefault(message_id, event.seq)
         below = [pair for pair in newest.items() if before is None or pair[1] < before]
@@ -162,7 +178,7 @@ class Messages:
     async def _read(self, account: RunningAccount, name: str) -> Message:
         if await self._history.event(account.row, name) is None:
             for event in await self._history.find(account.row, [f"wamid:{name}"], limits.MESSAGE_EVENTS_MAX):
-                message_id = _message_of(event)
+                message_id = message_of(event)
                 if message_id is not None:
                     return await self._tell(account, message_id)
         return await self._tell(account, name)
@@ -258,7 +274,7 @@ def endpoints_of(main: EventRow | None, endpoints: Sequence[EndpointEntry]) -> t
     )
 
 
-def _message_of(event: EventRow) -> str | None:
+def message_of(event: EventRow) -> str | None:
     """The message an event is, or is about."""
     if event.type == INCOMING:
         return event.id

@@ -39,6 +39,8 @@ class MessagesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
         ]
         | None
     ) = None
+    since: Annotated[Moment, Meta(description="Something of it came in at this time or later")] | None = None
+    until: Annotated[Moment, Meta(description="Something of it came in before this time")] | None = None
     limit: Annotated[int, Meta(ge=1, le=limits.MESSAGE_ITEMS_MAX, description="Items on a page")] = 20
     cursor: Annotated[str, Meta(max_length=200, description="`nextCursor` of the page before")] | None = None
 
@@ -165,7 +167,9 @@ class MessageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 async def list_messages(call: Call) -> Answer:
     """Without `q` the newest incoming ones; with it everything about that person or message, newest first."""
     query: MessagesQuery = call.query
-    page = await call.services.messages.page(call.account, query.q, position_of(query.cursor), query.limit)
+    page = await call.services.messages.page(
+        call.account, query.q, position_of(query.cursor), query.limit, to_ms(query.since), to_ms(query.until)
+    )
     searched = show_time_or_none(page.searched_to_ms)
     return Answer(
         200,

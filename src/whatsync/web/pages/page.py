@@ -3,7 +3,7 @@
 Knows no HTTP library: ``site.py`` turns requests into visits, and what views give back into bytes.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -89,7 +89,7 @@ class Download:
 
     name: str
     content_type: str
-    parts: AsyncIterator[bytes]
+    parts: AsyncGenerator[bytes]
 
 
 Given = Show | Redirect | Download

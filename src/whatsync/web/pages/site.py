@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -188,8 +189,11 @@ class Site:
         headers["content-type"] = given.content_type
         headers["content-disposition"] = f'attachment; filename="{given.name}"'
         await turn.start(send, 200, headers)
-        async for part in given.parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+        async with aclosing(given.parts) as parts:
+            async for part in parts:
+                if await turn.request.is_disconnected():
+                    return  # Nobody is left to send it to: what is still to come isn't even looked up.
+                await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

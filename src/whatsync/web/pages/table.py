@@ -1,9 +1,15 @@
 """The table of all pages and the navigation: each module's own, joined. A new module is a line here."""
 
 from whatsync.web.pages import (
+    bulk,
+    delivery,
     endpoint,
     endpoint_edit,
+    export,
+    history,
     home,
+    jobs,
+    messages,
     numbers,
     profile,
     secret,
@@ -15,9 +21,15 @@ from whatsync.web.pages import (
 from whatsync.web.pages.page import Entry, Page
 
 MODULES = (
+    bulk,
+    delivery,
     endpoint,
     endpoint_edit,
+    export,
+    history,
     home,
+    jobs,
+    messages,
     numbers,
     profile,
     secret,

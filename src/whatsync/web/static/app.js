@@ -5,6 +5,8 @@ const each = (root, selector, act) => root.querySelectorAll(selector).forEach(ac
 // Times in the viewer's zone; the exact UTC stays in the title.
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [Infinity, "day", 86400]];
 
 function sayAgo(time) {
@@ -19,6 +21,12 @@ function showTimes(root) {
     const at = new Date(time.dateTime);
     time.textContent = moment.format(at);
     time.title = `${time.dateTime} (UTC)`;
+  });
+  each(root, "time[data-clock]", (time) => { // the clock alone for today
+    const at = new Date(time.dateTime);
+    const today = at.toDateString() === new Date().toDateString();
+    time.textContent = today ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
+    time.title = `${moment.format(at)} · ${time.dateTime} (UTC)`;
   });
   each(root, "time[data-ago]", (time) => {
     sayAgo(time);
@@ -97,6 +105,7 @@ window.addEventListener("pageshow", () => each(document, "form[data-sent]", (for
 function dress(root) {
   showTimes(root);
   each(root, "[data-copy], [data-dismiss]", (button) => { button.hidden = false; });
+  each(root, "[data-zone]", (field) => { field.value = -new Date().getTimezoneOffset(); }); // minutes ahead of UTC
   each(root, "[data-focus]", (one) => one.focus());
   each(root, "form[data-send-at-once]", (form) => form.requestSubmit());
 }

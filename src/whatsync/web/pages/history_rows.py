@@ -1,0 +1,146 @@
+"""Rows of the history: a delivery or an event with the few words that tell people which one it is.
+
+Bodies of a whole page are read with one question; what they hold is only ever shown as text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from whatsync.engine.directory import RunningAccount
+from whatsync.engine.inspection import DeliveryStory
+from whatsync.engine.services import Services
+from whatsync.model.delivery import FINAL, State
+from whatsync.model.details import details_of
+from whatsync.model.ids import delivery_id, ms_of
+from whatsync.ports.history import EventQuery
+from whatsync.ports.store import EventRow, Origin
+from whatsync.web.pages.history_filters import short_url
+
+TEXT_CHARS = 140
+ORIGINS = {Origin.RESEND: "resent", Origin.RECOVER: "recovered", Origin.TEST: "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an event says, in a few words: whom it is about, a status of WhatsApp's, the beginning of a text."""
+
+    whatsapp: str | None = None
+    error: str | None = None
+    contact: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One delivery."""
+
+    id: str
+    made_ms: int
+    event: str
+    event_id: str
+    endpoint_id: str | None
+    endpoint: str
+    deleted: bool
+    state: State
+    attempts: int
+    status: int | None
+    code: str | None
+    duration_us: int | None
+    due_ms: int | None
+    under_way: bool
+    origin: str | None
+    """A word where it is not simply the event's own."""
+    reason: str | None
+    said: Said
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still change."""
+        return self.state not in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """One event of the list of events."""
+
+    id: str
+    event: str
+    accepted_ms: int
+    number: str | None
+    deliveries: int
+    test: bool
+    said: Said
+
+
+async def rows_of(services: Services, account: RunningAccount, stories: Sequence[DeliveryStory]) -> list[Row]:
+    """Deliveries as rows, in the same order."""
+    seqs = tuple(sorted({story.view.event for story in stories}, reverse=True))
+    events: dict[int, EventRow] = {}
+    if seqs:
+        page = await services.history.events(EventQuery(account.row, seqs=seqs, limit=len(seqs)))
+        events = {event.seq: event for event in page.items}
+    return [row_of(story, events.get(story.view.event)) for story in stories]
+
+
+def row_of(story: DeliveryStory, event: EventRow | None) -> Row:
+    """One delivery as a row."""
+    view, place = story.view, story.place
+    return Row(
+        id=delivery_id(view.id),
+        made_ms=ms_of(view.id),
+        event=view.type,
+        event_id=view.event_id,
+        endpoint_id=place.id,
+        endpoint=short_url(place.url),
+        deleted=place.deleted,
+        state=view.state,
+        attempts=view.attempts,
+        status=view.status,
+        code=view.code,
+        duration_us=view.duration_us,
+        due_ms=view.due_ms,
+        under_way=view.in_flight,
+        origin=ORIGINS.get(view.origin),
+        reason=view.reason,
+        said=Said() if event is None else said(event),
+    )
+
+
+def line_of(event: EventRow) -> EventLine:
+    """One event as a row."""
+    return EventLine(event.id, event.type, ms_of(event.seq), event.number, event.deliveries, event.test, said(event))
+
+
+class _Envelope(msgspec.Struct):
+    data: Any = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def said(event: EventRow) -> Said:
+    """What an event says. An account's own types may hold anything."""
+    data = _envelope(event.body).data
+    if not isinstance(data, dict):
+        return Said()
+    media = data.get("media")
+    if not isinstance(media, dict):
+        media = data
+    details = None if event.details is None else details_of(event.details)
+    error = None if details is None else details.error
+    status = _text(data, "status") if event.type == "message.status" else None
+    contact = _text(data, "from", "phone") or (None if details is None else details.recipient)
+    text = _text(data, "text", "name", "caption") or _text(media, "caption", "mediaType")
+    return Said(
+        whatsapp=status,
+        error=None if error is None or status is None else f"{error.title or ''} ({error.code})".strip(),
+        contact=contact,
+        text=None if text is None else text[:TEXT_CHARS],
+    )
+
+
+def _text(data: dict[str, Any], *names: str) -> str | None:
+    return next((data[name] for name in names if isinstance(data.get(name), str) and data[name]), None)

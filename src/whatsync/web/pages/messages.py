@@ -1,0 +1,286 @@
+"""Find a message: by whatever somebody has in hand, its whole story, with one verdict and what to do next as a button.
+
+Tells what the engine's story says; the next steps are said in the dashboard's own buttons.
+"""
+
+from dataclasses import dataclass
+
+from whatsync.engine.inspection import DeliveryStory
+from whatsync.engine.messages import EndpointEntry, Message, endpoints_of, message_of
+from whatsync.model import limits
+from whatsync.model.delivery import FINAL, State
+from whatsync.model.endpoint import Why
+from whatsync.model.ids import delivery_id, delivery_row
+from whatsync.model.phone import is_phone
+from whatsync.model.rough_time import Rough, rough_time
+from whatsync.ports.store import EventRow, Origin
+from whatsync.web.api.call import cursor_of, position_of, show_time
+from whatsync.web.pages.history_filters import short_url
+from whatsync.web.pages.page import Entry, Given, Need, Page, Redirect, Show, Visit
+
+PATH = "/messages"
+LIST_ITEMS = 15
+TONES = {
+    "delivered": "good",
+    "waiting": "warn",
+    "held": "held",
+    "no_endpoint": "warn",
+    "delivery_failed": "bad",
+    "whatsapp_failed": "bad",
+    "expired": "bad",
+    "set_aside": "warn",
+    "not_received": "note",
+}
+TITLES = {
+    "delivered": "Delivered",
+    "waiting": "On its way",
+    "held": "Held",
+    "no_endpoint": "No endpoint wanted it",
+    "delivery_failed": "Not delivered",
+    "whatsapp_failed": "WhatsApp could not deliver it",
+    "expired": "Never sent",
+    "set_aside": "Set aside",
+    "not_received": "Not received",
+}
+WHY_WORDS = {
+    Why.NOT_SUBSCRIBED: "It does not subscribe to this type of event.",
+    Why.FILTERED: "Its numbers or filters leave this event out.",
+    Why.DISABLED: "It was disabled when the event came in.",
+    Why.CREATED_LATER: "It was made later.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One delivery of the story."""
+
+    story: DeliveryStory
+
+    @property
+    def id(self) -> str:
+        """Its public id."""
+        return delivery_id(self.story.view.id)
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still change."""
+        return self.story.view.state not in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That an endpoint got the event, to copy into a mail."""
+
+    url: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One endpoint of the story, with what can be done there."""
+
+    entry: EndpointEntry
+    url: str
+    legs: list[Leg]
+    why: str | None
+    enabled: bool
+    resend: str | None
+    """The event to resend there."""
+    retry: str | None
+    """The delivery to retry."""
+    proof: Proof | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryPage:
+    """What ``message.html`` shows."""
+
+    asked: str
+    message: Message
+    code: str
+    title: str
+    tone: str
+    sentence: str
+    next_step: str
+    stops: list[Stop]
+    event_id: str | None
+    """The event the verdict is about."""
+    failed_event: str | None
+    """The status that says why WhatsApp could not deliver."""
+    moving: bool
+    """Something is still to happen by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """What ``messages.html`` shows."""
+
+    asked: str
+    rough: Rough
+    items: list[Message]
+    older: str | None
+    newest: str | None
+    searched_ms: int | None
+    titles: dict[str, str]
+    tones: dict[str, str]
+    widened: bool = False
+    """There was nothing at the time asked for; these are from other times."""
+
+
+async def messages(visit: Visit) -> Given:
+    """The story of one message, a list to choose from, or the event that was meant."""
+    asked = visit.asked("q")[: limits.SEARCH_CHARS_MAX]
+    rough = rough_time(asked, visit.services.clock.now_ms(), _zone(visit))
+    if " " in rough.words and not is_phone(rough.words):
+        rough = Rough(asked)
+    event = await _event_named(visit, rough.words) if rough.words else None
+    if event is not None:
+        known = message_of(event)
+        return Redirect(visit.here(f"/events/{event.id}")) if known is None else await _told(visit, asked, known)
+    return await _searched(visit, asked, rough)
+
+
+async def _event_named(visit: Visit, name: str) -> EventRow | None:
+    """The event with this id, or the one that the delivery with this id is about."""
+    history, account = visit.services.history, visit.account.row
+    row = delivery_row(name)
+    view = None if row is None else await history.delivery(account, row)
+    return await history.event(account, name) if view is None else await history.event_by_seq(account, view.event)
+
+
+async def _searched(visit: Visit, asked: str, rough: Rough) -> Given:
+    """Everything that is no id of ours: wamids, phone numbers with or without a time, or nothing at all."""
+    before = position_of(visit.asked("cursor") or None)
+    page_of = visit.services.messages.page
+    found = await page_of(visit.account, rough.words, before, LIST_ITEMS, rough.since_ms, rough.until_ms)
+    widened = not found.items and rough.since_ms is not None and bool(rough.words)
+    if widened:
+        found = await page_of(visit.account, rough.words, before, LIST_ITEMS)
+    if asked and before is None and not (widened and is_phone(rough.words)):
+        if len(found.items) == 1 and found.next is None:
+            return await _told(visit, asked, found.items[0].id)
+        if not found.items and not is_phone(rough.words):
+            return await _told(visit, asked, rough.words, rough)
+    page = ListPage(
+        asked=asked,
+        rough=rough,
+        items=list(found.items),
+        older=None if found.next is None else visit.here(PATH, q=asked, cursor=cursor_of(found.next)),
+        newest=visit.here(PATH, q=asked) if before is not None else None,
+        searched_ms=found.searched_to_ms,
+        titles=TITLES,
+        tones=TONES,
+        widened=widened and bool(found.items),
+    )
+    return Show("messages.html", page)
+
+
+def _zone(visit: Visit) -> int:
+    try:
+        return int(visit.asked("zone") or 0)
+    except ValueError:
+        return 0
+
+
+async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None) -> Given:
+    at_ms = None
+    if rough is not None and rough.since_ms is not None and rough.until_ms is not None:
+        at_ms = (rough.since_ms + rough.until_ms) // 2
+    message = await visit.services.messages.read(visit.account, name, at_ms)
+    main = await _main_event(visit, message)
+    mains = {entry.id: entry for entry in endpoints_of(main, message.endpoints)}
+    stops = [_stop(visit, message, main, entry, mains.get(entry.id, entry)) for entry in message.endpoints]
+    stops.sort(key=lambda stop: not stop.legs)
+    failed = next((one.event_id for one in reversed(message.statuses) if one.status == "failed"), None)
+    verdict = message.verdict
+    page = StoryPage(
+        asked=asked,
+        message=message,
+        code=verdict.code,
+        title=TITLES.get(verdict.code, verdict.code),
+        tone=TONES.get(verdict.code, "note"),
+        sentence=verdict.sentence,
+        next_step=_next_step(message, stops),
+        stops=stops,
+        event_id=None if main is None else main.id,
+        failed_event=failed,
+        moving=any(leg.open and leg.story.view.state is not State.HELD for stop in stops for leg in stop.legs),
+    )
+    return Show("message.html", page, fragment="story")
+
+
+async def _main_event(visit: Visit, message: Message) -> EventRow | None:
+    """The event that the verdict is about: the message itself, else its newest status."""
+    history, account = visit.services.history, visit.account.row
+    found = await history.event(account, message.id)
+    if found is not None and found.type == "message.incoming":
+        return found
+    name = message.statuses[-1].event_id if message.statuses else next((m.event_id for m in message.media), None)
+    return None if name is None else await history.event(account, name)
+
+
+def _stop(visit: Visit, message: Message, main: EventRow | None, entry: EndpointEntry, of_main: EndpointEntry) -> Stop:
+    running = visit.services.directory.endpoints_by_id.get(entry.id or "")
+    enabled = running is not None and running.account.row == visit.account.row and running.endpoint.enabled
+    newest = next(iter(of_main.deliveries), None)
+    state = None if newest is None else newest.view.state
+    open_one = next((story for story in entry.deliveries if story.view.state not in FINAL), None)
+    resendable = enabled and main is not None and not main.test and (state is None or state in FINAL)
+    return Stop(
+        entry=entry,
+        url=short_url(entry.url),
+        legs=[Leg(story) for story in entry.deliveries],
+        why=None if entry.why is None else WHY_WORDS[entry.why],
+        enabled=enabled,
+        resend=main.id if resendable and main is not None else None,
+        retry=delivery_id(open_one.view.id)
+        if open_one is not None and enabled and not open_one.view.in_flight
+        else None,
+        proof=_proof(message, of_main),
+    )
+
+
+def _proof(message: Message, entry: EndpointEntry) -> Proof | None:
+    for story in entry.deliveries:
+        view = story.view
+        if view.state is State.SUCCEEDED and view.origin is not Origin.TEST and view.finished_ms is not None:
+            took = f"{view.duration_us / 1000:.1f} ms" if view.duration_us is not None else "–"
+            lines = [
+                f"Message:   {message.id}" + (f" ({message.wamid})" if message.wamid else ""),
+                f"Event:     {view.type} {view.event_id}",
+                f"Delivered: {show_time(view.finished_ms)} (UTC)",
+                f"To:        {entry.url}",
+                f"Answer:    HTTP {view.status} after {took}, attempt {view.attempts}",
+                f"Delivery:  {delivery_id(view.id)}",
+            ]
+            return Proof(entry.url or "", "\n".join(lines))
+    return None
+
+
+_NEXT = {
+    "delivered": "Nothing is left to do here. If the receiver says it has nothing, give it the proof below.",
+    "expired": "Enable endpoints sooner, or let an owner raise the time events are kept.",
+    "no_endpoint": "Send it to an endpoint anyway, or change what that endpoint subscribes to so that the next one "
+    "arrives.",
+    "held": "Enable the endpoint and send what is held for it.",
+    "waiting": "Wait a moment: this page looks again by itself.",
+}
+
+
+def _next_step(message: Message, stops: list[Stop]) -> str:
+    """What to do, for people who have buttons before them."""
+    code = message.verdict.code
+    if code == "waiting":
+        for story in (leg.story for stop in stops for leg in stop.legs if leg.open):
+            if story.explanation is not None:
+                again = "" if "tried again" in story.explanation.next_step else "It is tried again by itself. "
+                return f"{story.explanation.next_step} {again}“Retry now” does not wait for that."
+    if code == "held" and any(stop.retry for stop in stops):
+        return "Retry sends what is held for this message now."
+    if code == "no_endpoint" and not stops:
+        return "Add an endpoint; then this event can be sent to it."
+    return _NEXT.get(code, message.verdict.next_step)
+
+
+PAGES = (Page("GET", "/a/{account}" + PATH, Need.VIEWER, messages, embedded=True),)
+ENTRIES: tuple[Entry, ...] = ()

@@ -1,0 +1,159 @@
+// The history's lists: live rows, selecting, keys, moments in the filters. Without it the page is a plain list.
+
+const rows = document.querySelector("[data-lines]");
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const show = (one, yes) => { if (one) one.hidden = !yes; };
+
+// Fields for moments: shown in the viewer's zone, sent as UTC.
+const local = (at) => new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+all("[data-moment]").forEach((field) => {
+  const label = field.parentElement.querySelector(".zone");
+  if (label) label.textContent = "(your time)";
+  if (field.value) field.value = local(new Date(`${field.value}Z`));
+  field.form.addEventListener("formdata", ({ formData }) => {
+    if (field.value) formData.set(field.name, new Date(field.value).toISOString().replace(".000Z", "Z"));
+  });
+});
+// Empty fields stay out of the address, so that it is short enough to share.
+all("[data-filters]").forEach((form) => {
+  form.addEventListener("formdata", ({ formData }) => {
+    for (const [name, value] of [...formData.entries()]) if (value === "") formData.delete(name);
+  });
+  all("select, [type=checkbox]", form).forEach((one) => one.addEventListener("change", () => form.requestSubmit()));
+});
+
+// Selecting.
+const chosen = new Set();
+const bar = document.getElementById("selected");
+const boxes = () => all("input[name=ids]", rows);
+function showChosen() {
+  boxes().forEach((box) => { box.checked = chosen.has(box.value); });
+  if (!bar) return;
+  bar.classList.toggle("some", chosen.size > 0);
+  bar.querySelector("[data-count]").textContent = chosen.size;
+  all("button", bar).forEach((button) => { button.disabled = chosen.size === 0; });
+  const every = document.querySelector("[data-all]");
+  every.checked = chosen.size > 0 && boxes().every((box) => box.checked);
+  every.indeterminate = chosen.size > 0 && !every.checked;
+}
+function choose(box, yes) {
+  if (yes) chosen.add(box.value); else chosen.delete(box.value);
+}
+if (bar) {
+  show(document.querySelector("[data-all]"), true);
+  bar.classList.add("scripted");
+  boxes().filter((box) => box.checked).forEach((box) => choose(box, true));
+  let last = null;
+  rows.addEventListener("click", (event) => {
+    const box = event.target.closest("input[name=ids]");
+    if (!box) return;
+    const list = boxes();
+    if (event.shiftKey && last?.isConnected) {
+      const [from, to] = [list.indexOf(last), list.indexOf(box)].sort((a, b) => a - b);
+      list.slice(from, to + 1).forEach((one) => choose(one, box.checked));
+    }
+    choose(box, box.checked);
+    last = box;
+    showChosen();
+  });
+  document.querySelector("[data-all]").addEventListener("change", (event) => {
+    boxes().forEach((box) => choose(box, event.target.checked));
+    showChosen();
+  });
+  showChosen();
+}
+
+// Keys: j and k go down and up, x selects, p pauses.
+function go(step) {
+  const links = all("a.row", rows);
+  const at = links.indexOf(document.activeElement?.closest("tr")?.querySelector("a.row"));
+  const next = links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + step))];
+  next?.focus();
+  next?.closest("tr").scrollIntoView({ block: "nearest" });
+}
+show(document.querySelector("[data-keys]"), true);
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input:not([type=checkbox]), textarea, select, dialog, [contenteditable]");
+  if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+  if (event.key === "j") go(1);
+  else if (event.key === "k") go(-1);
+  else if (event.key === "p") pause();
+  else if (event.key === "x") {
+    const box = document.activeElement?.closest("tr")?.querySelector("input[name=ids]");
+    if (!box) return;
+    choose(box, !chosen.has(box.value));
+    showChosen();
+  } else return;
+  event.preventDefault();
+});
+
+// Live: what is new above the newest row, and rows on the screen that were not final.
+const live = document.getElementById("live");
+const freshButton = document.querySelector("[data-fresh]");
+const pauseButton = document.querySelector("[data-pause]");
+const KEPT = 300;
+let paused = false;
+let waiting = false;
+function pause() {
+  if (!pauseButton) return;
+  paused = !paused;
+  pauseButton.setAttribute("aria-pressed", String(paused));
+  pauseButton.querySelector("span").textContent = paused ? "Go on" : "Pause";
+  say(paused ? "Paused" : "Live");
+  if (!paused) look();
+}
+function say(words) {
+  document.querySelector("[data-live-words]").textContent = words;
+  document.querySelector("[data-live-state]").classList.toggle("still", words !== "Live");
+}
+const away = () => scrollY > 320;
+function look() {
+  if (live && !paused && !waiting && !document.hidden) {
+    waiting = true;
+    htmx.trigger(live, "look");
+  }
+}
+if (live) {
+  show(pauseButton, true);
+  show(document.querySelector("[data-live-state]"), true);
+  pauseButton.addEventListener("click", pause);
+  setInterval(look, 1000 * Number(live.dataset.seconds));
+  document.addEventListener("visibilitychange", look);
+  document.addEventListener("scroll", () => { if (!away() && !freshButton.hidden) look(); }, { passive: true });
+  freshButton.addEventListener("click", () => { scrollTo({ top: 0 }); look(); });
+  live.addEventListener("htmx:configRequest", ({ detail }) => {
+    detail.parameters.after = rows.querySelector("tr")?.id ?? "none";
+    detail.parameters.open = all("tr[data-open]", rows).slice(0, 25).map((row) => row.id).join(",");
+  });
+  live.addEventListener("htmx:afterRequest", ({ detail }) => {
+    waiting = false;
+    if (!paused) say(detail.successful ? "Live" : "No connection");
+  });
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    if (detail.requestConfig.elt !== live || detail.xhr.status !== 200) return;
+    const part = document.createElement("template");
+    part.innerHTML = detail.serverResponse;
+    const fresh = all("tr:not([hx-swap-oob])", part.content);
+    const hold = fresh.length > 0 && away();
+    if (hold) {
+      fresh.forEach((row) => row.remove());
+      detail.serverResponse = part.innerHTML;
+    }
+    show(freshButton, hold);
+    freshButton.querySelector("[data-fresh-words]").textContent = `${fresh.length}${fresh.length >= 50 ? "+" : ""} new`;
+    if (fresh.length >= 50 && !hold) {
+      detail.shouldSwap = false; // More has come than one look brings: nothing may be missing in between.
+      location.reload();
+    }
+  });
+  document.addEventListener("htmx:afterSettle", ({ detail }) => {
+    if (detail.requestConfig?.elt !== live) return;
+    showChosen();
+    const list = all("tr", rows);
+    list.slice(KEPT).forEach((row) => row.remove());
+    if (list.length) {
+      document.querySelector("[data-none]")?.remove();
+      document.querySelector(".panel.list").removeAttribute("data-empty");
+    }
+  });
+}

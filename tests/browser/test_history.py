@@ -1,0 +1,264 @@
+"""Webhook History as people use it: live rows, filters one can share, what failed and what to do about it."""
+
+import asyncio
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.async_api import Page, expect
+
+from tests.browser.dashboard import PHONE, Dashboard, assert_accessible
+from tests.browser.shop import ARABIC, HOSTILE, furnish, opened_shop
+from whatsync.model.delivery import State
+from whatsync.model.user import Role
+
+
+async def test_the_history_of_a_busy_shop(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        await furnish(shop)
+        path = f"{shop.path}/history"
+        async with dashboard.open(path, Role.SUPPORT, shop.team) as page:
+            await expect(page.locator("#rows tr")).to_have_count(32)
+            await expect(page.get_by_text(ARABIC).first).to_be_visible()
+            await expect(page.get_by_text(HOSTILE[:60]).first).to_be_visible()
+            assert await page.title() == "Webhook History · WhatsSync"
+            row = page.locator("#rows tr", has=page.locator(".whatsapp.failed")).first
+            await expect(row.locator(".whatsapp.failed")).to_have_text(re.compile("WhatsApp.*failed"))
+            await assert_accessible(page)
+            await dashboard.shoot(page, "history")
+            await page.get_by_role("link", name="Events", exact=True).click()
+            await expect(page.get_by_role("heading", name="Webhook History")).to_be_visible()
+            await assert_accessible(page)
+            await dashboard.shoot(page, "events")
+            for state in (State.FAILED, State.SUCCEEDED, State.RETRYING):
+                await page.goto(f"{path}/{(await shop.settled(1, state))[0]}")
+                await expect(page.locator("#now .state").first).to_have_class(f"state {state}")
+                await page.get_by_text("Request as it was sent").first.click()
+                await assert_accessible(page)
+                await dashboard.shoot(page, f"delivery-{state}")
+
+
+async def test_rows_arrive_by_themselves_and_change(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk", 500)
+        await shop.endpoint(receiver.url, retry_schedule=[2, 2, 2])
+        async with dashboard.open(f"{shop.path}/history", Role.VIEWER, shop.team) as page:
+            await expect(page.get_by_role("heading", name="Nothing in the last 24 hours")).to_be_visible()
+            await assert_accessible(page)
+            await dashboard.shoot(page, "history-empty")
+            await shop.message("Hello")
+            row = page.locator("#rows tr").first
+            await expect(row.locator(".state.retrying")).to_be_visible()
+            receiver.status = 200
+            await expect(row.locator(".state.succeeded")).to_be_visible(timeout=12_000)
+            await expect(page.locator("#rows tr")).to_have_count(1)
+            await page.get_by_role("button", name="Pause").click()
+            await expect(page.get_by_text("Paused")).to_be_visible()
+            await shop.message("While it was paused")
+            await shop.settled(2, State.SUCCEEDED)
+            await page.wait_for_timeout(3_000)  # longer than the page waits between two looks
+            await expect(page.locator("#rows tr")).to_have_count(1)
+            await page.keyboard.press("p")
+            await expect(page.locator("#rows tr")).to_have_count(2)
+            await expect(page.locator("#rows tr").first).to_contain_text("While it was paused")
+
+
+async def test_who_has_scrolled_down_is_told_instead_of_moved(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk")
+        await shop.endpoint(receiver.url)
+        for at in range(30):
+            await shop.message(f"Message {at}")
+        await shop.settled(30, State.SUCCEEDED)
+        async with dashboard.open(f"{shop.path}/history", Role.VIEWER, shop.team) as page:
+            await page.mouse.wheel(0, 900)
+            await page.wait_for_function("scrollY > 400")
+            for at in range(3):
+                await shop.message(f"New {at}")
+            await page.get_by_role("button", name="3 new").click()
+            await expect(page.locator("#rows tr").first).to_contain_text("New 2")
+            await expect(page.get_by_role("button", name="3 new")).to_be_hidden()
+            await expect(page.locator("#rows tr")).to_have_count(33)
+
+
+async def test_filters_stand_in_an_address_that_can_be_shared(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        works, broken = await shop.receiver("works"), await shop.receiver("broken", 404)
+        await shop.endpoint(works.url)
+        endpoint = await shop.endpoint(broken.url, retry_schedule=[])
+        await shop.message("Hello")
+        await shop.status("msg_x", "read")
+        await shop.settled(4, State.SUCCEEDED, State.FAILED)
+        async with dashboard.open(f"{shop.path}/history", Role.SUPPORT, shop.team) as page:
+            await page.get_by_label("Event", exact=True).select_option("message.incoming")
+            await expect(page.locator("#rows tr")).to_have_count(2)
+            await page.get_by_role("checkbox", name="Failed").check()
+            await expect(page.locator("#rows tr")).to_have_count(1)
+            await page.get_by_label("Endpoint", exact=True).select_option(endpoint.endpoint.id)
+            await page.get_by_text("More filters").click()
+            await page.get_by_label("Answer or failure").fill("http_404")
+            await page.get_by_role("button", name="Show").click()
+            await expect(page.locator("#rows tr")).to_have_count(1)
+            shared = page.url
+            assert parse_qs(urlsplit(shared).query) == {
+                "event": ["message.incoming"],
+                "state": ["failed"],
+                "endpoint": [endpoint.endpoint.id],
+                "code": ["http_404"],
+            }
+            await assert_accessible(page)
+            await dashboard.shoot(page, "history-filtered")
+            await page.get_by_role("link", name="Without the filter Answer").click()
+            assert "code" not in page.url
+            await page.get_by_role("link", name="Last hour").click()
+            assert "since=20" in page.url
+            await page.get_by_label("Until").fill("2020-01-01T00:00")
+            await page.get_by_role("button", name="Show").click()
+            await expect(page.get_by_role("heading", name="Nothing matches")).to_be_visible()
+            assert re.search(r"until=20(19|20)-\d\d-\d\dT\d\d%3A\d\d%3A\d\dZ", page.url)
+            await assert_accessible(page)
+            await page.goto(f"{shop.path}/history?state=lost")
+            await expect(page.get_by_role("alert")).to_contain_text("state")
+            await assert_accessible(page)
+        path = shared.removeprefix(dashboard.origin)
+        async with dashboard.open(path, Role.VIEWER, shop.team, scripts=False) as other:
+            await expect(other.locator("#rows tr")).to_have_count(1)
+            await expect(other.get_by_role("checkbox", name="Failed")).to_be_checked()
+
+
+async def test_a_failure_is_found_understood_and_put_right(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk", 401)
+        await shop.endpoint(receiver.url, retry_schedule=[], headers={"X-Shop-Key": "kept-to-itself"})
+        await shop.message(HOSTILE)
+        (failed,) = await shop.settled(1, State.FAILED)
+        async with dashboard.open(f"{shop.path}/history?state=failed", Role.SUPPORT, shop.team) as page:
+            await page.keyboard.press("j")
+            await page.keyboard.press("Enter")
+            await expect(page).to_have_url(re.compile(failed))
+            await expect(page.get_by_text("usually the signature check failed").first).to_be_visible()
+            await page.get_by_text("Request as it was sent").click()
+            await expect(page.get_by_text("X-WhatsSync-Attempt", exact=True)).to_be_visible()
+            await expect(page.get_by_text("curl").first).to_be_visible()
+            assert "kept-to-itself" not in await page.content()
+            receiver.status = 200
+            await page.get_by_role("button", name="Resend to this endpoint").click()
+            await expect(page.get_by_text("It is resent")).to_be_visible()
+            await expect(page.locator("#now .state").first).to_have_class("state succeeded")
+            await page.get_by_role("link", name=re.compile("Failed")).click()
+            await expect(page).to_have_url(re.compile(failed))
+
+
+async def test_a_delivery_is_watched_retried_and_cancelled(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk", 500)
+        await shop.endpoint(receiver.url, retry_schedule=[600, 600])
+        await shop.message("One")
+        (first,) = await shop.settled(1, State.RETRYING)
+        async with dashboard.open(f"{shop.path}/history/{first}", Role.SUPPORT, shop.team) as page:
+            await expect(page.locator(".countdown").first).to_have_text(re.compile(r"in \d+ min \d+ s"))
+            await page.get_by_text("Request as it was sent").click()
+            await page.get_by_role("button", name="Retry now").click()
+            await expect(page.get_by_role("heading", name="Attempt 2")).to_be_visible()
+            receiver.status = 200
+            await page.get_by_role("button", name="Cancel", exact=True).click()
+            dialog = page.get_by_role("dialog", name="Cancel this delivery?")
+            await assert_accessible(page)
+            await dialog.get_by_role("button", name="Cancel the delivery").click()
+            await expect(page.get_by_text("It was cancelled: cancelled by request.")).to_be_visible()
+            await expect(page.get_by_role("button", name="Retry now")).to_have_count(0)
+            await dashboard.shoot(page, "delivery-cancelled")
+            await page.get_by_role("link", name="Open the event").click()
+            await page.get_by_label("To").select_option(index=1)
+            await page.get_by_role("button", name="Resend").click()
+            await expect(page.locator("#now .state").first).to_have_class("state succeeded")
+
+
+async def test_an_event_that_matched_nothing_is_found_and_sent(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        message = await shop.message(ARABIC)
+        async with dashboard.open(f"{shop.path}/history", Role.SUPPORT, shop.team) as page:
+            await page.get_by_role("link", name="Events that matched no endpoint").first.click()
+            await expect(page.get_by_text(ARABIC)).to_be_visible()
+            await assert_accessible(page)
+            await dashboard.shoot(page, "events-unmatched")
+            await page.locator("a.row").click()
+            await expect(page.get_by_text("No endpoint wanted it when it came in")).to_be_visible()
+            await page.get_by_role("button", name="Resend").click()
+            await expect(page.get_by_role("alert")).to_contain_text("No enabled endpoint wants this event now")
+            receiver = await shop.receiver("desk")
+            await shop.endpoint(receiver.url, "message.status")
+            await page.reload()
+            await assert_accessible(page)
+            await dashboard.shoot(page, "event")
+            await page.get_by_label("To").select_option(index=1)
+            await page.get_by_role("button", name="Resend").click()
+            await expect(page.locator("#now .state").first).to_have_class("state succeeded")
+            assert message.encode() in receiver.bodies[0]
+
+
+async def test_keys_and_ticks(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk", 500)
+        await shop.endpoint(receiver.url, retry_schedule=[])
+        for at in range(4):
+            await shop.message(f"Message {at}")
+        await shop.settled(4, State.FAILED)
+        async with dashboard.open(f"{shop.path}/history", Role.SUPPORT, shop.team) as page:
+            for key in ("j", "x", "j", "j", "x", "k"):
+                await page.keyboard.press(key)
+            await expect(page.locator("#rows tr").nth(1).locator("a.row")).to_be_focused()
+            await expect(page.locator("#selected")).to_contain_text("2 selected")
+            await assert_accessible(page)
+            await dashboard.shoot(page, "history-selected")
+            receiver.status = 200
+            await page.get_by_role("button", name="Resend", exact=True).click()
+            await expect(page.get_by_role("heading", name="Resend 2 deliveries?")).to_be_visible()
+            await assert_accessible(page)
+            await dashboard.shoot(page, "selected")
+            await page.get_by_role("button", name="Resend 2").click()
+            await expect(page.get_by_text("2 deliveries are resent.")).to_be_visible()
+            assert len(await shop.settled(2, State.SUCCEEDED)) == 2
+            await page.get_by_label("Select all on this page").check()
+            await page.get_by_role("button", name="Cancel", exact=True).click()
+            await expect(page.get_by_role("heading", name="Not possible for any of them")).to_be_visible()
+            await expect(page.get_by_text("is delivered already").first).to_be_visible()
+
+
+async def download(page: Page, link: str, to: Path) -> str:
+    """What a link of the export menu gives."""
+    await page.get_by_text("Export").click()
+    async with page.expect_download() as coming:
+        await page.get_by_role("link", name=link).click()
+    await (await coming.value).save_as(to)
+    return await asyncio.to_thread(to.read_text, "utf-8-sig")
+
+
+async def test_what_is_filtered_is_exported(dashboard: Dashboard, tmp_path: Path) -> None:
+    async with opened_shop(dashboard) as shop:
+        works, broken = await shop.receiver("works"), await shop.receiver("broken", 404)
+        await shop.endpoint(works.url)
+        await shop.endpoint(broken.url, retry_schedule=[])
+        await shop.message("Hello")
+        await shop.settled(2, State.SUCCEEDED, State.FAILED)
+        async with dashboard.open(f"{shop.path}/history?state=failed", Role.VIEWER, shop.team) as page:
+            lines = (await download(page, "As CSV", tmp_path / "a.csv")).splitlines()
+            assert len(lines) == 2
+            assert f"{broken.url},failed,1,404,http_404," in lines[1]
+        async with dashboard.open(f"{shop.path}/history", Role.VIEWER, shop.team) as page:
+            assert len((await download(page, "As NDJSON", tmp_path / "a.ndjson")).splitlines()) == 2
+
+
+async def test_embedded_visitors_and_phones_have_the_history_too(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk")
+        await shop.endpoint(receiver.url)
+        await shop.message("Hello")
+        await shop.settled(1, State.SUCCEEDED)
+        token = await dashboard.embedded_token(shop.account, Role.SUPPORT)
+        async with dashboard.open(f"{shop.path}/history", token=token, size=PHONE) as page:
+            await page.locator("a.row").first.click()
+            await expect(page.get_by_text("The endpoint got it and answered 200")).to_be_visible()
+            await page.get_by_role("link", name="The message’s whole story").click()
+            await expect(page.locator("[data-verdict]")).to_have_attribute("data-verdict", "delivered")
+            await assert_accessible(page)
