@@ -10,6 +10,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -109,6 +110,15 @@ async def fill(port: int, receiver: Receiver) -> None:
     receiver.status = 200
 
 
+async def only_job(port: int) -> dict[str, Any]:
+    """The one job there is."""
+    head = {"authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=head) as client:
+        (job,) = (await client.get("/v1/jobs")).json()["items"]
+    found: dict[str, Any] = job
+    return found
+
+
 async def enter(page: Page, origin: str) -> None:
     await page.goto(f"{origin}/sign-in")
     await page.get_by_label("Mail address").fill(EMAIL)
@@ -139,13 +149,13 @@ async def test_a_job_goes_on_through_the_death_of_the_server(dashboard: Dashboar
                 )
                 await page.get_by_role("button", name="Resend them").click()
                 await expect(page.locator("[data-job-state=running]")).to_be_visible()
+                assert (await only_job(port))["state"] == "running"
                 first.send_signal(signal.SIGKILL)
                 await first.wait()
             async with served(folder, port):
                 done = page.get_by_role("heading", name=f"Done: {EVENTS // 1000}\u202f000 new deliveries made.")
                 await expect(done).to_be_visible(timeout=60_000)
-                async with httpx.AsyncClient(base_url=origin, headers={"authorization": f"Bearer {KEY}"}) as client:
-                    (job,) = (await client.get("/v1/jobs")).json()["items"]
-                    assert (job["done"], job["skipped"]) == (EVENTS, 0)
+                job = await only_job(port)
+                assert (job["done"], job["skipped"]) == (EVENTS, 0)
     finally:
         await context.close()

@@ -200,7 +200,7 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
         title=TITLES.get(verdict.code, verdict.code),
         tone=TONES.get(verdict.code, "note"),
         sentence=verdict.sentence,
-        next_step=_next_step(message, stops),
+        next_step=_next_step(message, stops, visit.may("support")),
         stops=stops,
         event_id=None if main is None else main.id,
         failed_event=failed,
@@ -267,14 +267,15 @@ _NEXT = {
 }
 
 
-def _next_step(message: Message, stops: list[Stop]) -> str:
+def _next_step(message: Message, stops: list[Stop], acts: bool) -> str:
     """What to do, for people who have buttons before them."""
     code = message.verdict.code
     if code == "waiting":
         for story in (leg.story for stop in stops for leg in stop.legs if leg.open):
             if story.explanation is not None:
                 again = "" if "tried again" in story.explanation.next_step else "It is tried again by itself. "
-                return f"{story.explanation.next_step} {again}“Retry now” does not wait for that."
+                now = "“Retry now” does not wait for that." if acts else ""
+                return f"{story.explanation.next_step} {again}{now}".strip()
     if code == "held" and any(stop.retry for stop in stops):
         return "Retry sends what is held for this message now."
     if code == "no_endpoint" and not stops:

@@ -3,7 +3,7 @@
 Knows the services, no HTTP and no payload.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import msgspec
@@ -212,7 +212,7 @@ async def raw_body(visit: Visit) -> Given:
     """The same, byte for byte."""
     _, row = await _found_body(visit)
 
-    async def parts() -> AsyncIterator[bytes]:
+    async def parts() -> AsyncGenerator[bytes]:
         yield unpacked(row.body)
 
     return Download(f"{row_text(BODY_PREFIX, row.seq)}.json", "application/octet-stream", parts())

@@ -1,0 +1,228 @@
+"""The history's pages over HTTP: who sees which buttons, exports cell by cell, live parts, and nobody else's rows."""
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.web.people import Team, make_team, post, sign_in, visitor
+from tests.web.receiver import Receiver, receiving
+from tests.web.running import Running, running
+from whatsync.engine.inspection import Inspection
+from whatsync.model import limits
+from whatsync.model.account import Scope
+from whatsync.model.user import Role
+from whatsync.web.pages.export import safe_cell
+
+SCOPES = (Scope.ADMIN, Scope.READ, Scope.EVENTS_WRITE)
+
+
+class Desk:
+    """A team's account with an endpoint, seen through the API and through a browser of one of its users."""
+
+    def __init__(self, web: Running, team: Team, key: str, receiver: Receiver, client: httpx.AsyncClient) -> None:
+        self.web, self.team, self.key, self.receiver, self.client = web, team, key, receiver, client
+        self.path = team.path
+
+    async def call(self, method: str, path: str, json: object = None) -> httpx.Response:
+        return await self.web.call(method, path, key=self.key, json=json)
+
+    async def message(self, text: str = "Hello", phone: str = "+1234567890") -> str:
+        data = {"from": phone, "to": "+0987654321", "text": text}
+        answer = await self.call("POST", "/v1/events", {"event": "message.incoming", "data": data})
+        assert answer.status_code == 202, answer.text
+        name: str = answer.json()["id"]
+        return name
+
+    async def settled(self, count: int, state: str) -> list[str]:
+        """Wait until so many deliveries are in a state; their ids, newest first."""
+        async with asyncio.timeout(10):
+            while True:
+                items = (await self.call("GET", f"/v1/deliveries?state={state}")).json()["items"]
+                if len(items) >= count:
+                    return [one["id"] for one in items]
+                await asyncio.sleep(0.01)
+
+    async def page(self, path: str, **headers: str) -> str:
+        answer = await self.client.get(self.path + path, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
+@pytest.fixture
+async def web(tmp_path: Path) -> AsyncIterator[Running]:
+    """A server over SQLite whose accounts may send to this machine."""
+    async with running(tmp_path, in_memory=False, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8") as started:
+        yield started
+
+
+@asynccontextmanager
+async def desk(web: Running, role: Role = Role.SUPPORT, **endpoint: object) -> AsyncIterator[Desk]:
+    team = await make_team(web)
+    made_key = await web.server.services.keys.create(team.account, "test", SCOPES, "test")
+    key = made_key.secret
+    async with receiving() as receiver, visitor(web, await sign_in(web, team.users[role])) as client:
+        made = Desk(web, team, key, receiver, client)
+        form = {"url": receiver.url, "events": ["*"], **endpoint}
+        assert (await made.call("POST", "/v1/endpoints", form)).status_code == 201
+        yield made
+
+
+async def test_viewers_see_and_support_also_acts(web: Running) -> None:
+    for role, acts in ((Role.VIEWER, False), (Role.SUPPORT, True)):
+        async with desk(web, role, retrySchedule=[600]) as one:
+            one.receiver.status = 500
+            await one.message()
+            (waiting,) = await one.settled(1, "retrying")
+            event = (await one.call("GET", f"/v1/deliveries/{waiting}")).json()["eventId"]
+            pages = [f"/history/{waiting}", "/history", f"/events/{event}", f"/messages?q={event}"]
+            words = ["Retry now", 'name="ids"', "Resend</h2>", "Retry now"]
+            for path, word in zip(pages, words, strict=True):
+                assert (word in await one.page(path)) is acts, (role, path)
+            answer = await post(one.client, f"{one.path}/history/{waiting}/cancel")
+            assert answer.status_code == (303 if acts else 403)
+
+
+async def test_nobody_elses_rows_are_found(web: Running) -> None:
+    async with desk(web) as mine, desk(web) as other:
+        event = await mine.message("Only mine")
+        (delivery,) = await mine.settled(1, "succeeded")
+        for path in (f"/history/{delivery}", f"/events/{event}"):
+            assert (await other.client.get(other.path + path)).status_code == 404
+        assert "Only mine" not in await other.page(f"/messages?q={event}")
+        assert 'data-verdict="not_received"' in await other.page(f"/messages?q={delivery}")
+        assert delivery not in await other.page("/history")
+        assert delivery not in await other.page(f"/history?after=none&open={delivery}", **{"hx-request": "true"})
+        for path in (f"/history/{delivery}/retry", f"/events/{event}/resend"):
+            assert (await post(other.client, other.path + path)).status_code == 404
+        gone = await post(other.client, f"{other.path}/history/selected", {"ids": delivery, "verb": "cancel"})
+        assert delivery not in gone.text
+
+
+async def test_live_looks_bring_only_what_is_new_or_has_changed(web: Running) -> None:
+    async with desk(web, retrySchedule=[600]) as one:
+        one.receiver.status = 500
+        await one.message("first")
+        (first,) = await one.settled(1, "retrying")
+        one.receiver.status = 200
+        await one.message("second")
+        (second,) = await one.settled(1, "succeeded")
+        htmx = {"hx-request": "true"}
+        look = await one.page(f"/history?after={first}&open={first},dlv_nothing", **htmx)
+        assert "<html" not in look
+        assert look.index(f'id="{second}"') < look.index(f'id="{first}"')
+        assert look.count("hx-swap-oob") == 1
+        assert "<tr" not in await one.page(f"/history?after={second}", **htmx)
+        assert "<tr" not in await one.page(f"/history?after={first}&state=failed", **htmx)
+        now = await one.page(f"/history/{first}", **htmx)
+        mark = now.split("mark=")[1].split('"')[0]
+        same = await one.client.get(f"{one.path}/history/{first}?mark={mark}", headers=htmx)
+        assert same.headers["hx-reswap"] == "none"
+
+
+async def test_a_list_goes_on_page_by_page(web: Running) -> None:
+    async with desk(web) as one:
+        for at in range(5):
+            await one.message(f"number {at}")
+        await one.settled(5, "succeeded")
+        first = await one.page("/history?limit=3")
+        assert [f"number {at}" in first for at in range(5)] == [False, False, True, True, True]
+        older = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
+        second = (await one.client.get(older)).text
+        assert [f"number {at}" in second for at in range(5)] == [True, True, False, False, False]
+        assert 'id="live"' not in second
+
+
+async def test_exports_go_page_by_page_and_hold_no_formula(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EXPORT_PAGE_ITEMS", 2)
+    async with desk(web) as one:
+        for at in range(5):
+            await one.message(f"number {at}")
+        newest = await one.settled(5, "succeeded")
+        answer = await one.client.get(f"{one.path}/history/export?format=csv")
+        assert answer.headers["content-disposition"] == 'attachment; filename="deliveries.csv"'
+        rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        assert [row["delivery"] for row in rows] == newest
+        assert {(row["state"], row["status"], row["attempts"]) for row in rows} == {("succeeded", "200", "1")}
+        lines = (await one.client.get(f"{one.path}/history/export?format=ndjson&limit=1")).text.splitlines()
+        assert [json.loads(line)["id"] for line in lines] == newest
+        assert (await one.client.get(f"{one.path}/history/export?format=pdf")).status_code == 422
+        assert (await one.client.get(f"{one.path}/history/export?endpoint=ep_none")).status_code == 422
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+49151", "-2+3", "@SUM(A1)", "\tx", "\rx"])
+def test_cells_that_would_be_formulas_become_text(text: str) -> None:
+    assert safe_cell(text) == "'" + text
+
+
+@pytest.mark.parametrize("value", ["dlv_1", "https://x.example/?a=1", "", None, 5, -1.5])
+def test_other_cells_stay(value: object) -> None:
+    assert safe_cell(value) == value
+
+
+async def test_a_cut_export_stops_looking(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EXPORT_PAGE_ITEMS", 1)
+    asked: list[int | None] = []
+    read = Inspection.deliveries
+
+    async def endless(self: Inspection, account: object, wanted: object, before: int | None = None, limit: int = 50):  # type: ignore[no-untyped-def]
+        asked.append(before)
+        page = await read(self, account, wanted, None, limit)  # type: ignore[arg-type]
+        return type(page)(page.items * 500, next=1)
+
+    async with desk(web) as one:
+        await one.message()
+        await one.settled(1, "succeeded")
+        monkeypatch.setattr(Inspection, "deliveries", endless)
+        async with one.client.stream("GET", f"{one.path}/history/export?format=csv") as answer:
+            async for _ in answer.aiter_bytes():
+                break
+        count = -1
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}") as bystander:
+            while count != len(asked):  # ends only where the export does
+                count = len(asked)
+                for _ in range(20):
+                    assert (await bystander.get("/healthz")).status_code == 200
+
+
+async def test_what_is_ticked_is_asked_about_and_then_done(web: Running) -> None:
+    async with desk(web, retrySchedule=[600]) as one:
+        one.receiver.status = 500
+        await one.message("first")
+        await one.message("second")
+        names = await one.settled(2, "retrying")
+        path = f"{one.path}/history/selected"
+        asked = await post(one.client, path, {"ids": names[0], "verb": "cancel"})
+        assert "Cancel 1 delivery?" in asked.text
+        done = await post(one.client, path, {"ids": names[0], "verb": "cancel", "sure": "yes"})
+        assert done.status_code == 303
+        assert "1 delivery is cancelled." in await one.page("/history")
+        assert await one.settled(1, "cancelled") == [names[0]]
+        refused = await post(one.client, path, {"ids": names[0], "verb": "retry"})
+        assert "is cancelled: resend it instead" in refused.text
+        assert (await post(one.client, path, {"verb": "retry"})).status_code == 303
+        assert (await post(one.client, path, {"ids": names[0], "verb": "explode"})).status_code == 303
+
+
+async def test_jobs_of_the_page_are_those_of_the_api(web: Running) -> None:
+    async with desk(web, retrySchedule=[]) as one:
+        one.receiver.status = 500
+        await one.message()
+        await one.settled(1, "failed")
+        one.receiver.status = 200
+        ahead = await one.page("/history/bulk?state=failed")
+        assert "1 delivery would be made." in ahead
+        begun = await post(one.client, f"{one.path}/history/bulk", {"state": "failed"})
+        job = begun.headers["location"].rsplit("/", 1)[1]
+        await one.settled(1, "succeeded")
+        assert (await one.call("GET", f"/v1/jobs/{job}")).json()["kind"] == "resend"
+        assert job in await one.page("/jobs")
+        ended = await post(one.client, f"{one.path}/jobs/{job}/cancel")
+        assert ended.status_code == 303
+        assert (await one.client.get(f"{one.path}/jobs/job_none")).status_code == 404
