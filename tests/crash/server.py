@@ -84,7 +84,7 @@ class Server:
 
     def first_keys(self) -> dict[str, str]:
         """What the first start made, read where its banner says."""
-        path = re.search(r"The keys are in (\S+);", self.banner.read_text())
+        path = re.search(r"(\S+/first-keys\.txt)", self.banner.read_text())
         assert path, self.banner.read_text()
         lines = Path(path[1]).read_text().splitlines()
         return dict(line.rsplit(maxsplit=1) for line in lines)
