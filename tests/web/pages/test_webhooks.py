@@ -330,3 +330,22 @@ async def test_known_numbers_are_picked_by_name(web: Running) -> None:
         assert re.search(box, text, re.DOTALL)
         text = (await client.get(f"{team.path}/webhooks/new?event=whatsapp.reaction")).text
         assert 'name="events.more" value="whatsapp.reaction"' in text
+
+
+async def test_what_is_shown_leads_into_history(tmp_path: Path) -> None:
+    server = running(tmp_path, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8", WHATSYNC_RETRY_SCHEDULE="1h")
+    async with server as web, receiving() as receiver:
+        receiver.status = 500
+        team = await make_team(web)
+        endpoint = await made(web, team, receiver.url)
+        await web.server.services.ingest.accept(team.account, BODY)
+        async with visitor(web, await sign_in(web, team.users[Role.DEVELOPER])) as client, asyncio.timeout(10):
+            text, path = "", f"{team.path}/webhooks/{endpoint.endpoint.id}"
+            while "code=http_500" not in text:
+                text = (await client.get(path)).text
+            tested = await post(client, f"{path}/test", {"event": "message.status"})
+            text += (await client.get(tested.headers["location"])).text
+            links = {link.replace("&amp;", "&") for link in re.findall(rf'href="({team.path}/history[^"]*)"', text)}
+            assert len(links) >= 4
+            for link in links:
+                assert (await client.get(link)).status_code == 200, link
