@@ -109,12 +109,12 @@ async def test_from_the_first_page_to_a_verified_delivery(dashboard: Dashboard) 
         assert receiver.secret == team.account.keyring.secrets.current
         await page.go_back()
         await page.get_by_role("button", name="Send test").click()
-        await expect(page.locator(".verdict")).to_contain_text("Delivered")
+        await expect(page.locator(".test-verdict")).to_contain_text("Delivered")
         await expect(page.locator(".exchange")).to_contain_text("X-WhatsSync-Test: true")
         await expect(page.locator(".exchange")).to_contain_text("HTTP 200")
         await page.get_by_role("button", name="Check signatures").click()
-        await expect(page.locator(".verdict")).to_contain_text("Verified")
-        await expect(page.locator(".verdict")).to_be_focused()
+        await expect(page.locator(".test-verdict")).to_contain_text("Verified")
+        await expect(page.locator(".test-verdict")).to_be_focused()
         await assert_accessible(page)
         await dashboard.shoot(page, "endpoint-verified")
     assert len(receiver.accepted) == 2
@@ -129,7 +129,7 @@ async def test_a_receiver_that_checks_nothing_is_found_out(dashboard: Dashboard)
         path = f"{team.path}/webhooks/{facts.running.endpoint.id}"
         async with dashboard.open(path, Role.DEVELOPER, team, scripts=False) as page:
             await page.get_by_role("button", name="Check signatures").click()
-            await expect(page.locator(".verdict")).to_contain_text("a forged request was accepted too")
+            await expect(page.locator(".test-verdict")).to_contain_text("a forged request was accepted too")
             await expect(page.locator(".exchange")).to_have_count(2)
 
 
@@ -262,7 +262,7 @@ async def test_a_failing_endpoint_says_what_to_do_and_is_recovered(dashboard: Da
             await assert_accessible(page)
             await dashboard.shoot(page, "endpoint-recover")
             await page.get_by_role("button", name="Recover now").click()
-            await expect(page.locator(".job")).to_contain_text("Recovered: 1 done", timeout=15_000)
+            await expect(page.locator(".recovery-job")).to_contain_text("Recovered: 1 done", timeout=15_000)
             await expect(page.locator("#standing")).to_contain_text("Healthy", timeout=15_000)
     assert receiver.accepted
     assert healthy.running.endpoint.enabled
