@@ -53,8 +53,8 @@ def statements() -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def fill(path: Path, count: int, endpoints: int) -> None:
-    """Make the database."""
+def fill(path: Path, count: int, endpoints: int, account: int = 1) -> None:
+    """Make the database; most of it belongs to the account with this row."""
     sql = statements()
     db = apsw.Connection(str(path))
     for pragma in ("page_size = 4096", "journal_mode = WAL", "synchronous = OFF", "cache_size = -262144"):
@@ -63,7 +63,7 @@ def fill(path: Path, count: int, endpoints: int) -> None:
     with db:
         for name in ("words", "numbers", "secret"):
             db.execute(sql[name])
-    values = {"start_ms": START_MS, "span_ms": SPAN_MS, "count": count, "endpoints": endpoints}
+    values = {"start_ms": START_MS, "span_ms": SPAN_MS, "count": count, "endpoints": endpoints, "account": account}
     for first in range(0, count, PIECE):
         last = min(first + PIECE, count)
         bounds = {

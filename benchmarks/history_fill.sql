@@ -19,7 +19,7 @@ INSERT INTO event (
 )
 SELECT
     (:start_ms + i * :span_ms / :count << 21) + (i % 512 << 11),
-    CASE WHEN a % 100 < 90 THEN 1 ELSE 2 + a % 9 END,
+    CASE WHEN a % 100 < 90 THEN :account ELSE :account + 1 + a % 9 END,
     CASE WHEN b % 1000 < 450 THEN 1 WHEN b % 1000 < 900 THEN 2 WHEN b % 1000 < 950 THEN 3 WHEN b % 1000 < 980 THEN 4
         WHEN b % 1000 < 999 THEN 5 ELSE 6 END,
     100 + a % 30,

@@ -1,6 +1,7 @@
 """Bulk work: the jobs, one job with its progress, live while it runs, and cancelling it. Starts none itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,10 +12,11 @@ from whatsync.engine.recover import RecoverParameters
 from whatsync.model.account import Job, JobState
 from whatsync.model.errors import Conflict
 from whatsync.model.ids import ms_of
-from whatsync.web.api.call import cursor_of, position_of
+from whatsync.web.api.call import cursor_of, position_of, to_ms
 from whatsync.web.api.jobs import job_view
 from whatsync.web.pages.history_filters import STATE_WORDS, short_url
 from whatsync.web.pages.page import Entry, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
+from whatsync.web.pages.rendering import short_utc
 
 KINDS = {"resend": "Resend in bulk", "recover": "Recover an endpoint", "erase": "Erase a person’s data"}
 SKIPPED = {
@@ -132,7 +134,9 @@ def _conditions(visit: Visit, found: Job) -> list[tuple[str, str]]:
 
 
 def _condition(visit: Visit, name: str, value: Any) -> str:
-    if isinstance(value, list):
+    if name in ("since", "until"):
+        return short_utc(to_ms(datetime.fromisoformat(value)) or 0)
+    if isinstance(value, list | tuple):
         return ", ".join(STATE_WORDS.get(str(one), str(one)) for one in value)
     if name in ("endpoint", "endpointId"):
         running = visit.services.directory.endpoints_by_id.get(value)

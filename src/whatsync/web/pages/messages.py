@@ -3,7 +3,9 @@
 Tells what the engine's story says; the next steps are said in the dashboard's own buttons.
 """
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from whatsync.engine.inspection import DeliveryStory
 from whatsync.engine.messages import EndpointEntry, Message, endpoints_of, message_of
@@ -14,12 +16,13 @@ from whatsync.model.ids import delivery_id, delivery_row
 from whatsync.model.phone import is_phone
 from whatsync.model.rough_time import Rough, rough_time
 from whatsync.ports.store import EventRow, Origin
-from whatsync.web.api.call import cursor_of, position_of, show_time
+from whatsync.web.api.call import cursor_of, position_of, show_time, to_ms
 from whatsync.web.pages.history_filters import short_url
 from whatsync.web.pages.page import Entry, Given, Need, Page, Redirect, Show, Visit
 
 PATH = "/messages"
 LIST_ITEMS = 15
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 TONES = {
     "delivered": "good",
     "waiting": "warn",
@@ -100,7 +103,8 @@ class StoryPage:
     code: str
     title: str
     tone: str
-    sentence: str
+    sentence: list[str | int]
+    """Text, and moments in it to be shown in the viewer's zone."""
     next_step: str
     stops: list[Stop]
     event_id: str | None
@@ -199,7 +203,7 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
         code=verdict.code,
         title=TITLES.get(verdict.code, verdict.code),
         tone=TONES.get(verdict.code, "note"),
-        sentence=verdict.sentence,
+        sentence=moments_apart(verdict.sentence),
         next_step=_next_step(message, stops, visit.may("support")),
         stops=stops,
         event_id=None if main is None else main.id,
@@ -207,6 +211,14 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
         moving=any(leg.open and leg.story.view.state is not State.HELD for stop in stops for leg in stop.legs),
     )
     return Show("message.html", page, fragment="story")
+
+
+def moments_apart(sentence: str) -> list[str | int]:
+    """A sentence with the times in it as Unix milliseconds."""
+    parts: list[str | int] = []
+    for at, part in enumerate(_MOMENT.split(sentence)):
+        parts.append(part if at % 2 == 0 else to_ms(datetime.fromisoformat(part)) or 0)
+    return parts
 
 
 async def _main_event(visit: Visit, message: Message) -> EventRow | None:
