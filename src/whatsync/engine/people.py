@@ -33,7 +33,8 @@ class People:
 
     async def look_up(self, account: RunningAccount, sightings: Iterable[Sighting]) -> None:
         """Ask the store for those of the seen who are not remembered."""
-        words = dict.fromkeys(word for sighting in sightings for word in asked_for(account, sighting))
+        unknown = [sighting for sighting in sightings if not self._is_known(account, sighting)]
+        words = dict.fromkeys(word for sighting in unknown for word in asked_for(account, sighting))
         missing = [word for word in words if (account.row, word) not in self._words]
         if not missing:
             return
@@ -41,6 +42,14 @@ class People:
             known = self._contacts.get((account.row, contact.id))
             if known is None or known.version < contact.version:
                 self.remember(contact)
+
+    def _is_known(self, account: RunningAccount, sighting: Sighting) -> bool:
+        """Whether all names of a sighting lead to the one who has them now: then nobody new can come of it."""
+        words = (*sighting.former, *sighting.words)
+        if any((account.row, word) not in self._words for word in words):
+            return False
+        known = self.find(account.row, words)
+        return known is not None and not is_somebody_else(known, sighting)
 
     def find(self, account: int, words: Sequence[str]) -> ContactRow | None:
         """The first person that one of the words leads to."""
@@ -85,7 +94,7 @@ class Meeting:
         """Take a sighting in; the id of the person it is about."""
         account = self._account.row
         known = self._people.find(account, (*sighting.former, *sighting.words))
-        if known is not None and self._is_somebody_else(known, sighting):
+        if known is not None and is_somebody_else(known, sighting):
             known = None
         if known is None:
             contact = ContactRow(
@@ -123,18 +132,13 @@ class Meeting:
         )
         return self._changed(contact, changes, sighting)
 
-    def _is_somebody_else(self, known: ContactRow, sighting: Sighting) -> bool:
-        """A phone number that its owner has given up is used by another person."""
-        if sighting.former or sighting.phone is None or known.phone in (None, sighting.phone):
-            return False
-        if sighting.user_id is not None and "user:" + sighting.user_id in known.words:
-            return False
-        return sighting.at_ms > known.seen_ms
-
     def _new_id(self, word: str) -> str:
-        ids = [contact_id(self._account.account.id, word, number) for number in range(_SAME_PHONE_TRIES)]
-        free = (id_ for id_ in ids if self._people.find(self._account.row, (own_word(id_),)) is None)
-        return next(free, ids[-1])
+        id_ = ""
+        for number in range(_SAME_PHONE_TRIES):
+            id_ = contact_id(self._account.account.id, word, number)
+            if self._people.find(self._account.row, (own_word(id_),)) is None:
+                break
+        return id_
 
     def _changed(self, contact: ContactRow, changes: list[str], sighting: Sighting) -> str:
         self.contacts.append(replace(contact, words=(*contact.words, own_word(contact.id))))
@@ -151,6 +155,15 @@ class Meeting:
         identity = contact_update_id(sighting.number, "+".join(changes), sighting.reference)
         draft = draft_of_data(CONTACT_UPDATE, identity, self._now_ms, data, details)
         return msgspec.structs.replace(draft, timestamp_given=False)
+
+
+def is_somebody_else(known: ContactRow, sighting: Sighting) -> bool:
+    """A phone number that its owner has given up is used by another person."""
+    if sighting.former or sighting.phone is None or known.phone in (None, sighting.phone):
+        return False
+    if sighting.user_id is not None and "user:" + sighting.user_id in known.words:
+        return False
+    return sighting.at_ms > known.seen_ms
 
 
 def own_word(id_: str) -> str:

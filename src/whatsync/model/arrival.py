@@ -10,7 +10,7 @@ import msgspec
 
 from whatsync.model import limits
 from whatsync.model.canonical import encode_lenient
-from whatsync.model.details import details_of, lenient_details
+from whatsync.model.details import lenient_details_with_words
 from whatsync.model.documented import Data, MessageIncoming
 from whatsync.model.draft import (
     DETAILS_JOINT_BYTES,
@@ -18,7 +18,7 @@ from whatsync.model.draft import (
     NOTHING,
     Draft,
     encode_body,
-    keys_of,
+    keys_with,
     make_body,
     settle_data_time,
 )
@@ -135,11 +135,8 @@ def draft_of_arrival(arrival: Arrival, now_ms: int, contact_id: str | None, medi
         if len(raw) > limits.WHATSAPP_DATA_BYTES_MAX:
             raw = b'{"shortened":true,"bytes":%d}' % len(raw)
         body = make_body(arrival.event_type, arrival.id, timestamp, raw)
-    given = {name: value for name, value in arrival.details.items() if value is not None}
-    if contact_id is not None:
-        given["contact_id"] = contact_id
-    encoded = lenient_details(limits.BODY_BYTES_MAX - len(body) - DETAILS_JOINT_BYTES, **given)
-    details = None if encoded is None else details_of(encoded)
+    given = arrival.details if contact_id is None else {**arrival.details, "contact_id": contact_id}
+    encoded, words = lenient_details_with_words(limits.BODY_BYTES_MAX - len(body) - DETAILS_JOINT_BYTES, given)
     return Draft(
         arrival.event_type,
         arrival.id,
@@ -152,7 +149,7 @@ def draft_of_arrival(arrival: Arrival, now_ms: int, contact_id: str | None, medi
         message_id=arrival.message_id or about.message_id,
         phone=about.phone,
         number=arrival.number,
-        keys=_keys(arrival, keys_of(about, details, None)),
+        keys=_keys(arrival, keys_with(about, words, None)),
     )
 
 

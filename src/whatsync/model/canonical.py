@@ -43,6 +43,7 @@ _LONE_SURROGATE = re.compile(
     "[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]"  # one half without the other
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ODD = object()
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -214,6 +215,12 @@ def parse_lenient(raw: bytes) -> Json:
     that are no UTF-8 become U+FFFD; the keys ``__proto__`` and ``constructor`` get ``_`` appended until the name is
     free; what lies deeper than 64 levels becomes its JSON text.
     """
+    try:
+        plain = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        plain = _ODD
+    if plain is not _ODD and _is_plain(plain):
+        return cast(Json, plain)
     text = raw.decode("utf-8", "replace")
     if is_deeper(text, limits.JSON_DEPTH_MAX):
         text = replace_too_deep(text, limits.JSON_DEPTH_MAX, _quoted)
@@ -222,6 +229,37 @@ def parse_lenient(raw: bytes) -> Json:
     except (ValueError, RecursionError) as problem:
         raise NotJson(f"is not JSON ({problem})") from None
     return cast(Json, _without_halves(value) if "\\u" in text else value)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether the encoder in C writes a value just as the slow way would: for nearly everything that ever comes.
+
+    Lone surrogates are not looked for: the decoder refuses them, and so does the encoder.
+    """
+    level = [value]
+    for _ in range(limits.JSON_DEPTH_MAX):
+        below: list[object] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                for key in item:  # type: ignore[attr-defined]
+                    if key in FORBIDDEN_KEYS or key[:1] in _DIGITS:
+                        return False
+                below += item.values()  # type: ignore[attr-defined]
+            elif kind is list:
+                below += item  # type: ignore[operator]
+            elif kind is not str and not _is_plain_scalar(item):
+                return False
+        if not below:
+            return True
+        level = below
+    return all(type(item) is str or _is_plain_scalar(item) for item in level)
+
+
+def _is_plain_scalar(value: object) -> bool:
+    if type(value) is int:
+        return -limits.JSON_INTEGER_MAX <= value <= limits.JSON_INTEGER_MAX
+    return value is None or type(value) is bool
 
 
 def _quoted(text: str) -> str:
@@ -277,6 +315,11 @@ def encode_lenient(value: object, forbidden: frozenset[str] = frozenset()) -> by
     """
     if forbidden and isinstance(value, dict) and not value.keys().isdisjoint(forbidden):
         value = _renamed(value, forbidden)
+    if _is_plain(value):
+        try:
+            return _encode(value)
+        except UnicodeEncodeError:
+            pass  # Half of a surrogate pair.
     return _encode(_soft(value, 1))
 
 

@@ -3,6 +3,7 @@
 Kept beside the body; ``envelope.with_details`` puts them into it for endpoints that ask. Knows no Meta payload.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -105,6 +106,11 @@ def lenient_details(bytes_max: int, **given: Any) -> bytes | None:
     Too large for ``bytes_max``, they lose ``raw`` first, then ``referral``, then long texts: what is left says
     ``{"shortened": true, "bytes": …}`` in ``raw``'s place.
     """
+    return lenient_details_with_words(bytes_max, given)[0]
+
+
+def lenient_details_with_words(bytes_max: int, given: Mapping[str, Any]) -> tuple[bytes | None, tuple[str, ...]]:
+    """The same, and the words that an event with these details can be found by."""
     ready: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:
@@ -115,10 +121,12 @@ def lenient_details(bytes_max: int, **given: Any) -> bytes | None:
             ready[name] = _lenient_error(value)
         else:
             ready[name] = _lenient_text(value)
-    encoded = encode_details(Details(**ready))
-    if encoded is None or len(encoded) <= bytes_max:
-        return encoded
-    return _shortened(ready, len(encoded), bytes_max)
+    details = Details(**ready)
+    encoded = encode_details(details)
+    if encoded is not None and len(encoded) > bytes_max:
+        encoded = _shortened(ready, len(encoded), bytes_max)
+        details = EMPTY if encoded is None else details_of(encoded)
+    return encoded, words_of(details)
 
 
 def _lenient_text(value: object) -> str:

@@ -180,9 +180,13 @@ def _draft_about(
 
 def keys_of(about: About, details: Details | None, contact: str | None) -> tuple[str, ...]:
     """The words an event can be found by: from its data, its details and the contact given with it."""
-    keys = about.keys
-    if details is not None:
-        keys += words_of(details)
+    words = () if details is None else words_of(details)
+    return keys_with(about, words, contact)
+
+
+def keys_with(about: About, words: tuple[str, ...], contact: str | None) -> tuple[str, ...]:
+    """The same where the details' words are known already."""
+    keys = about.keys + words
     if contact is not None:
         keys += ("phone:" + phone_word(contact) if is_phone(contact) else "contact:" + contact,)
     return tuple(dict.fromkeys(keys)) if len(keys) > 1 else keys

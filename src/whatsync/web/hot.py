@@ -1,4 +1,4 @@
-"""The short cut for ``POST /v1/events``: answered inside uvicorn's protocol, without ASGI scope, task or second turn.
+"""The short cut for ``POST /v1/events`` and sources' callbacks: answered in the protocol, without ASGI and router.
 
 Everything else, and every odd form of the same request, goes the ordinary way. Also bounds what a client may make us
 keep: head, body, requests waiting on one connection, and the time a request takes to arrive.
@@ -17,8 +17,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.services import Services
 from whatsync.model import limits
-from whatsync.model.errors import Malformed, Problem
+from whatsync.model.errors import Malformed, Problem, Unavailable
+from whatsync.ports.store import StoreUnavailable
 from whatsync.web.accepting import Submission
+from whatsync.web.api import callbacks
 from whatsync.web.api.call import Answer
 from whatsync.web.app import ACCOUNT_HEADER, internal_error
 from whatsync.web.arriving import Arriving, body_too_large
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _ACCOUNT_HEADER = ACCOUNT_HEADER.encode()
 _PATH = b"/v1/events"
+_CALLBACK = callbacks.PATH.encode()
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
@@ -56,6 +59,7 @@ class Door:
         self._dated: Sequence[tuple[bytes, bytes]] = ()
         self._dated_bytes = b""
         self.connections: set[HotProtocol] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def default_headers(self, current: Sequence[tuple[bytes, bytes]]) -> bytes:
         """uvicorn's own headers (the date) as bytes, made anew when they change."""
@@ -82,7 +86,8 @@ class Slot:
         "protocol",
         "refuses",
         "request_id",
-        "response"
+        "response",
+        "source"
     )  # fmt: skip
 
     def __init__(
@@ -98,15 +103,34 @@ class Slot:
         self.refuses = False
         """Its answer ends the connection, whatever else the client may still be sending."""
         self.account: RunningAccount | None = None
+        self.source: str | None = None
+        """Id of the source whose callback this is; then there is no account."""
 
     def begin(self, body: bytes) -> None:
         """The body is complete: hand it over."""
+        if self.source is not None:
+            tasks = self.protocol.door.tasks
+            task = self.protocol.loop.create_task(self._take_in(self.source, body))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            return
         assert self.account is not None
         try:
             submission = Submission(self.protocol.door.services, self.account, body, self.answered)
             submission.begin(self.headers.get(b"idempotency-key"))
         except Exception as problem:  # noqa: BLE001 - answered, and logged where it is a bug
             self.answered(problem)
+
+    async def _take_in(self, source: str, body: bytes) -> None:
+        """A source's body, from its last byte to its answer."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers.items()}
+        try:
+            answer: Answer | Exception = await callbacks.take_body(self.protocol.door.services, source, headers, body)
+        except StoreUnavailable as trouble:
+            answer = Unavailable("store_unavailable", trouble.reason)
+        except Exception as problem:  # noqa: BLE001 - answered, and logged where it is a bug
+            answer = problem
+        self.answered(answer)
 
     def answered(self, answer: Answer | Exception) -> None:
         """The events are on disk, or refused."""
@@ -273,8 +297,9 @@ class HotProtocol(HttpToolsProtocol):
         self._in_head = False
         head, self._head = self._head, []
         parser = self.parser
+        source = self._source()
         if (
-            self.url == _PATH
+            (self.url == _PATH or source is not None)
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and not self._ordinary_busy()
@@ -282,13 +307,20 @@ class HotProtocol(HttpToolsProtocol):
             and not parser.should_upgrade()
             and len(head) <= limits.REQUEST_HEADERS_MAX
         ):
-            self._begin_hot(dict(head))
+            self._begin_hot(dict(head), source)
             return
         if len(head) > limits.REQUEST_HEADERS_MAX:
             most = limits.REQUEST_HEADERS_MAX
             self._refuse(HeadTooLarge("too_many_headers", f"the request has more than {most} headers"))
             return
         self._begin_ordinary(head)
+
+    def _source(self) -> str | None:
+        """The id of the source whose callback is called, where this server knows it."""
+        if not self.url.startswith(_CALLBACK):
+            return None
+        name = self.url[len(_CALLBACK) :].decode("latin-1")
+        return name if name in self.door.services.directory.whatsapp.sources else None
 
     def _begin_ordinary(self, head: list[tuple[bytes, bytes]]) -> None:
         url = self.url
@@ -298,15 +330,17 @@ class HotProtocol(HttpToolsProtocol):
             super().on_header(name, value)
         super().on_headers_complete()
 
-    def _begin_hot(self, headers: dict[bytes, bytes]) -> None:
+    def _begin_hot(self, headers: dict[bytes, bytes], source: str | None) -> None:
         request_id = self.door.request_ids.name(headers.get(b"x-request-id"))
         slot = self._hot = Slot(self, headers, self.parser.should_keep_alive(), request_id)
         self._slots.append(slot)
+        slot.source = source
         choice = headers.get(_ACCOUNT_HEADER)
         try:
-            slot.account = self.door.gate.admit_writer(
-                headers.get(b"authorization"), None if choice is None else choice.decode("latin-1")
-            ).account
+            if source is None:
+                slot.account = self.door.gate.admit_writer(
+                    headers.get(b"authorization"), None if choice is None else choice.decode("latin-1")
+                ).account
             declared = headers.get(b"content-length")
             if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:
                 raise body_too_large()
@@ -341,7 +375,7 @@ class HotProtocol(HttpToolsProtocol):
             return
         self._hot = None
         if slot.response is None:
-            self._complete = slot if slot.keep_alive else None
+            self._complete = slot if slot.keep_alive and slot.source is None else None
             slot.begin(b"" if slot.arriving is None else slot.arriving.take())
         elif self._ending:
             self.transport.close()

@@ -1,5 +1,7 @@
 """One change of a Cloud API body: whose it is, who is in it, and Meta's envelope around a single element. Pure."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -36,7 +38,8 @@ def words_of(phone_number: str | None, user: str | None) -> tuple[str, ...]:
     return tuple(kind + name for kind, name in found if name is not None)
 
 
-class Change(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Change:
     """A change and what stands around it."""
 
     kind: str | None
@@ -47,23 +50,23 @@ class Change(msgspec.Struct, frozen=True):
     path: str
     received_ms: int
 
-    @property
+    @cached_property
     def business(self) -> str | None:
         """The business account it came for (WABA)."""
         return text(self.entry.get("id"))
 
-    @property
+    @cached_property
     def number(self) -> str | None:
         """The business number it is about, ``None`` for the account's own affairs."""
         return number_id(fields(self.value.get("metadata")).get("phone_number_id"))
 
-    @property
+    @cached_property
     def display(self) -> str | None:
         """That number as people write it."""
         given = fields(self.value.get("metadata")).get("display_phone_number")
         return phone(given) or phone(self.value.get("display_phone_number"))
 
-    @property
+    @cached_property
     def at_ms(self) -> int:
         """When Meta sent it; when it came, where it does not say."""
         return moment_ms(self.entry.get("time")) or self.received_ms
