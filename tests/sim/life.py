@@ -68,13 +68,14 @@ class Life:
         self.configuration = Configuration(self.directory, self.store)
         self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
         self.configuration.on_endpoint += [self.dispatcher.changed, self.sweep.look]
+        self.sequence = Sequence(floor=opened.floor)
         self.ingest = self.parts.ingest(
             directory=self.directory,
             store=self.store,
             history=self.store,
             dispatcher=self.dispatcher,
             clock=self.clock,
-            sequence=Sequence(floor=opened.floor),
+            sequence=self.sequence,
             new_id=lambda prefix: random_id(prefix, self.randomness.token(TOKEN_BYTES)),
             quota=Quota(self.clock),
         )

@@ -95,6 +95,9 @@ def _add_endpoint(plan: Plan, source: random.Random, number: int) -> None:
 class World:
     """One run of a plan."""
 
+    life: type[Life] = Life
+    """What a life of the server is made of."""
+
     def __init__(self, seed: int, parts: Parts | None = None) -> None:
         self.seed = seed
         self.parts = parts or Parts()
@@ -152,7 +155,7 @@ class World:
         clock = Clock(self.time, Sleeper())
         clock.offset_s = self.offset_s
         randomness = Randomness(random.Random(self.seed * 1000 + number))
-        life = Life(number, store, self.network, clock, randomness, self.parts)
+        life = self.life(number, store, self.network, clock, randomness, self.parts)
         self.lives.append(life)
         return life
 
