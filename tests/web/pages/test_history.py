@@ -17,6 +17,7 @@ from tests.web.running import Running, running
 from whatsync.engine.inspection import Inspection
 from whatsync.model import limits
 from whatsync.model.account import Scope
+from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.user import Role
 from whatsync.web.pages.export import safe_cell
 
@@ -226,3 +227,16 @@ async def test_jobs_of_the_page_are_those_of_the_api(web: Running) -> None:
         ended = await post(one.client, f"{one.path}/jobs/{job}/cancel")
         assert ended.status_code == 303
         assert (await one.client.get(f"{one.path}/jobs/job_none")).status_code == 404
+
+
+async def test_a_page_with_hundreds_of_endpoints_is_light(web: Running) -> None:
+    async with desk(web) as one:
+        services, account = web.server.services, one.team.account
+        for at in range(300):
+            form = EndpointForm(
+                url=f"https://customer-{at}.example/hooks/whatsapp/{at * 7919}", events=["message.status"]
+            )
+            await services.endpoints.create(account, form, "test")
+        answer = await one.client.get(f"{one.path}/history", headers={"accept-encoding": "gzip"})
+        assert "customer-299.example" in answer.text
+        assert int(answer.headers["content-length"]) < 50_000

@@ -30,6 +30,8 @@ WINDOWS = (
 )
 WINDOW_MS = WINDOWS[1][1]
 """What is shown where the address says nothing about time."""
+CHOICES_MAX = 1_000
+"""Endpoints and numbers to pick from; more can still be named in the address."""
 EVERYTHING = "2000-01-01T00:00:00Z"
 CODES = (*(f"http_{status}" for status in (400, 401, 403, 404, 410, 413, 429, 500, 502, 503, 504)), *NETWORK_CODES)
 _OWN = ("limit", "cursor")
@@ -218,11 +220,11 @@ def choices(visit: Visit, query: DeliveriesQuery | EventsQuery) -> Choices:
     services, account = visit.services, visit.account
     types, _ = services.event_types.page(account, limit=limits.PAGE_ITEMS_MAX)
     names = [facts.name for facts in types]
-    running, _ = services.numbers.page(account, limit=limits.PAGE_ITEMS_MAX)
+    running, _ = services.numbers.page(account, limit=CHOICES_MAX)
     numbers = [(one.number.id, one.number.display or one.number.id) for one in running]
     endpoints: list[tuple[str, str]] = []
     if isinstance(query, DeliveriesQuery):
-        held = sorted(account.endpoints.values(), key=lambda one: one.endpoint.url)[: limits.PAGE_ITEMS_MAX]
+        held = sorted(account.endpoints.values(), key=lambda one: one.endpoint.url)[:CHOICES_MAX]
         endpoints = _with(query.endpoint, [(one.endpoint.id, short_url(one.endpoint.url)) for one in held])
     events = _with(query.event, [(name, name) for name in names])
     return Choices(events, _with(query.number, numbers), endpoints)
