@@ -187,6 +187,10 @@ class Sources:
 
     # How it fares
 
+    def refused_in_a_row(self, source: RunningSource) -> int:
+        """Requests refused since the last good one."""
+        return self._refused.get(source.row, (0, 0))[0]
+
     async def facts(self, source: RunningSource) -> SourceFacts:
         """What to show of a source."""
         now_ms = self._clock.now_ms()
@@ -201,7 +205,7 @@ class Sources:
             set_aside=_sum(counts, ASIDE),
             rejected=_sum(counts, REJECTED),
             last_rejected_ms=_last(counts, REJECTED),
-            rejected_since_good=self._refused.get(source.row, (0, 0))[0],
+            rejected_since_good=self.refused_in_a_row(source),
         )
 
     async def bodies(self, source: RunningSource, before: int | None, limit: int) -> tuple[BodyRow, ...]:

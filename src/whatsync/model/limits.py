@@ -378,3 +378,5 @@ BLOCKED_CONTACTS_SHOWN = 10
 NUMBERS_PICKED_SHOWN = 300
 FIGURES_STEPS = 48
 """Columns of an endpoint's chart."""
+OVERDUE_SHOWN_MS = 5_000
+"""A delivery that has been due for less is on its way, as far as the overview is concerned."""

@@ -1,16 +1,9 @@
-"""The way in: ``/`` leads to the account one was in last; an account's home lists what there is to open in it."""
+"""The way in: ``/`` leads to the account one was in last, and the switcher to another one."""
 
 from dataclasses import dataclass
 
 from whatsync.web.pages.navigation import in_last_account
 from whatsync.web.pages.page import Entry, Given, Need, Page, Redirect, Show, Visit
-
-
-@dataclass(frozen=True, slots=True)
-class HomePage:
-    """What ``home.html`` shows."""
-
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +25,6 @@ async def root(visit: Visit) -> Given:
     return Redirect(within.here())
 
 
-async def home(visit: Visit) -> Given:
-    """What there is to open in this account."""
-    return Show("home.html", HomePage(visit.account.account.name))
-
-
 async def choose(visit: Visit) -> Given:
     """Go to another account, and come back to it next time."""
     account = visit.account.account.id
@@ -45,7 +33,6 @@ async def choose(visit: Visit) -> Given:
 
 PAGES = (
     Page("GET", "/", Need.EVERYONE, root),
-    Page("GET", "/a/{account}", Need.VIEWER, home, embedded=True),
     Page("POST", "/a/{account}/choose", Need.VIEWER, choose),
 )
-ENTRIES = (Entry("Home", "/a/{account}", "home", Need.VIEWER, order=0, embedded=True),)
+ENTRIES: tuple[Entry, ...] = ()

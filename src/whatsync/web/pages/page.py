@@ -183,6 +183,12 @@ class Facts:
     public: bool
     """``PUBLIC_URL`` is set."""
     support_url: str | None
+    mail: bool
+    """Alerts can be mailed."""
+    retention_days: int
+    """For accounts without their own."""
+    settings: Sequence[tuple[str, str, str]]
+    """Each setting's name, value and source; secrets as set or unset."""
 
 
 @dataclass(frozen=True, slots=True)

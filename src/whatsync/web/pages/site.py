@@ -17,7 +17,7 @@ from starlette.routing import Route as Path
 from starlette.types import Receive, Scope, Send
 
 from whatsync import __version__
-from whatsync.config import Config
+from whatsync.config import Config, shown
 from whatsync.engine.services import Services
 from whatsync.engine.sessions import Visitor
 from whatsync.engine.tally import Tally
@@ -60,7 +60,15 @@ class Site:
         self._hosts = guard.Hosts(config)
         table = tuple(pages)
         self._renderer = Renderer(entries, frozenset(page.path for page in table if page.method == "GET"))
-        self._facts = Facts(__version__, config.base_url, config.public_url is not None, config.support_url)
+        self._facts = Facts(
+            version=__version__,
+            base_url=config.base_url,
+            public=config.public_url is not None,
+            support_url=config.support_url,
+            mail=config.smtp_url is not None,
+            retention_days=config.retention_days,
+            settings=shown(config),
+        )
         paths: dict[str, dict[str, Page]] = {}
         for page in table:
             methods = paths.setdefault(page.path, {})

@@ -6,6 +6,23 @@ const shown = new Map();
 // The distance between two moments of the chart, in seconds.
 const step = (data) => (data.x.length > 1 ? data.x[1] - data.x[0] : 3600);
 
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+// The day where it begins or where steps are that long, else the time of day.
+function times(_, ticks, __, ___, between) {
+  let last = "";
+  return ticks.map((tick) => {
+    const at = new Date(tick * 1000);
+    if (between >= 86400) return day.format(at);
+    const today = day.format(at);
+    const said = today === last ? clock.format(at) : `${clock.format(at)}\n${today}`;
+    last = today;
+    return said;
+  });
+}
+
 function options(figure, data, width) {
   const axis = { stroke: style("ink-faint"), grid: { stroke: style("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   const bars = data.kind === "bars" ? uPlot.paths.bars({ size: [0.8, 24] }) : undefined;
@@ -18,14 +35,15 @@ function options(figure, data, width) {
     },
     cursor: { points: { size: 6 } },
     legend: { live: true },
-    axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => (data.unit ? `${tick} ${data.unit}` : tick)) }],
-    series: [{}, ...data.series.map((one) => ({
+    axes: [{ ...axis, values: times, space: 60 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => (data.unit ? `${tick} ${data.unit}` : tick)) }],
+    series: [{ label: "Time", value: (_, at) => (at === null ? "–" : moment.format(new Date(at * 1000))) }, ...data.series.map((one) => ({
       label: one.label,
       stroke: style(one.tone),
       fill: data.kind === "bars" ? style(one.tone) : undefined,
       width: 1.75,
       paths: bars,
-      points: { show: false },
+      points: data.kind === "bars" ? { show: false } : { size: 5, fill: style(one.tone) },
+      value: (_, value) => (value === null || value === undefined ? "–" : data.unit ? `${value} ${data.unit}` : value),
       spanGaps: false,
     }))],
   };

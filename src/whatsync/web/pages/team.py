@@ -1,0 +1,113 @@
+"""The account's team: who belongs to it and as what, invited by a link, changed, removed.
+
+Knows the services, no HTTP.
+"""
+
+from dataclasses import dataclass
+
+from whatsync.engine.links import MadeLink
+from whatsync.model import limits
+from whatsync.model.errors import Conflict, Invalid
+from whatsync.model.user import ROLE_MEANINGS, Role, User
+from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit
+
+_CHOICES = tuple((role.value, role.value.capitalize(), f"{words}.") for role, words in ROLE_MEANINGS.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody who belongs to the account."""
+
+    user: User
+    role: Role
+    sessions: int
+    me: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TeamPage:
+    """What ``team.html`` shows. ``made``: a link to hand over, this once."""
+
+    members: list[Member]
+    form: Filled
+    made: tuple[User, MadeLink] | None = None
+    roles: tuple[tuple[str, str, str], ...] = _CHOICES
+    invite_days: int = limits.INVITE_LINK_SECONDS // 86_400
+
+
+def _page(visit: Visit, form: Filled, made: tuple[User, MadeLink] | None = None, status: int = 200) -> Show:
+    services = visit.services
+    members = [
+        Member(user, role, len(services.sessions.of(user.id)), user.id == (visit.user and visit.user.id))
+        for user, role in services.users.team(visit.account)
+    ]
+    return Show("team.html", TeamPage(members, form, made), status)
+
+
+async def team(visit: Visit) -> Given:
+    """The list."""
+    return _page(visit, Filled({"role": Role.DEVELOPER.value}))
+
+
+async def invite(visit: Visit) -> Given:
+    """Add somebody to the team; who is new here gets a link to choose a password."""
+    form, users, account = visit.form, visit.services.users, visit.account
+    role = _role(form.text("role"))
+    known = users.by_email(form.text("email"))
+    if known is not None:
+        if account.account.id in known.memberships:
+            words = f"{known.email} is in the team already; change the role in the list."
+            return _page(visit, _again(visit, words), status=409)
+        await users.set_role(known.id, account, role, visit.actor)
+        return Redirect(visit.here("/team"), Flash(f"{known.email} is in the team now, as {role}."))
+    try:
+        user = await users.add(form.text("email"), {account.account.id: role}, visit.actor, account=account.row)
+    except (Invalid, Conflict) as problem:
+        return _page(visit, Filled.again(form, problem, "email", "role"), status=problem.status)
+    made = await visit.services.links.make_for(user, visit.actor, account=account.row)
+    return _page(visit, Filled({"role": Role.DEVELOPER.value}), (user, made))
+
+
+async def change(visit: Visit) -> Given:
+    """Give somebody another role."""
+    user = visit.services.users.member(visit.account, visit.parameters["user_id"])
+    role = _role(visit.form.text("role"))
+    await visit.services.users.set_role(user.id, visit.account, role, visit.actor)
+    return Redirect(visit.here("/team"), Flash(f"{user.email} is {role} now. It counts at once."))
+
+
+async def link(visit: Visit) -> Given:
+    """A new link for somebody who has not chosen a password yet."""
+    user = visit.services.users.member(visit.account, visit.parameters["user_id"])
+    if user.password_hash is not None:
+        words = "this person signs in with a password already; the operator can make a link for a new one"
+        raise Conflict("has_password", words)
+    made = await visit.services.links.make_for(user, visit.actor, account=visit.account.row)
+    return _page(visit, Filled({"role": Role.DEVELOPER.value}), (user, made))
+
+
+async def remove(visit: Visit) -> Given:
+    """Take somebody out of the team. Who belongs nowhere else is removed with all sessions."""
+    user = visit.services.users.member(visit.account, visit.parameters["user_id"])
+    await visit.services.users.set_role(user.id, visit.account, None, visit.actor)
+    if visit.user is not None and user.id == visit.user.id and not visit.operator:
+        return Redirect("/", Flash("You have left the team."))
+    return Redirect(visit.here("/team"), Flash(f"{user.email} is out of the team, at once and everywhere."))
+
+
+def _again(visit: Visit, words: str) -> Filled:
+    return Filled({"email": visit.form.text("email"), "role": visit.form.text("role")}, {"email": words})
+
+
+def _role(word: str) -> Role:
+    return Role(word) if word in tuple(Role) else Role.VIEWER
+
+
+PAGES = (
+    Page("GET", "/a/{account}/team", Need.OWNER, team),
+    Page("POST", "/a/{account}/team", Need.OWNER, invite),
+    Page("POST", "/a/{account}/team/{user_id}", Need.OWNER, change),
+    Page("POST", "/a/{account}/team/{user_id}/link", Need.OWNER, link),
+    Page("POST", "/a/{account}/team/{user_id}/remove", Need.OWNER, remove),
+)
+ENTRIES = (Entry("Team", "/a/{account}/team", "people", Need.OWNER, group="Account", order=60),)
