@@ -122,6 +122,23 @@ async def test_who_is_here_already_is_added_without_a_link(web: Running) -> None
     assert web.server.services.users.find(known.id).memberships[team.account.account.id] is Role.SUPPORT
 
 
+async def test_an_invitation_of_another_account_is_not_taken_over(web: Running) -> None:
+    team, others = await make_team(web), await make_team(web, "Others")
+    users = web.server.services.users
+    invited = others.users[Role.OWNER]
+    boss = await users.add("boss@example.com", {}, ACTOR, operator=True)
+    async with await signed_in(web, team) as client:
+        for person in (invited, boss):
+            form = {"email": person.email, "role": "viewer"}
+            answer = await post(client, f"{team.path}/team", form)
+            assert answer.status_code == 303
+            assert "/link/" not in answer.text
+            linked = await post(client, f"{team.path}/team/{person.id}/link")
+            assert linked.status_code == 409
+            assert "/link/" not in linked.text
+    assert web.server.services.directory.links == {}
+
+
 async def test_nobody_with_a_password_is_given_a_link_by_an_owner(web: Running) -> None:
     team = await make_team(web)
     member = team.users[Role.VIEWER]

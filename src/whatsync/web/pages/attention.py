@@ -112,10 +112,12 @@ def _sources(visit: Visit) -> Iterator[Matter]:
     """Sources that refuse signatures; their owner hears it, operators can mend it."""
     whatsapp, sources = visit.services.directory.whatsapp, visit.services.sources
     for one in whatsapp.sources.values():
+        refused = sources.refused_in_a_row(one)
+        if not refused:
+            continue
         owners = {number.account for number in whatsapp.of_source(one.source.id)}
         mine = visit.account.row in owners or one.source.account == visit.account.account.id
-        refused = sources.refused_in_a_row(one)
-        if refused and (mine or visit.operator):
+        if mine or visit.operator:
             title = f"The source {one.source.name} refuses {'requests' if refused > 1 else 'a request'}"
             words = f"{refused:,} in a row had a wrong signature. Meta keeps trying for 7 days, so nothing is lost yet."
             if visit.operator:

@@ -3,7 +3,7 @@
 Knows the services, no HTTP.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,15 +120,15 @@ async def support_bundle(visit: Visit) -> Given:
     """The bundle as a file."""
     body = await bundle(visit)
 
-    async def parts() -> AsyncIterator[bytes]:
+    async def parts() -> AsyncGenerator[bytes, None]:
         yield body
 
     return Download("whatsync-support.json", "application/json", parts())
 
 
 PAGES = (
-    Page("GET", "/a/{account}/help", Need.VIEWER, in_account, embedded=True),
+    Page("GET", "/a/{account}/help", Need.VIEWER, in_account),
     Page("GET", "/help", Need.SIGNED_IN, anywhere),
     Page("GET", "/a/{account}/help/support-bundle", Need.DEVELOPER, support_bundle),
 )
-ENTRIES = (Entry("Help", "/a/{account}/help", "help", Need.VIEWER, group="Help", order=90, embedded=True),)
+ENTRIES = (Entry("Help", "/a/{account}/help", "help", Need.VIEWER, group="Help", order=90),)

@@ -87,7 +87,7 @@ async def overview(visit: Visit) -> Given:
         spans=[(one, one is span) for one in SPANS],
         outcomes=_outcomes(columns),
         latency=_latency(columns),
-        lines=[await _line(visit, one, span, now_ms) for one in _first(all_endpoints)],
+        lines=[] if visit.htmx else [await _line(visit, one, span, now_ms) for one in _first(all_endpoints)],
         more=max(0, len(all_endpoints) - ENDPOINTS_SHOWN),
     )
     return Show("overview.html", page, fragment="standing")

@@ -1,5 +1,6 @@
 """Sources for operators: listed with how they fare, made, changed, deleted. Knows the services, no HTTP."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from msgspec import UNSET
@@ -59,14 +60,17 @@ async def sources(visit: Visit) -> Given:
     services = visit.services
     before = int(visit.asked("before")) if visit.asked("before").isdecimal() else None
     found, after = services.sources.page(before, LISTED)
+    numbers: Counter[str] = Counter()
+    unassigned: Counter[str] = Counter()
+    for running in services.directory.whatsapp.numbers.values():
+        numbers[running.number.source] += 1
+        unassigned[running.number.source] += not running.account
     lines = []
     for one in found:
-        numbers = services.directory.whatsapp.of_source(one.source.id)
-        unassigned = sum(not running.account for running in numbers)
-        lines.append(SourceLine(one, await services.sources.facts(one), len(numbers), unassigned))
-    waiting = sum(not running.account for running in services.directory.whatsapp.numbers.values())
+        id_ = one.source.id
+        lines.append(SourceLine(one, await services.sources.facts(one), numbers[id_], unassigned[id_]))
     older = None if after is None else visit.to("/sources", before=after)
-    return Show("sources.html", SourcesPage(lines, older, waiting))
+    return Show("sources.html", SourcesPage(lines, older, unassigned.total()))
 
 
 async def new(visit: Visit) -> Given:

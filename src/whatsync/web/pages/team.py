@@ -22,6 +22,8 @@ class Member:
     role: Role
     sessions: int
     me: bool
+    may_be_linked: bool
+    """A link for him may be made here: he has no password yet and belongs to this account alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,13 @@ class TeamPage:
 def _page(visit: Visit, form: Filled, made: tuple[User, MadeLink] | None = None, status: int = 200) -> Show:
     services = visit.services
     members = [
-        Member(user, role, len(services.sessions.of(user.id)), user.id == (visit.user and visit.user.id))
+        Member(
+            user,
+            role,
+            sessions=len(services.sessions.of(user.id)),
+            me=user.id == (visit.user and visit.user.id),
+            may_be_linked=_may_be_linked(visit, user),
+        )
         for user, role in services.users.team(visit.account)
     ]
     return Show("team.html", TeamPage(members, form, made), status)
@@ -77,11 +85,14 @@ async def change(visit: Visit) -> Given:
 
 
 async def link(visit: Visit) -> Given:
-    """A new link for somebody who has not chosen a password yet."""
+    """A new link for somebody who has not chosen a password yet.
+
+    Refused for who belongs elsewhere too, or is an operator: whoever uses the link is that person everywhere.
+    """
     user = visit.services.users.member(visit.account, visit.parameters["user_id"])
-    if user.password_hash is not None:
-        words = "this person signs in with a password already; the operator can make a link for a new one"
-        raise Conflict("has_password", words)
+    if not _may_be_linked(visit, user):
+        words = "this person has a password, or belongs elsewhere too; only the operator can make a link for them"
+        raise Conflict("not_yours_alone", words)
     made = await visit.services.links.make_for(user, visit.actor, account=visit.account.row)
     return _page(visit, Filled({"role": Role.DEVELOPER.value}), (user, made))
 
@@ -93,6 +104,11 @@ async def remove(visit: Visit) -> Given:
     if visit.user is not None and user.id == visit.user.id and not visit.operator:
         return Redirect("/", Flash("You have left the team."))
     return Redirect(visit.here("/team"), Flash(f"{user.email} is out of the team, at once and everywhere."))
+
+
+def _may_be_linked(visit: Visit, user: User) -> bool:
+    alone = set(user.memberships) == {visit.account.account.id} and not user.operator
+    return user.password_hash is None and alone
 
 
 def _again(visit: Visit, words: str) -> Filled:
