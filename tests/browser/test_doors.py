@@ -114,7 +114,7 @@ async def test_home_and_the_phones_navigation(dashboard: Dashboard) -> None:
         await expect(page.get_by_role("navigation", name="Main")).to_be_hidden()
         await page.get_by_role("button", name="Menu").click()
         await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
-        await page.get_by_role("link", name="Home").click()
+        await page.get_by_role("link", name="Overview").click()
         await expect(page.get_by_role("navigation", name="Main")).to_be_hidden()
 
 

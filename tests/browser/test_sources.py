@@ -10,7 +10,7 @@ NUMBER = "710000000000001"
 
 
 async def test_from_no_source_to_an_assigned_number(dashboard: Dashboard) -> None:
-    team = await dashboard.team("Corner Bakery")
+    team = await dashboard.team("Old Mill")
     services = dashboard.web.server.services
     async with dashboard.open("/sources", OPERATOR) as page:
         await expect(page.get_by_text("No public URL is set")).to_be_visible()
@@ -50,7 +50,7 @@ async def test_from_no_source_to_an_assigned_number(dashboard: Dashboard) -> Non
         await page.get_by_role("checkbox").first.check()
         await assert_accessible(page)
         await dashboard.shoot(page, "numbers")
-        await page.get_by_label("Give the chosen ones to").select_option("Corner Bakery")
+        await page.get_by_label("Give the chosen ones to").select_option("Old Mill")
         await page.get_by_role("button", name="Assign").click()
         await expect(page.get_by_text("1 number assigned.")).to_be_visible()
         await services.reprocessing.done()

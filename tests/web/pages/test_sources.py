@@ -7,6 +7,8 @@ from typing import get_args
 import httpx
 import pytest
 
+from tests.graph.apps import App
+from tests.graph.server import GraphServer
 from tests.sources.whatsapp.cloud import NUMBER, SECRET, escaped, incoming, message, signed
 from tests.web.people import ACTOR, make_operator, make_team, post, sign_in, visitor
 from tests.web.running import Running, running
@@ -195,3 +197,27 @@ async def test_quiet_numbers_are_marked(public: Running, operator: httpx.AsyncCl
 
 def test_the_samples_offered_are_those_there_are() -> None:
     assert [kind for kind, _ in SAMPLES] == list(get_args(SampleForm.__annotations__["kind"]))
+
+
+async def test_a_source_connects_by_itself_and_its_check_finds_nothing_missing(tmp_path: Path) -> None:
+    numbers = [{"id": NUMBER, "display_phone_number": "+1 555-010-0200", "verified_name": "Shop"}]
+    app = App("1234567890", SECRET, "EAAtoken", {"800000000000001": numbers})
+    async with (
+        GraphServer(app.routes()) as graph,
+        running(
+            tmp_path, graph_url=graph.url, WHATSYNC_PUBLIC_URL=PUBLIC, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8"
+        ) as server,
+        visitor(server, await sign_in(server, await make_operator(server))) as client,
+    ):
+        app.reach = f"http://127.0.0.1:{server.port}"
+        path = await made(client, appId=app.id, accessToken=app.token)
+        app.callback = "https://elsewhere.example.com/"
+        refused = await post(client, f"{path}/connect")
+        assert refused.status_code == 409
+        assert "https://elsewhere.example.com/" in refused.text
+        assert (await post(client, f"{path}/connect", {"replace": "on"})).status_code == 303
+        assert app.callback == f"{PUBLIC}{path.replace('/sources/', '/sources/whatsapp/')}"
+        page = (await client.get(f"{path}?check=1")).text
+        assert "The callback is set and subscribed to messages." in page
+        assert page.count('<span class="sr">Missing: </span>') == 1  # no webhook has come yet
+        assert NUMBER in page
