@@ -21,7 +21,7 @@ from whatsync.compose.whatsapp import WhatsApp
 from whatsync.engine.intake import Refused
 from whatsync.engine.source_directory import NUMBER as NUMBER_KIND
 from whatsync.engine.source_directory import SOURCE
-from whatsync.model.errors import Problem
+from whatsync.model.errors import Unavailable
 from whatsync.model.ids import derived_id, message_id
 from whatsync.model.source import Number, Source
 from whatsync.ports.store import Change, Put, StoreUnavailable
@@ -82,7 +82,8 @@ def plan_bodies(source: random.Random, until_s: float) -> list[Body]:
     moments = sorted(source.random() * until_s for _ in range(source.randint(1, 30)))
     bodies: list[Body] = []
     for at in range(0, len(moments), size := source.choice([1, 2, 5])):
-        changes, events, named = [], [], []
+        changes, named = [], []
+        events: list[str] = []
         for number, moment_s in enumerate(moments[at : at + size], at):
             person, said_s = source.choice(people), int(EPOCH_S + moment_s)
             wamid = f"wamid.{number}"
@@ -145,8 +146,7 @@ class SourceWorld(World):
             try:
                 taken = await life.whatsapp.inbound.receive(SOURCE_ID, signed(one.raw), one.raw)
                 assert not isinstance(taken, Refused)
-            except (Problem, StoreUnavailable) as problem:
-                assert isinstance(problem, StoreUnavailable) or problem.status in (429, 503), problem
+            except (Unavailable, StoreUnavailable):
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 60)
                 continue

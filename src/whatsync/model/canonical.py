@@ -247,7 +247,7 @@ def _is_plain(value: object) -> bool:
                         return False
                 below += item.values()  # type: ignore[attr-defined]
             elif kind is list:
-                below += item  # type: ignore[operator]
+                below += item  # type: ignore[arg-type]
             elif kind is not str and not _is_plain_scalar(item):
                 return False
         if not below:

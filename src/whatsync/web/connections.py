@@ -81,7 +81,7 @@ class BoundedProtocol(HotProtocol):
 class PlainProtocol(BoundedProtocol):
     """A connection without the short cut: every request goes to the listener's own application."""
 
-    def _begin_hot(self, headers: dict[bytes, bytes]) -> None:
+    def _begin_hot(self, headers: dict[bytes, bytes], source: str | None) -> None:
         self._begin_ordinary(list(headers.items()))
 
 
