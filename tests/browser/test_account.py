@@ -59,6 +59,11 @@ async def test_the_overview_from_nothing_to_charts(dashboard: Dashboard) -> None
         await expect(page.locator("#outcomes canvas")).to_be_visible()
         await expect(page.locator("#latency canvas")).to_be_visible()
         await looked_at(dashboard, page, "overview")
+        over = page.locator("#outcomes .u-over")
+        width = (await over.bounding_box() or {"width": 0})["width"]
+        await over.hover(position={"x": width - 5, "y": 20})
+        # The legend tells each part, not the sum it is drawn to.
+        await expect(page.locator("#outcomes .u-legend")).to_contain_text("Delivered30")
         await page.locator("#outcomes").get_by_text("In numbers").click()
         await expect(page.locator("#outcomes .numbers table")).to_be_visible()
         await assert_accessible(page)

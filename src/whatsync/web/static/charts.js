@@ -23,6 +23,12 @@ function times(_, ticks, __, ___, between) {
   });
 }
 
+const said = (value, unit) => (value === null || value === undefined ? "–" : unit ? `${value} ${unit}` : value);
+
+// A line needs two points; one without neighbours is drawn as a dot.
+const alone = (chart, at, dotted) => dotted ? null
+  : chart.data[at].flatMap((value, row, all) => (value != null && all[row - 1] == null && all[row + 1] == null ? [row] : []));
+
 function options(figure, data, width) {
   const axis = { stroke: style("ink-faint"), grid: { stroke: style("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   const bars = data.kind === "bars" ? uPlot.paths.bars({ size: [0.8, 24] }) : undefined;
@@ -42,8 +48,9 @@ function options(figure, data, width) {
       fill: data.kind === "bars" ? style(one.tone) : undefined,
       width: 1.75,
       paths: bars,
-      points: data.kind === "bars" ? { show: false } : { size: 5, fill: style(one.tone) },
-      value: (_, value) => (value === null || value === undefined ? "–" : data.unit ? `${value} ${data.unit}` : value),
+      points: data.kind === "bars" ? { show: false } : { size: 6, fill: style(one.tone), filter: alone },
+      // Its own height, not the sum it stands on.
+      value: (_, __, ___, row) => said(one.values[row], data.unit),
       spanGaps: false,
     }))],
   };
@@ -53,7 +60,7 @@ function stacked(data) {
   if (data.kind !== "bars") return data.series.map((one) => one.values);
   // Bars stand on each other: each is drawn down to the ground, the highest first.
   const sums = data.x.map(() => 0);
-  const heights = data.series.map((one) => one.values.map((value, at) => (sums[at] += value ?? 0)));
+  const heights = data.series.map((one) => one.values.map((value, at) => (sums[at] += value ?? 0) || null));
   return heights;
 }
 
