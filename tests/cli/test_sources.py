@@ -87,6 +87,19 @@ def test_what_is_set_aside_is_listed_and_processed(shell: Shell, everyone: Shell
     assert shell("events", "list", "--event", "message.incoming", "--json").json["items"]
 
 
+def test_a_time_is_processed_again_as_a_job(shell: Shell, everyone: Shell, tmp_path: Path) -> None:
+    number, account = "299900000000005", own_id(shell)
+    source = made(everyone, tmp_path, account)
+    everyone("sources", "sample", source, "--number", number, "--yes")
+    job = everyone("sources", "process", source, "--since", "1h", "--wait", "--json").json
+    assert (job["kind"], job["state"], job["examined"], job["done"]) == ("reprocess", "done", 1, 0)
+    assert job["parameters"]["source"] == source
+    assert job["id"] in shell("jobs", "list", "--json").out
+    assert "--since" in everyone("sources", "process", source, code=2).err
+    other = made(everyone, tmp_path, None)
+    assert "account" in everyone("sources", "process", other, "--since", "1h", code=2).err
+
+
 def test_a_secret_file_that_is_not_there(everyone: Shell, tmp_path: Path) -> None:
     words = ("create", "x", "--app-secret-file", str(tmp_path / "no"))
     assert "can't be read" in everyone("sources", *words, code=2).err

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -9,7 +10,18 @@ import pytest
 
 from tests.crash.server import Server, serving, until
 from tests.end_to_end.receiver import receiving
-from tests.sources.whatsapp.cloud import NUMBER, SECRET, card, escaped, incoming, message, signed
+from tests.receivers.node_receiver import running
+from tests.sources.whatsapp.cloud import (
+    NUMBER,
+    SECRET,
+    card,
+    escaped,
+    incoming,
+    message,
+    signed,
+    status,
+    statuses,
+)
 from whatsync.model.ids import message_id
 
 BODIES = 90
@@ -24,6 +36,11 @@ def bodies() -> list[bytes]:
         messages = [message(f"wamid.{at}.{one}", person=people[one]) for one in range(BATCH)]
         made.append(escaped(incoming(*messages, contacts=[card(person) for person in dict.fromkeys(people)])))
     return made
+
+
+async def never(writer: asyncio.StreamWriter) -> None:
+    """Take the request and say nothing until the connection ends."""
+    await asyncio.Event().wait()
 
 
 async def connect(server: Server, client: httpx.AsyncClient) -> str:
@@ -74,3 +91,34 @@ async def test_bodies_that_meta_repeats_through_crashes_arrive_once_each(tmp_pat
         assert {arrival.event_id for arrival in receiver.arrivals} == expected
         seen = (await client.get("/v1/events?event=contact.update&limit=200")).json()["items"]
         assert len(seen) == len({event["data"]["contactId"] for event in seen}) == 10
+
+
+async def test_from_metas_signed_body_to_the_documents_own_example_with_a_crash_in_between(
+    node: str, tmp_path: Path
+) -> None:
+    async with serving(tmp_path / "data") as (server, client), AsyncExitStack() as stack:
+        secret = (await client.get("/v1/account/secret")).json()["secret"]
+        example = await stack.enter_async_context(running(node, "express_example.js", secret))
+        async with receiving(never) as down:
+            # Whoever is called first says nothing until the server is dead, so each event is on its way just then.
+            form = {"url": down.url, "events": ["message.incoming", "message.status", "contact.update"]}
+            endpoint = (await client.post("/v1/endpoints", json=form)).raise_for_status().json()["id"]
+            path = await connect(server, client)
+            both = [incoming(message("wamid.in"), contacts=[card()]), statuses(status("wamid.out", "read"))]
+            for raw in map(escaped, both):
+                assert (await client.post(path, content=raw, headers=signed(raw))).status_code == 200
+            await down.first(1)
+            await server.kill()
+        await server.start()
+        change = await client.patch(f"/v1/endpoints/{endpoint}", json={"url": example.url})
+        change.raise_for_status()
+        for raw in map(escaped, both):
+            assert (await client.post(path, content=raw, headers=signed(raw))).status_code == 200, "as Meta repeats"
+        await until(client, "/v1/deliveries?state=succeeded", lambda page: len(page["items"]) == 3, 60)
+        page = (await client.get("/v1/deliveries")).json()["items"]
+        assert sorted(one["event"] for one in page) == ["contact.update", "message.incoming", "message.status"]
+        shown = 0
+        while shown < 3:
+            line = await example.line()
+            assert line, "the example has ended"
+            shown += line == "Received valid webhook: {"

@@ -30,6 +30,7 @@ from whatsync.model.ids import TOKEN_BYTES, Sequence, random_id
 from whatsync.net.address_guard import AddressGuard
 from whatsync.ports.sender import Answer, Failure, Request, Timing
 from whatsync.ports.store import StoreUnavailable
+from whatsync.sources.whatsapp.samples import example_of
 from whatsync.store.memory import Disk, MemoryStore
 
 ACTOR = "key:key_test"
@@ -261,6 +262,7 @@ class Desk:
             quota=self.quota,
             observe=self.observe,
             randomness=self.randomness,
+            meta_example=example_of,
         )
         self.removal = Removal(directory, store, store, configuration, clock)
         self.accounts.on_deleted.append(self.removal.look)

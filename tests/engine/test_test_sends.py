@@ -12,6 +12,7 @@ from whatsync.engine.rotation import RotationForm
 from whatsync.engine.test_sends import Signing
 from whatsync.model.catalogue import CATALOGUE, DOCUMENTED
 from whatsync.model.delivery import State
+from whatsync.model.endpoint import Format
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.errors import Invalid, NotFound, Unavailable
 from whatsync.model.ids import delivery_row
@@ -52,6 +53,26 @@ async def test_every_type_has_an_example_that_is_sent_fresh(name: str) -> None:
         assert b"\r\nX-WhatsSync-Test: true\r\n" in request.head
         assert f"X-WhatsSync-Delivery: {sent.delivery}\r\n".encode() in request.head
         assert sent.outcome.verdict.kind is Kind.SUCCESS
+
+
+@pytest.mark.parametrize(("name", "listed"), [("message.incoming", "messages"), ("message.status", "statuses")])
+async def test_an_endpoint_of_metas_format_is_tried_with_metas_shape(name: str, listed: str) -> None:
+    async with opened_desk() as desk:
+        account = await desk.account()
+        form = EndpointForm(
+            url=f"https://{HOST}/bot", events=["message.incoming", "message.status"], format=Format.META
+        )
+        running = (await desk.endpoints.create(account, form, ACTOR)).running
+        sent = await desk.test_sends.send(account, running.endpoint.id, name)
+        (request,) = desk.receivers.requests
+        body = msgspec.json.decode(request.body)
+        assert body["object"] == "whatsapp_business_account"
+        value = body["entry"][0]["changes"][0]["value"]
+        assert value["metadata"]["phone_number_id"] == sent.event.number == "106540352242922"
+        (element,) = value[listed]
+        assert element["timestamp"] == str(desk.clock.ms // 1000)
+        assert b"\r\nX-Hub-Signature-256: sha256=" in request.head
+        assert b"\r\nX-WhatsSync-Test: true\r\n" in request.head
 
 
 async def test_two_tests_are_two_events() -> None:

@@ -10,7 +10,7 @@ from whatsync.cli.job_progress import FIRST, show_job
 from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, example, list_items, quoted
 from whatsync.cli.output import Column, moment, show_one
 
-app = new_app(no_args_is_help=True, help="Bulk work (recover, resend, erase) and its progress.")
+app = new_app(no_args_is_help=True, help="Bulk work (recover, resend, erase, reprocess) and its progress.")
 
 COLUMNS = (
     Column("JOB", "id"),

@@ -8,7 +8,22 @@ import typer
 from whatsync.cli.client import connect as connect_api
 from whatsync.cli.failure import Failure, wrong_use
 from whatsync.cli.group import new_app
-from whatsync.cli.options import AsJson, Cursor, Everything, Limit, Yes, example, given, list_items, quoted, sure
+from whatsync.cli.job_progress import show_job
+from whatsync.cli.moments import read_moment
+from whatsync.cli.options import (
+    AsJson,
+    Cursor,
+    Everything,
+    Limit,
+    Since,
+    Until,
+    Yes,
+    example,
+    given,
+    list_items,
+    quoted,
+    sure,
+)
 from whatsync.cli.output import Column, moment, remark, say, show_json, show_one, show_table
 
 app = new_app(no_args_is_help=True, help="Meta apps that events come from (operators).")
@@ -131,6 +146,27 @@ def set_aside(
         return
     query = {"limit": limit, "cursor": cursor}
     list_items(client, path, query, ASIDE, "Nothing is set aside.", every=every, as_json=as_json)
+
+
+@app.command(epilog=example("whatsync sources process src_… --since 24h --wait"))
+def process(
+    source: Id,
+    *,
+    since: Since = None,
+    until: Until = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it until it ends.")] = False,
+    as_json: AsJson = False,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="ACC", help="Whose jobs list it; else the source's own.")
+    ] = None,
+) -> None:
+    """Process again all that came within a time, such as after an upgrade; events that exist are not made twice."""
+    if since is None:
+        raise wrong_use("say how far back: --since 24h.")
+    account = account or connect_api().get(f"/v1/sources/{source}")["source"]["account"]
+    form = given(since=read_moment(since, "--since"), until=read_moment(until, "--until"), account=account)
+    client = connect_api(account)
+    show_job(client, client.post(f"/v1/sources/{source}/process", form), wait, as_json)
 
 
 @app.command(epilog=example("whatsync sources check src_…"))

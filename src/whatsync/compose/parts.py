@@ -57,6 +57,7 @@ from whatsync.net.smtp_mailer import SmtpMailer
 from whatsync.net.web_client import GuardedWebClient
 from whatsync.ports.store import Opened
 from whatsync.ports.vault import Vault
+from whatsync.sources.whatsapp.samples import example_of
 from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
 from whatsync.web.auth import Gate
@@ -232,6 +233,7 @@ class Parts:
             remove_media=self.media.media.remove,
             forget_person=self.whatsapp.forgetting.forget,
         )
+        works = (self.recover, self.bulk_resend, self.erasure, self.whatsapp.reprocess_span)
         self.jobs = Jobs(
             directory=directory,
             configuration=configuration,
@@ -240,7 +242,7 @@ class Parts:
             quota=self.quota,
             clock=clock,
             randomness=randomness,
-            works={work.kind: work for work in (self.recover, self.bulk_resend, self.erasure)},
+            works={work.kind: work for work in works},
         )
 
     def _messages(self) -> Messages:
@@ -388,6 +390,7 @@ class Parts:
             observe=self._observe,
             randomness=self.randomness,
             standing=self.standing,
+            meta_example=example_of,
         )
 
     def _doors(self, outside: Outside) -> Server:

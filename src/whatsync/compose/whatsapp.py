@@ -13,6 +13,7 @@ from whatsync.engine.missing import Missing
 from whatsync.engine.numbers import Numbers
 from whatsync.engine.people import People
 from whatsync.engine.quiet import Quiet
+from whatsync.engine.reprocess_span import ReprocessSpan
 from whatsync.engine.reprocessing import Reprocessing
 from whatsync.engine.runner import Runner
 from whatsync.engine.sources import Sources
@@ -76,6 +77,7 @@ class WhatsApp:
         )
         self.inbound = Inbound(self.sources, self.reception, clock)
         self.reprocessing = Reprocessing(directory, history, self.reception, clock, read)
+        self.reprocess_span = ReprocessSpan(directory, history, self.reprocessing, clock)
         self.quiet = Quiet(directory, self.counts, clock, tell)
         self.missing = Missing(directory, history, self.counts, clock)
         self.reception.on_numbers.append(self.numbers.seen)
@@ -98,6 +100,7 @@ class WhatsApp:
             "numbers": self.numbers,
             "quiet": self.quiet,
             "reprocessing": self.reprocessing,
+            "reprocess_span": self.reprocess_span,
             "inbound": self.inbound,
             "public_url": public_url,
         }

@@ -37,8 +37,10 @@ class Step(msgspec.Struct, frozen=True):
     settlements: tuple[Settlement, ...] = ()
     endpoints: tuple[int, ...] = ()
     """Rows of the endpoints that have work from it."""
-    effect: Callable[[], Awaitable[None]] | None = None
-    """Done before the transaction, again after a crash: only for what may be repeated without harm."""
+    effect: Callable[[], Awaitable[Job | None]] | None = None
+    """Done before the transaction, again after a crash: only for what may be repeated without harm. It may give back
+    the job as it is afterwards, where only doing it shows what came of it.
+    """
 
 
 class Work(Protocol):
@@ -211,7 +213,8 @@ class Jobs:
         try:
             step = await self._works[job.kind].step(account, job)
             if step.effect is not None:
-                await step.effect()
+                known = await step.effect()
+                step = step if known is None else msgspec.structs.replace(step, job=known)
         except (StoreUnavailable, Unavailable):
             raise
         except Problem as problem:

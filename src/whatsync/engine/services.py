@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from whatsync.engine.numbers import Numbers
     from whatsync.engine.quiet import Quiet
     from whatsync.engine.recover import Recover
+    from whatsync.engine.reprocess_span import ReprocessSpan
     from whatsync.engine.reprocessing import Reprocessing
     from whatsync.engine.sessions import Sessions
     from whatsync.engine.sign_in import SignIn
@@ -98,6 +99,7 @@ class Services:
     numbers: "Numbers"
     quiet: "Quiet"
     reprocessing: "Reprocessing"
+    reprocess_span: "ReprocessSpan"
     connector: "Connector"
     inbound: "Callback"
     """What Meta calls."""

@@ -4,6 +4,7 @@ Outside its lane, so that a disabled or crowded endpoint can be tried too; recor
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -19,6 +20,7 @@ from whatsync.engine.standing import SOLE, Standing
 from whatsync.model.catalogue import CATALOGUE, Kind, kind_of
 from whatsync.model.delivery import State
 from whatsync.model.details import Details
+from whatsync.model.endpoint import Format
 from whatsync.model.envelope import Draft, decode_submissions, draft_of
 from whatsync.model.errors import FieldError, Invalid, NotFound, Unavailable
 from whatsync.model.ids import Sequence, delivery_id
@@ -66,7 +68,9 @@ class TestSent(msgspec.Struct, frozen=True):
 
 
 class TestSends:
-    """Sends tests. ``new_id`` makes an event id with the given prefix; ``observe`` hears of each attempt."""
+    """Sends tests. ``new_id`` makes an event id with the given prefix; ``observe`` hears of each attempt;
+    ``meta_example`` makes Meta's body for an event type, number, wamid and time (s), where Meta has one.
+    """
 
     __test__ = False  # the name is the product's; it is no test case
 
@@ -84,6 +88,7 @@ class TestSends:
         observe: Callable[[Outcome, RunningEndpoint], None],
         randomness: Randomness,
         standing: Standing = SOLE,
+        meta_example: Callable[[str, str, str, int], bytes | None] = lambda *_: None,
     ) -> None:
         self._standing = standing
         self._directory = directory
@@ -96,6 +101,7 @@ class TestSends:
         self._quota = quota
         self._observe = observe
         self._randomness = randomness
+        self._meta_example = meta_example
         self._tasks: set[asyncio.Task[TestSent]] = set()
 
     async def send(
@@ -197,16 +203,23 @@ class TestSends:
             if field.is_time and data.get(field.name) is not None:
                 data[field.name] = format_time(now_ms)
         event_id = self._new_id(known.id_prefix)
-        details = _example_details(running) if known.kind is Kind.DOCUMENTED else None
+        details = self._details(running, event_type, event_id, now_ms) if known.kind is Kind.DOCUMENTED else None
         return draft_of(event_type, event_id, now_ms, msgspec.json.encode(data), details)
 
+    def _details(self, running: RunningEndpoint, event_type: str, event_id: str, now_ms: int) -> Details | None:
+        """Meta's own body for an endpoint that gets these; else details where they are asked for."""
+        policy = running.endpoint
+        number = policy.numbers[0] if policy.numbers else _EXAMPLE_NUMBER
+        if policy.format is Format.META:
+            wamid = "wamid." + b64encode(event_id.encode()).decode()
+            raw = self._meta_example(event_type, number, wamid, now_ms // 1000)
+            if raw is not None:
+                return Details(number=number, wamid=wamid, type="text", raw=msgspec.Raw(raw))
+        return _example_details(number) if policy.include_details else None
 
-def _example_details(running: RunningEndpoint) -> Details | None:
-    """Details where the endpoint asks for them, so that its owner sees their place in the body."""
-    policy = running.endpoint
-    if not policy.include_details:
-        return None
-    number = policy.numbers[0] if policy.numbers else _EXAMPLE_NUMBER
+
+def _example_details(number: str) -> Details:
+    """Details as they may look, so that the endpoint's owner sees their place in the body."""
     return Details(number=number, type="text", contact_id="contact_123456", profile_name="John Doe")
 
 

@@ -105,7 +105,7 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
     id: str
     kind: str
-    """``recover``, ``resend`` or ``erase``."""
+    """``recover``, ``resend``, ``erase`` or ``reprocess``."""
     created_ms: int
     parameters: msgspec.Raw = msgspec.Raw(b"{}")
     state: JobState = JobState.RUNNING

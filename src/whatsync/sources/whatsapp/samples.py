@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from whatsync.model.canonical import encode_lenient, parse_lenient
+
 Element = dict[str, Any]
 
 KINDS = ("text", "image", "voice", "location", "button", "reaction", "sent", "delivered", "read", "failed")
@@ -44,6 +46,26 @@ def body_of(sample: Sample) -> bytes:
     value |= {"statuses": elements} if statuses else {"contacts": [card], "messages": elements}
     entry = {"id": sample.business, "changes": [{"value": value, "field": "messages"}]}
     return escaped({"object": "whatsapp_business_account", "entry": [entry]})
+
+
+def example_of(event_type: str, number: str, wamid: str, at_s: int) -> bytes | None:
+    """Meta's body for the example of a documented event type, in its canonical form; ``None`` where Meta has none."""
+    kind = {"message.incoming": "text", "message.status": "delivered"}.get(event_type)
+    if kind is None:
+        return None
+    sample = Sample(
+        kind=kind,
+        number=number,
+        display="15550100200",
+        business="102290129340398",
+        person="1234567890",
+        name="John Doe",
+        text="Hello, I need help",
+        wamids=(wamid,),
+        about=wamid,
+        at_s=at_s,
+    )
+    return encode_lenient(parse_lenient(body_of(sample)))
 
 
 def escaped(value: object) -> bytes:

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from whatsync.engine import bulk_resend, recover
+from whatsync.engine import bulk_resend, recover, reprocess_span
 from whatsync.engine.bulk_resend import ResendParameters
 from whatsync.engine.jobs import Preview
 from whatsync.engine.recover import STATES, RecoverParameters
+from whatsync.engine.reprocess_span import ReprocessParameters
 from whatsync.model.account import Job, JobState, Scope
 from whatsync.web.api.call import (
     Answer,
@@ -46,9 +47,9 @@ class JobView(msgspec.Struct, frozen=True, rename="camel"):
     """Bulk work and its progress. It goes on whatever happens to the server."""
 
     id: str
-    kind: Annotated[str, Meta(description="`recover`, `resend` or `erase`")]
+    kind: Annotated[str, Meta(description="`recover`, `resend`, `erase` or `reprocess`")]
     state: JobState
-    done: Annotated[int, Meta(description="Deliveries made or moved, or events erased")]
+    done: Annotated[int, Meta(description="Deliveries made or moved, events erased, or events made")]
     skipped: int
     skipped_because: Annotated[
         dict[str, int],
@@ -107,6 +108,9 @@ def _parameters(job: Job) -> dict[str, Any]:
             "since": show_time(asked.since_ms),
             "until": show_time(asked.until_ms),
         }
+    if job.kind == reprocess_span.KIND:
+        span = msgspec.json.decode(job.parameters, type=ReprocessParameters)
+        return {"source": span.source, "since": show_time(span.since_ms), "until": show_time(span.until_ms)}
     if job.kind == bulk_resend.KIND:
         wanted = msgspec.to_builtins(msgspec.json.decode(job.parameters, type=ResendParameters).filter)
         for name in ("since", "until"):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from whatsync.engine import reprocess_span
 from whatsync.engine.intake import Refused, Taken, unpacked
 from whatsync.engine.services import Services
 from whatsync.engine.source_directory import RunningSource
@@ -18,6 +19,7 @@ from whatsync.sources.whatsapp.samples import Sample, body_of
 from whatsync.web.api.call import (
     Answer,
     Call,
+    Moment,
     Page,
     PageQuery,
     Route,
@@ -26,7 +28,9 @@ from whatsync.web.api.call import (
     position_of,
     show_time,
     show_time_or_none,
+    to_ms,
 )
+from whatsync.web.api.jobs import JobView, job_view
 from whatsync.web.api.versions import IF_MATCH, expected_version, tag
 
 BODY_PREFIX = "body_"
@@ -128,6 +132,17 @@ class SampleView(msgspec.Struct, frozen=True, rename="camel"):
     body_id: str
 
 
+class ProcessForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """Which requests to process again."""
+
+    since: Moment
+    until: Annotated[Moment | None, Meta(description="Now, where it is left out")] = None
+    account: (
+        Annotated[str, Meta(max_length=100, description="Whose jobs list the work; the source's own, where left out")]
+        | None
+    ) = None
+
+
 class AgainView(msgspec.Struct, frozen=True, rename="camel"):
     """What processing again came to."""
 
@@ -194,6 +209,20 @@ async def process_body(call: Call) -> Answer:
     source = call.services.sources.find(call.path["source_id"])
     taken = await call.services.reprocessing.body(source, _body_row(call))
     return Answer(200, AgainView(1, taken.events, taken.set_aside, False))
+
+
+async def process_span(call: Call) -> Answer:
+    """Takes in again all that came within a time, as a job: it goes on through restarts, and shows its progress.
+
+    Events that exist are passed over, so nothing comes twice. `done` of the job counts events that were missing.
+    """
+    form: ProcessForm = call.body
+    services = call.services
+    source = services.sources.find(call.path["source_id"])
+    account = services.reprocess_span.account_of(source, form.account)
+    parameters = services.reprocess_span.parameters(source, to_ms(form.since) or 0, to_ms(form.until))
+    job = await services.jobs.start(account, reprocess_span.KIND, parameters, call.principal.actor)
+    return Answer(202, job_view(job))
 
 
 async def list_set_aside(call: Call) -> Answer:
@@ -356,6 +385,10 @@ ROUTES = (
     Route(
         "POST", _ONE + "/bodies/{body_id}/process", Scope.OPERATOR, process_body, "Process one request again",
         gives={200: AgainView}, problems=(404,),
+    ),
+    Route(
+        "POST", _ONE + "/process", Scope.OPERATOR, process_span, "Process a time again",
+        takes=ProcessForm, gives={202: JobView}, problems=(404,),
     ),
     Route(
         "POST", _ONE + "/samples", Scope.OPERATOR, send_sample, "Try a source with a sample",

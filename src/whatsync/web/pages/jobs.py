@@ -18,7 +18,12 @@ from whatsync.web.pages.history_filters import STATE_WORDS, short_url
 from whatsync.web.pages.page import Entry, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
 from whatsync.web.pages.rendering import short_utc
 
-KINDS = {"resend": "Resend in bulk", "recover": "Recover an endpoint", "erase": "Erase a person’s data"}
+KINDS = {
+    "resend": "Resend in bulk",
+    "recover": "Recover an endpoint",
+    "erase": "Erase a person’s data",
+    "reprocess": "Process again what a source brought",
+}
 SKIPPED = {
     "succeeded_since": "arrived since",
     "under_way": "still on the way",
