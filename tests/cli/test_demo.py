@@ -39,7 +39,12 @@ def test_the_whole_demo(away: Shell) -> None:
     assert [step["answered"] for step in shaky] == [503, 503, 200]
     assert [step["headers"]["x-whatssync-attempt"] for step in shaky] == ["1", "2", "3"]
     history = next(step for step in steps if step["step"] == "history")["deliveries"]
-    assert sorted(delivery["attempts"] for delivery in history) == [1, 1, 1, 1, 1, 3]
+    posted = [step for step in steps if step["step"] == "posted"]
+    assert [step["body"]["object"] for step in posted] == ["whatsapp_business_account"] * 2
+    of_source = [step["body"] for step in received if step["path"] == "/webhooks"][5:]
+    assert sorted(body["event"] for body in of_source) == ["contact.update", "message.incoming", "message.status"]
+    assert "💙" in next(body for body in of_source if body["event"] == "message.incoming")["data"]["text"]
+    assert sorted(delivery["attempts"] for delivery in history) == [*[1] * 9, 3]
     assert {delivery["state"] for delivery in history} == {"succeeded"}
     assert steps[-1]["step"] == "ended"
     assert left_behind(away) == []
@@ -49,7 +54,7 @@ def test_it_can_be_read_and_says_where_to_look_next(away: Shell) -> None:
     process = away.start("demo", "--fast")
     out, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
-    assert out.count("✓ signature ✓ Standard Webhooks") == 8
+    assert out.count("✓ signature ✓ Standard Webhooks") == 11
     assert "✗" not in out
     for words in (*DOCUMENTED, "answered 503", "whatsync serve", "whatsync trigger", "whatsync listen"):
         assert words in out

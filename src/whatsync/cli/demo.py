@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from whatsync.cli import demo_source
 from whatsync.cli.child_server import ChildServer
 from whatsync.cli.client import Client
+from whatsync.cli.demo_source import MetaStandIn
 from whatsync.cli.demo_view import DemoView, JsonLines, Screen
 from whatsync.cli.failure import Failure
 from whatsync.cli.group import new_app
@@ -45,12 +47,13 @@ def demo(
         signal.signal(number, _interrupt)
     view: DemoView = JsonLines() if as_json else Screen(0 if fast else PAUSE_SECONDS)
     clock = SystemClock()
+    judge = Judge()
     receiver = Receiver(judge, lambda: clock.now_ms() // 1000)
     try:
         began = clock.monotonic()
         with ChildServer({"LOG_LEVEL": "warning"}) as server:
             view.started(server.access.url, receiver.url, clock.monotonic() - began)
-            Demo(Client(server.access), receiver, view).run()
+            Demo(Client(server.access), receiver, judge, view, clock.now_ms() // 1000).run()
             if stay:
                 view.staying(server.access.url, str(server.data_dir))
                 threading.Event().wait()
@@ -66,16 +69,24 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def judge(path: str, event_id: str, before: int) -> int:
-    """How the receiver answers: the shaky address fails twice for each event, as one does while it is deployed."""
-    return 503 if path == SHAKY and before < FAILURES else 200
+class Judge:
+    """How the receiver answers: the shaky address fails twice for each event until it has been deployed."""
+
+    def __init__(self) -> None:
+        self.deployed = False
+
+    def __call__(self, path: str, event_id: str, before: int) -> int:
+        """The status for a request that had so many ``before`` it."""
+        return 503 if path == SHAKY and before < FAILURES and not self.deployed else 200
 
 
 class Demo:
     """The acts of the demo, on a running server."""
 
-    def __init__(self, client: Client, receiver: Receiver, view: DemoView) -> None:
+    def __init__(self, client: Client, receiver: Receiver, judge: Judge, view: DemoView, now_s: int) -> None:
         self._client = client
+        self._judge = judge
+        self._now_s = now_s
         self._receiver = receiver
         self._view = view
 
@@ -84,6 +95,7 @@ class Demo:
         self._receiver.secret = self._client.get("/v1/account/secret")["secret"]
         self._four_events()
         self._recovery()
+        self._whatsapp()
         self._history()
 
     def _four_events(self) -> None:
@@ -113,6 +125,22 @@ class Demo:
                 expected = 503 if tries <= FAILURES else 200
                 self._view.received(received, expected, briefly=True)
         self._view.recovered(FAILURES)
+
+    def _whatsapp(self) -> None:
+        """Meta's own bodies come in, the documented events go out."""
+        self._judge.deployed = True
+        meta = MetaStandIn(self._client)
+        meta.connect()
+        self._view.source(meta.path)
+        for body, events in ((demo_source.message(self._now_s), 2), (demo_source.status(self._now_s), 1)):
+            meta.post(body)
+            self._view.posted(meta.path, body)
+            wanted = events
+            while wanted:
+                received = self._arrival()
+                if received.path == STEADY:
+                    wanted -= 1
+                    self._view.received(received, expected=200, briefly=True)
 
     def _history(self) -> None:
         self._view.history(self._settled())

@@ -52,6 +52,12 @@ class DemoView(Protocol):
     def recovered(self, failures: int) -> None:
         """It has what it missed."""
 
+    def source(self, path: str) -> None:
+        """The third act begins: a WhatsApp source was made."""
+
+    def posted(self, path: str, body: bytes) -> None:
+        """A body of Meta's was taken."""
+
     def history(self, deliveries: Sequence[Item]) -> None:
         """What the server has written down."""
 
@@ -99,6 +105,14 @@ class JsonLines:
     def recovered(self, failures: int) -> None:
         """It has what it missed."""
         self._line("recovered", failures=failures)
+
+    def source(self, path: str) -> None:
+        """The third act begins."""
+        self._line("source", path=path)
+
+    def posted(self, path: str, body: bytes) -> None:
+        """A body of Meta's was taken."""
+        self._line("posted", path=path, body=json.loads(body))
 
     def history(self, deliveries: Sequence[Item]) -> None:
         """What the server has written down."""
@@ -176,10 +190,29 @@ class Screen:
         self._say(f"It failed {failures} times and has its event now: same id, same body, signed anew.", "green")
         self._breathe()
 
+    def source(self, path: str) -> None:
+        """The third act begins."""
+        self._say()
+        self._heading("3. WhatsApp as the source")
+        self._say(
+            "Meta posts its Cloud API webhooks to a URL of this server. Here somebody writes for the first time,", "dim"
+        )
+        self._say("and a message of yours is read. Files become media.upload once your token fetches them.", "dim")
+        self._breathe()
+
+    def posted(self, path: str, body: bytes) -> None:
+        """A body of Meta's was taken."""
+        self._say()
+        line = Text.assemble(
+            ("→ POST /sources/whatsapp/…  ", "cyan"), ("as Meta signs it", "bold"), ("  200: on disk", "dim")
+        )
+        self._console.print(line, soft_wrap=True)
+        self._console.print(Text("    " + clean(body.decode()), "dim"), overflow="ellipsis", no_wrap=True)
+
     def history(self, deliveries: Sequence[Item]) -> None:
         """What the server has written down."""
         self._say()
-        self._heading("3. All of it is written down")
+        self._heading("4. All of it is written down")
         show_table(_HISTORY, deliveries, "")
         self._say()
         self._heading("Where to look next")
