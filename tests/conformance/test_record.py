@@ -234,6 +234,22 @@ async def test_rollups_count_attempts_by_minute_outcome_and_latency(clerk: Clerk
     ]
 
 
+async def test_rollups_are_added_up_in_steps(clerk: Clerk) -> None:
+    hour = START_MS - START_MS % (60 * MINUTE)
+    for later, code in ((0, None), (MINUTE, None), (MINUTE, "timeout"), (30 * MINUTE, None)):
+        await clerk.accepted(1)
+        state = State.SUCCEEDED if code is None else State.FAILED
+        await clerk.end(await clerk.claim_one(), state, code=code, finished_ms=hour + later, total_us=1_500)
+    for _ in range(2):  # as they were counted, and again when they may have been added to what is kept
+        rows = await clerk.history.rollups(ACCOUNT, 1, hour + MINUTE, hour + 60 * MINUTE, 20 * MINUTE)
+        assert [(one.start_ms - hour, one.outcome, one.count) for one in rows] == [
+            (0, "succeeded", 1),
+            (0, "timeout", 1),
+            (20 * MINUTE, "succeeded", 1),
+        ]
+        await clerk.settle(Happening.CANCEL, (await clerk.accepted(2))[0])
+
+
 async def test_rollups_count_late_attempts_and_no_tests(clerk: Clerk) -> None:
     event = clerk.event(test=True)
     test = clerk.delivery(event, 1, origin=Origin.TEST)

@@ -75,7 +75,7 @@ def percentile_ms(buckets: Counter[int], share: float) -> int | None:
 
 def columns(rows: Sequence[RollupRow], since_ms: int, until_ms: int, steps: int) -> tuple[Column, ...]:
     """Sort rows into steps of whole minutes between two times."""
-    step_ms = max(_MINUTE_MS, -(-(until_ms - since_ms) // steps // _MINUTE_MS) * _MINUTE_MS)
+    step_ms = step_length_ms(since_ms, until_ms, steps)
     first_ms = since_ms - since_ms % step_ms
     held: dict[int, list[RollupRow]] = {at: [] for at in range(first_ms, until_ms, step_ms)}
     for row in rows:
@@ -84,3 +84,8 @@ def columns(rows: Sequence[RollupRow], since_ms: int, until_ms: int, steps: int)
             held[at].append(row)
     summed = ((at, figures(mine)) for at, mine in held.items())
     return tuple(Column(at, one.succeeded, one.attempts - one.succeeded, one.p95_ms) for at, one in summed)
+
+
+def step_length_ms(since_ms: int, until_ms: int, steps: int) -> int:
+    """How long each of so many steps of whole minutes is."""
+    return max(_MINUTE_MS, -(-(until_ms - since_ms) // steps // _MINUTE_MS) * _MINUTE_MS)

@@ -200,8 +200,12 @@ class History(Protocol):
     async def counts(self, endpoint: int) -> Counts:
         """Count what waits for an endpoint (claimed ones included), up to a ceiling."""
 
-    async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
-        """Read the rollups of one endpoint, or of the account as a whole (endpoint 0)."""
+    async def rollups(
+        self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
+    ) -> tuple[RollupRow, ...]:
+        """Read the rollups of one endpoint, or of the account as a whole (endpoint 0). Rows that begin in the same step
+        of ``step_ms`` are added up under the step's start, which may lie before ``since_ms``.
+        """
 
     async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
         """Read an old version of a document, or the newest that is kept (``None``). Endpoints keep theirs, deleted or

@@ -3,6 +3,7 @@
 Knows what is committed and nothing of writing.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from whatsync.model import limits
@@ -209,14 +210,16 @@ class MemoryHistory:
         held = sum(1 for one in rows if one.state is State.HELD)
         return Counts(min(len(waiting), ceiling), min(held, ceiling), ceiling, oldest)
 
-    async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
+    async def rollups(
+        self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
+    ) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
         wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
-        return tuple(
-            RollupRow(start, to, outcome, bucket, count)
-            for (owner, start, to, outcome, bucket), count in sorted(self.disk.rollups.items())
-            if owner == account and since_ms <= start < until_ms and to == wanted
-        )
+        counts: Counter[tuple[int, int, str, int]] = Counter()
+        for (owner, start, to, outcome, bucket), count in self.disk.rollups.items():
+            if owner == account and since_ms <= start < until_ms and to == wanted:
+                counts[start - start % step_ms, to, outcome, bucket] += count
+        return tuple(RollupRow(*key, count) for key, count in sorted(counts.items()))
 
     async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
         """Read an old version of a document."""

@@ -193,12 +193,14 @@ class PostgresHistory:
             lambda connection: arrivals.arrivals(connection, source, number, since_ms, until_ms)
         )
 
-    async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
+    async def rollups(
+        self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
+    ) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
         wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
 
         async def question(connection: Any) -> tuple[RollupRow, ...]:
-            values = {"account": account, "endpoint": wanted, "since": since_ms, "until": until_ms}
+            values = {"account": account, "endpoint": wanted, "since": since_ms, "until": until_ms, "step": step_ms}
             rows = await fetch(connection, _SQL["rollups"], **values)
             await self._words.read(connection, [row[2] for row in rows])
             found = [(start, to, self._words.text(outcome) or "", at, count) for start, to, outcome, at, count in rows]

@@ -156,9 +156,13 @@ class SqliteHistory:
         """Count what waits for an endpoint, up to a ceiling."""
         return await self._readers.ask(lambda reader: _counts(reader, endpoint))
 
-    async def rollups(self, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
+    async def rollups(
+        self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
+    ) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
-        return await self._readers.ask(lambda reader: _rollups(reader, account, endpoint, since_ms, until_ms))
+        return await self._readers.ask(
+            lambda reader: _rollups(reader, account, endpoint, (since_ms, until_ms), step_ms)
+        )
 
     async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
         """Read an old version of a document."""
@@ -283,13 +287,16 @@ def _counts(reader: Reader, endpoint: int) -> Counts:
     return Counts(min(waiting, ceiling), held, ceiling, reader.value("oldest_due", endpoint=endpoint))
 
 
-def _rollups(reader: Reader, account: int, endpoint: int | None, since_ms: int, until_ms: int) -> tuple[RollupRow, ...]:
+def _rollups(
+    reader: Reader, account: int, endpoint: int | None, span_ms: tuple[int, int], step_ms: int
+) -> tuple[RollupRow, ...]:
     wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
-    packed = reader.packed("rollups", account=account, endpoint=wanted, since=since_ms, until=until_ms)
+    since_ms, until_ms = span_ms
+    packed = reader.packed("rollups", account=account, endpoint=wanted, since=since_ms, until=until_ms, step=step_ms)
     counts = {(start, to, reader.words.text(outcome), bucket): count for start, to, outcome, bucket, count in packed}
     for (body,) in reader.rows("rollups_pending"):
         for owner, to, start, outcome, bucket, count in decode(body):
             if owner == account and since_ms <= start < until_ms and to == wanted:
-                key = (start, to, outcome, bucket)
+                key = (start - start % step_ms, to, outcome, bucket)
                 counts[key] = counts.get(key, 0) + count
     return tuple([RollupRow(*key, count) for key, count in sorted(counts.items())])

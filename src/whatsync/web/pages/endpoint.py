@@ -8,7 +8,7 @@ import msgspec
 from whatsync.engine import recover
 from whatsync.engine.directory import RunningEndpoint
 from whatsync.engine.endpoints import DISABLE_RULE, EndpointFacts
-from whatsync.engine.figures import Figures, columns, figures
+from whatsync.engine.figures import Figures, columns, figures, step_length_ms
 from whatsync.engine.inspection import DeliveryFilter, DeliveryList
 from whatsync.engine.jobs import Preview
 from whatsync.engine.recover import STATES, RecoverParameters
@@ -149,7 +149,8 @@ async def _page(visit: Visit, running: RunningEndpoint, tests: TestsShown | None
     assert facts.counts is not None
     span = next((one for one in SPANS if one[0] == visit.asked("span")), SPANS[1])
     since_ms = now_ms - span[2]
-    rows = await services.history.rollups(visit.account.row, running.row, since_ms, now_ms + 1)
+    step_ms = step_length_ms(since_ms, now_ms + 1, limits.FIGURES_STEPS)
+    rows = await services.history.rollups(visit.account.row, running.row, since_ms, now_ms + 1, step_ms)
     summed = figures(rows)
     recent = await _recent(visit, running)
     schedule = running.endpoint.retry_schedule

@@ -68,7 +68,7 @@ async def overview(visit: Visit) -> Given:
     services, account = visit.services, visit.account
     now_ms = services.clock.now_ms()
     span = next((one for one in SPANS if one.name == visit.asked("span")), SPANS[2])
-    rows = await services.history.rollups(account.row, None, now_ms - span.length_ms, now_ms + 1)
+    rows = await services.history.rollups(account.row, None, now_ms - span.length_ms, now_ms + 1, span.step_ms)
     all_endpoints, _ = services.endpoints.page(account, None, limits.ACCOUNT_ENDPOINTS)
     columns = steps(rows, span, now_ms)
     summed = figures(rows)
@@ -104,7 +104,8 @@ def _first(endpoints: list[EndpointFacts]) -> list[EndpointFacts]:
 
 async def _line(visit: Visit, facts: EndpointFacts, span: Span, now_ms: int) -> EndpointLine:
     running = facts.running
-    rows = await visit.services.history.rollups(visit.account.row, running.row, now_ms - span.length_ms, now_ms + 1)
+    since_ms, whole_ms = now_ms - span.length_ms, span.length_ms
+    rows = await visit.services.history.rollups(visit.account.row, running.row, since_ms, now_ms + 1, whole_ms)
     summed = figures(rows)
     if not running.endpoint.enabled:
         standing = ("neutral", "Off")

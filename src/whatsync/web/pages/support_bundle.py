@@ -34,7 +34,7 @@ async def bundle(visit: Visit) -> bytes:
     services, now_ms = visit.services, visit.services.clock.now_ms()
     state = services.store.state()
     endpoints, _ = services.endpoints.page(visit.account, None, limits.ACCOUNT_ENDPOINTS)
-    rollups = await services.history.rollups(visit.account.row, None, now_ms - _DAY_MS, now_ms + 1)
+    rollups = await services.history.rollups(visit.account.row, None, now_ms - _DAY_MS, now_ms + 1, _DAY_MS)
     summed = figures(rollups)
     facts: dict[str, Any] = {
         "about": "Facts for support. No secrets, no message texts, no phone numbers, no names, no ids of messages.",

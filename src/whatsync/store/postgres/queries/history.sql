@@ -315,7 +315,7 @@ ORDER BY w.seq DESC LIMIT :wanted::integer;
 -- Counts, configuration ---------------------------------------------------------------------------------------------
 
 -- name: rollups
-SELECT start_ms, endpoint, outcome, bucket, sum(count)::bigint FROM (
+SELECT start_ms - start_ms % :step::bigint, endpoint, outcome, bucket, sum(count)::bigint FROM (
     SELECT start_ms, endpoint, outcome, bucket, count FROM rollup
     WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since::bigint AND start_ms < :until::bigint
     UNION ALL

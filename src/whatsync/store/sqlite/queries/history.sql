@@ -394,8 +394,11 @@ SELECT json_group_array(seq) FROM (
 -- Rollups, documents, audit, media -----------------------------------------------------------------------------------------
 
 -- name: rollups
-SELECT json_group_array(json_array(start_ms, endpoint, outcome, bucket, count)) FROM rollup
-WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since AND start_ms < :until
+SELECT json_group_array(json_array(step, endpoint, outcome, bucket, counted)) FROM (
+    SELECT start_ms - start_ms % :step AS step, endpoint, outcome, bucket, sum(count) AS counted FROM rollup
+    WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since AND start_ms < :until
+    GROUP BY 1, 2, 3, 4
+)
 
 -- name: rollups_pending
 SELECT body FROM rollup_pending
