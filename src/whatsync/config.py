@@ -373,8 +373,8 @@ def read(environ: Mapping[str, str], toml: str | None = None, flags: Mapping[str
     values, sources = _parse(given, problems)
     if not problems and values["smtp_url"] is not None and values["mail_from"] is None:
         problems.append("WHATSYNC_MAIL_FROM: is needed with WHATSYNC_SMTP_URL; write the sender's mail address.")
-    if not problems and values["role"] != "all":
-        problems.append(_role_problem(values["database_url"]))
+    if not problems and values["role"] != "all" and not is_postgres(values["database_url"]):
+        problems.append("WHATSYNC_ROLE: halves of the work need a shared database; on SQLite the role is all.")
     if problems:
         raise ConfigError(problems)
     return Config(**values, sources=sources)
@@ -440,12 +440,6 @@ def _from_file(toml: str | None, problems: list[str]) -> dict[str, str]:
         else:
             problems.append(f"{key} ({FILE_NAME}): a {type(value).__name__} is no value here; write text or a number.")
     return found
-
-
-def _role_problem(database_url: str | None) -> str:
-    if is_postgres(database_url):
-        return "WHATSYNC_ROLE: in this version one server does all the work on a database, so the role is all."
-    return "WHATSYNC_ROLE: halves of the work need a shared database; on SQLite the role is all."
 
 
 def is_postgres(database_url: str | None) -> bool:

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import asyncpg
+
 from tests.conformance.clerk import START_MS
 from tests.conformance.places import VERSION
+from tests.store.postgres import databases
+from whatsync.net.system import SystemClock
 from whatsync.ports.cluster import Beat, Cluster, Role
 from whatsync.ports.history import History
 from whatsync.ports.store import Opened, Store
 from whatsync.store.memory import Meeting, NodeStore
+from whatsync.store.postgres.connection import Address, fetch_value
+from whatsync.store.postgres.statements import numbered
+from whatsync.store.postgres.store import PostgresStore
 
 LEASE_SECONDS = 45.0
 
@@ -89,4 +96,39 @@ class MemoryHall:
             await store.close()
 
 
-HALLS: dict[str, Callable[[Path], Hall]] = {"memory": MemoryHall}
+class PostgresHall:
+    """Stores over one database of a real server."""
+
+    def __init__(self, _folder: Path) -> None:
+        self._stores: list[PostgresStore] = []
+        self._database = ""
+
+    async def enter(self, name: str, now_ms: int = START_MS) -> Seat:
+        self._database = self._database or await databases.borrow()
+        address = Address(databases.url(self._database), unsafe_allowed=True)
+        store = PostgresStore(address, clock=SystemClock(), name=name, label=name)
+        self._stores.append(store)
+        return Seat(name, store, store.history, store.cluster, await store.open(now_ms, VERSION))
+
+    async def expire(self, seat: Seat) -> None:
+        assert isinstance(seat.store, PostgresStore)
+        await self._ask("UPDATE run SET lease_until = now() WHERE id = :run RETURNING 1", run=seat.store.node.run)
+
+    async def now_ms(self) -> int:
+        return await self._ask("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+
+    async def _ask(self, text: str, **values: int) -> int:
+        connection = await asyncpg.connect(databases.url(self._database))
+        try:
+            return int(await fetch_value(connection, numbered(text), **values))
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        for store in self._stores:
+            await store.close()
+        if self._database:
+            databases.give_back(self._database)
+
+
+HALLS: dict[str, Callable[[Path], Hall]] = {"memory": MemoryHall, "postgres": PostgresHall}

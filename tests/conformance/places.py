@@ -120,6 +120,7 @@ class PostgresPlace:
             weakref.finalize(self, databases.give_back, self.database)
         address = Address(databases.url(self.database), unsafe_allowed=True)
         self.postgres = PostgresStore(address, clock=SystemClock(), name="one", label="a test")
+        await databases.set_clock(self.database, now_ms)
         self.opened = await self.postgres.open(now_ms, VERSION)
         self.store, self.history = self.postgres, self.postgres.history
 

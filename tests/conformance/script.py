@@ -311,7 +311,9 @@ def comparable(answer: Any) -> Any:
         return sorted(answer.stale), sorted(set(answer.forwarded))
     if isinstance(answer, Changed | Opened):
         # Which row a document gets is the store's own choice.
-        return replace(answer, documents=tuple(replace(one, row=0) for one in answer.documents))
+        answer = replace(answer, documents=tuple(replace(one, row=0) for one in answer.documents))
+        # What only nodes of many go by.
+        return replace(answer, now_ms=0, cursor=0) if isinstance(answer, Opened) else answer
     if isinstance(answer, Claims):
         # Of an erased event's contact, only that there is one matters.
         words = [one.contact and (one.event.contact or "erased") for one in answer.items]

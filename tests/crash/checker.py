@@ -47,8 +47,14 @@ class Checker:
     """Judges a finished run."""
 
     def __init__(
-        self, receivers: Iterable[Receiver], ordered: Receiver, senders: Iterable[Sender], stories: Mapping[str, Story]
+        self,
+        receivers: Iterable[Receiver],
+        ordered: Receiver,
+        senders: Iterable[Sender],
+        stories: Mapping[str, Story],
+        clock_ms: int = CLOCK_MS,
     ) -> None:
+        self.clock_ms = clock_ms
         self.receivers = tuple(receivers)
         self.ordered = ordered
         self.senders = tuple(senders)
@@ -149,7 +155,7 @@ class Checker:
                     continue
                 if before.due_ms - before.finished_ms < RETRY_MS_MIN:
                     yield f"{name} was to be tried again {before.due_ms - before.finished_ms} ms after a failure"
-                if arrival.at_ms < before.due_ms - CLOCK_MS and not came_forward(
+                if arrival.at_ms < before.due_ms - self.clock_ms and not came_forward(
                     ends[before.endpoint], before.finished_ms, arrival.at_ms
                 ):
                     yield f"{name} made attempt {arrival.attempt} {before.due_ms - arrival.at_ms} ms early"

@@ -65,13 +65,13 @@ def test_a_damaged_key_is_never_replaced(tmp_path: Path, content: bytes) -> None
 async def test_a_database_knows_its_key() -> None:
     disk = Disk()
     store = MemoryStore(disk)
-    await check_key(AesVault(key_from("one"), RANDOMNESS), store, await store.open(0, "t"))
+    await check_key(AesVault(key_from("one"), RANDOMNESS), store, (await store.open(0, "t")).documents)
     await store.close()
     store = MemoryStore(disk)
     opened = await store.open(0, "t")
-    await check_key(AesVault(key_from("one"), RANDOMNESS), store, opened)
+    await check_key(AesVault(key_from("one"), RANDOMNESS), store, opened.documents)
     with pytest.raises(StoreRefused, match="another encryption key"):
-        await check_key(AesVault(key_from("two"), RANDOMNESS), store, opened)
+        await check_key(AesVault(key_from("two"), RANDOMNESS), store, opened.documents)
 
 
 def test_a_purpose_has_a_key_of_its_own() -> None:

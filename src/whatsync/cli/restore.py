@@ -189,7 +189,7 @@ async def _settle(config: Config, fresh: Path) -> list[dict[str, Any]]:
     store = SqliteStore(fresh, clock=clock, owner="whatsync restore")
     opened = await store.open(clock.now_ms(), __version__)
     try:
-        await check_key(vault_of(config, randomness), store, opened)
+        await check_key(vault_of(config, randomness), store, opened.documents)
         endpoints = {document.row: document for document in opened.documents if document.kind == ENDPOINT}
         for document in endpoints.values():
             await _stop_release(store, document)

@@ -14,7 +14,8 @@ async def open_server(config: Config, outside: Outside) -> Server:
     disk = outside.disk or disk_of(config, outside)
     opened = await disk.open(outside.clock.now_ms())
     try:
-        await check_key(vault, disk.store, opened)
+        if not await check_key(vault, disk.store, opened.documents) and disk.cluster is not None:
+            await check_key(vault, disk.store, (await disk.cluster.news(0)).documents)
         parts = Parts(config, outside, vault, disk, opened)
         if isinstance(parts.sender, RemoteSender):
             await parts.sender.start()

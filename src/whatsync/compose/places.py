@@ -80,7 +80,7 @@ class PostgresDisk:
             raise
         self.store: Store = self._postgres
         self.history: History = self._postgres.history
-        self.cluster: Cluster | None = None
+        self.cluster: Cluster | None = self._postgres.cluster
 
     async def open(self, now_ms: int) -> Opened:
         """Connect and begin a run."""

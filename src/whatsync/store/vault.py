@@ -5,13 +5,14 @@ import hashlib
 import hmac
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whatsync.ports.randomness import Randomness
-from whatsync.ports.store import Change, Opened, Put, Store, StoreRefused
+from whatsync.ports.store import Change, Changed, Document, Put, Store, StoreRefused
 from whatsync.ports.vault import Vault
 
 KEY_FILE = "encryption.key"
@@ -84,12 +85,13 @@ def _make(path: Path, randomness: Randomness) -> bytes:
     return key
 
 
-async def check_key(vault: Vault, store: Store, opened: Opened) -> None:
-    """See that the key is the one the database was made with; write down a sealed word on the first start.
+async def check_key(vault: Vault, store: Store, documents: Sequence[Document]) -> bool:
+    """See that the key is the one the database was made with; write down a sealed word on the first start. False where
+    another node has just done so: then look again.
 
     Raises StoreRefused where it is another key.
     """
-    for document in opened.documents:
+    for document in documents:
         if document.kind == SEAL_KIND:
             try:
                 vault.unseal(document.body.decode())
@@ -98,6 +100,7 @@ async def check_key(vault: Vault, store: Store, opened: Opened) -> None:
                     "this database was made with another encryption key; set WHATSYNC_ENCRYPTION_KEY to that key, "
                     f"or put its {KEY_FILE} back into the data folder"
                 ) from None
-            return
+            return True
     body = vault.seal(_SEALED_WORD).encode()
-    await store.change(Change(0, (Put(SEAL_KIND, _SEAL_ID, 0, body, 0),), routing=False))
+    changed = await store.change(Change(0, (Put(SEAL_KIND, _SEAL_ID, 0, body, 0),), routing=False))
+    return isinstance(changed, Changed)

@@ -19,7 +19,7 @@ _idle: list[str] = []
 _FACTS = """
     SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM pg_inherits WHERE inhparent = 'event'::regclass)
 """
-_KEPT = ("meta", "word", "whatsync_schema")
+_KEPT = ("meta", "word", "whatsync_schema", "change_count")
 _TABLES = """
     SELECT relname FROM pg_class
     WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace AND NOT relispartition
@@ -36,11 +36,18 @@ async def borrow() -> str:
     while _idle:
         name = _idle.pop()
         if await _emptied(name):
+            await set_clock(name, None)
             return name
     name = f"test_{next(_number)}"
     await _make_template()
     await _run("postgres", f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
     return name
+
+
+async def set_clock(database: str, now_ms: int | None) -> None:
+    """Let the database's clock stand at a time; ``None``: let it run."""
+    text = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" if now_ms is None else f"{now_ms}::bigint"
+    await _run(database, f"CREATE OR REPLACE FUNCTION now_ms() RETURNS bigint LANGUAGE sql AS $$ SELECT {text} $$")
 
 
 def give_back(name: str) -> None:

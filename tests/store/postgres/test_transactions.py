@@ -17,6 +17,8 @@ from whatsync.store.postgres import feeds
 from whatsync.store.postgres.accept import learn_words, write_rows
 from whatsync.store.postgres.connection import Address, connect, fetch_value
 from whatsync.store.postgres.database import Transaction
+from whatsync.store.postgres.node import Node
+from whatsync.store.postgres.opening import set_place_base
 from whatsync.store.postgres.statements import numbered
 from whatsync.store.postgres.store import PostgresStore
 
@@ -39,6 +41,21 @@ async def test_at_full_load_an_event_costs_a_tenth_of_a_statement(clerk: Clerk, 
     statements = database.writers.statements + database.readers.statements - before
     assert 0 < statements / EVENTS <= 0.1
     assert (await clerk.history.counts(1)).waiting == 1
+
+
+async def test_a_node_that_opens_while_others_write_keeps_where_the_feeds_places_begin(
+    clerk: Clerk, place: PostgresPlace
+) -> None:
+    connection = await connect(Address(databases.url(place.database), unsafe_allowed=True))
+    await connection.execute("BEGIN")
+    opening = Transaction(connection, await fetch_value(connection, numbered("SELECT pg_current_xact_id()::text")))
+    for _ in range(3):
+        await clerk.accepted(1)
+    node = Node("late", "late")
+    await set_place_base(opening, node)
+    await connection.execute("ROLLBACK")
+    await connection.close()
+    assert node.place_base == place.postgres.node.place_base
 
 
 async def test_eight_connections_committing_out_of_order_skip_nothing(clerk: Clerk, place: PostgresPlace) -> None:

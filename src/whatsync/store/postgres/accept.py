@@ -68,7 +68,8 @@ async def _accept(database: Database, node: Node, admissions: Sequence[Admission
         while together:
             some = [admissions[at] for at in together]
             try:
-                await database.transact(partial(_write, database=database, node=node, admissions=some))
+                write = partial(_write, database=database, node=node, admissions=some)
+                await database.transact(write, run=node.run)
             except _RefusedError as refused:
                 odd += [together[at] for at in sorted(refused.positions)]
                 together = [at for nth, at in enumerate(together) if nth not in refused.positions]
@@ -218,7 +219,6 @@ async def _dues(transaction: Transaction, node: Node, admissions: Sequence[Admis
     ordered = [row for admission in admissions for row in admission.deliveries if row.contact is not None]
     if not ordered:
         return {}
-    ordered.sort(key=lambda row: row.id)
     hashes = {row.id: contact_hash(row, node.hash_of) for row in ordered}
     await run(transaction.connection, _SQL["lock_contacts"], contacts=sorted(set(hashes.values())))
     values = {
@@ -226,7 +226,7 @@ async def _dues(transaction: Transaction, node: Node, admissions: Sequence[Admis
         "endpoints": [row.endpoint for row in ordered],
         "contacts": [hashes[row.id] for row in ordered],
     }
-    earlier: dict[int, int | None] = dict(await fetch(transaction.connection, _SQL["earlier_open"], **values))
+    earlier: dict[int, int | None] = dict(await fetch(transaction.connection, _SQL["last_open"], **values))
     return _turns(ordered, hashes, earlier)
 
 
@@ -235,7 +235,7 @@ def _turns(ordered: Sequence[DeliveryRow], hashes: dict[int, int], earlier: dict
     last: dict[tuple[int, int], int] = {}
     for row in ordered:
         about = row.endpoint, hashes[row.id]
-        before = max(earlier[row.id] or 0, last.get(about, 0))
+        before = last.get(about) or earlier[row.id]
         dues[row.id] = max(row.due_ms, ms_of(before) + row.contact_wait_ms) if before else row.due_ms
         last[about] = row.id
     return dues

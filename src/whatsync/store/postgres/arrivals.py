@@ -66,7 +66,9 @@ async def _take_in(database: Database, node: Node, intakes: Sequence[Intake], an
         while together:
             some = [intakes[at] for at in together]
             try:
-                taken = await database.transact(partial(_write, database=database, node=node, intakes=some))
+                taken = await database.transact(
+                    partial(_write, database=database, node=node, intakes=some), run=node.run
+                )
             except _OutdatedError as refused:
                 odd = [together[nth] for nth in sorted(refused.positions)]
                 together = [at for nth, at in enumerate(together) if nth not in refused.positions]

@@ -34,7 +34,7 @@ async def claim(database: Database, node: Node, endpoint: int, now_ms: int, limi
         await words.read(connection, [row[at] for row in rows for at in (9, 12)])
         return rows, await fetch_value(connection, _SQL["next_due"], endpoint=endpoint)
 
-    rows, next_due_ms = await database.transact(take)
+    rows, next_due_ms = await database.transact(take, run=node.run)
     return Claims(tuple([_claimed(words, row) for row in rows]), next_due_ms)
 
 

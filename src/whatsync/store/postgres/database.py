@@ -15,7 +15,7 @@ from whatsync.ports.clock import Clock
 from whatsync.ports.store import StoreRefused, StoreUnavailable
 from whatsync.store.postgres.connection import Address, Pool, fetch, fetch_value, run
 from whatsync.store.postgres.statements import statements
-from whatsync.store.postgres.trouble import REPEATED, is_missing_day, out_of_reach, sentence
+from whatsync.store.postgres.trouble import REPEATED, is_missing_day, is_over, out_of_reach, sentence
 from whatsync.store.postgres.words import Words
 
 WRITERS = 4
@@ -24,6 +24,7 @@ REPEATS_MAX = 20
 PROBE_SECONDS = 0.3
 FATE_PAUSE_SECONDS = 0.1
 CLOSED = "The store is closed."
+OVER = "This node was not heard of for too long, and others have taken its work over; it joins again by itself."
 
 _SQL = statements("session.sql")
 Result = TypeVar("Result")
@@ -60,12 +61,14 @@ class Database:
         self.commits = 0
         self.last_commit_seconds = 0.0
         self._probe: asyncio.Task[None] | None = None
+        self.on_over: Callable[[], None] = lambda: None
+        """Called when a transaction finds that its run has ended."""
         self.on_well: list[Callable[[], None]] = []
 
     # Writing
 
-    async def transact(self, work: Work[Result]) -> Result:
-        """Run ``work`` as one transaction until it is known to be on disk.
+    async def transact(self, work: Work[Result], run: int | None = None) -> Result:
+        """Run ``work`` as one transaction until it is known to be on disk; for a ``run``, only while that goes on.
 
         Raises StoreUnavailable where nothing was written, and whatever ``work`` raises (then nothing was written).
         """
@@ -74,31 +77,32 @@ class Database:
             transaction = Transaction(await self._take(self.writers))
             started = self._clock.monotonic()
             try:
-                result = await self._attempt(transaction, work)
+                result = await self._attempt(transaction, work, run)
             except _UnknownFateError as problem:
                 if not await self._was_committed(problem.number):
                     continue
                 result = problem.result
-            except REPEATED:
+            except asyncpg.PostgresError as problem:
+                if is_over(problem):
+                    self.on_over()
+                    raise StoreUnavailable(OVER) from None
+                if not isinstance(problem, REPEATED) and not is_missing_day(problem):
+                    raise
                 repeats += 1
                 if repeats > REPEATS_MAX:
                     raise StoreUnavailable("transactions of several nodes get into each other's way") from None
-                continue
-            except asyncpg.CheckViolationError as problem:
-                if not is_missing_day(problem) or repeats > REPEATS_MAX:
-                    raise
-                repeats += 1
-                await self.make_days(transaction.days)
+                if is_missing_day(problem):
+                    await self.make_days(transaction.days)
                 continue
             self.commits += 1
             self.last_commit_seconds = self._clock.monotonic() - started
             return result
 
-    async def _attempt(self, transaction: Transaction, work: Work[Result]) -> Result:
+    async def _attempt(self, transaction: Transaction, work: Work[Result], held: int | None) -> Result:
         connection = transaction.connection
         finished: list[Result] = []
         try:
-            await run(connection, _SQL["begin"])
+            await _begin(connection, held)
             result = await work(transaction)
             if transaction.number is None:
                 transaction.number = await fetch_value(connection, _SQL["transaction"])
@@ -284,6 +288,13 @@ class _UnknownFateError(Exception):
         super().__init__(number)
         self.number = number
         self.result = result
+
+
+async def _begin(connection: asyncpg.Connection, held: int | None) -> None:
+    if held is None:
+        await run(connection, _SQL["begin"])
+    else:
+        await connection.execute(_SQL["begin_held"].text.format(run=held))
 
 
 async def _days(connection: asyncpg.Connection) -> list[int]:

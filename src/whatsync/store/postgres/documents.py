@@ -37,7 +37,7 @@ async def change(database: Database, node: Node, wanted: Change) -> Changed | Ch
     for settlement in wanted.settlements:
         await learn_reason(database, settlement.reason)
     try:
-        return await database.transact(lambda transaction: _change(transaction, database, node, wanted))
+        return await database.transact(lambda transaction: _change(transaction, database, node, wanted), run=node.run)
     except _ConflictError as conflict:
         return ChangeConflict(conflict.put.kind, conflict.put.id)
 
@@ -58,11 +58,7 @@ async def _change(transaction: Transaction, database: Database, node: Node, want
             if put.expected_version != (version or 0):
                 raise _ConflictError(put)
     documents = tuple([await _put(transaction, put) for put in wanted.puts])
-    for gone in wanted.deletes:
-        row = await fetch_value(connection, _SQL["delete"], kind=gone.kind, id=raw(gone.id))
-        if row is not None and gone.kind == VERSIONED_KIND:
-            await run(connection, _SQL["end_versions"], kind=gone.kind, row=row)
-            await run(connection, _SQL["forget_health"], endpoint=row)
+    gone = await _delete(transaction, wanted)
     for entry in wanted.audit:
         await _audit(transaction, entry)
     passed = 0
@@ -74,7 +70,28 @@ async def _change(transaction: Transaction, database: Database, node: Node, want
         settled.extend(await settle(transaction, database.words, settlement))
     statement = _SQL["raise_version"] if wanted.routing else _SQL["version"]
     version = await fetch_value(connection, statement, account=wanted.account)
+    if documents or gone or wanted.routing:
+        await run(
+            connection, _SQL["stamp"], rows=[one.row for one in documents], gone=[row for row, _, _ in gone],
+            kinds=[kind for _, kind, _ in gone], ids=[id_ for _, _, id_ in gone], account=wanted.account,
+            routing=wanted.routing,
+        )  # fmt: skip
     return Changed(version or 0, documents, tuple(settled))
+
+
+async def _delete(transaction: Transaction, wanted: Change) -> list[tuple[int, str, bytes]]:
+    """Remove documents: row, kind and id of those that there were."""
+    connection = transaction.connection
+    found = []
+    for gone in wanted.deletes:
+        row = await fetch_value(connection, _SQL["delete"], kind=gone.kind, id=raw(gone.id))
+        if row is None:
+            continue
+        found.append((row, gone.kind, raw(gone.id)))
+        if gone.kind == VERSIONED_KIND:
+            await run(connection, _SQL["end_versions"], kind=gone.kind, row=row)
+            await run(connection, _SQL["forget_health"], endpoint=row)
+    return found
 
 
 async def only_new(transaction: Transaction, admissions: Sequence[Admission]) -> list[Admission]:

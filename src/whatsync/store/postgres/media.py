@@ -80,11 +80,6 @@ async def forget(transaction: Transaction, now_ms: int) -> None:
     await run(transaction.connection, _SQL["forget"], before_ms=before_ms, limit=FORGET_ROWS)
 
 
-async def take_back(transaction: Transaction, now_ms: int) -> None:
-    """Make due what runs that are over had claimed."""
-    await run(transaction.connection, _SQL["take_back"], now_ms=now_ms)
-
-
 async def read_one(connection: Any, name: str) -> MediaRow | None:
     """The row of a public name."""
     row = await fetch_row(connection, _SQL["row"], name=raw(name))

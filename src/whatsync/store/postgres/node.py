@@ -15,6 +15,10 @@ class Node:
     """Names it to people."""
     run: int = 0
     """The number of this run, which claims belong to: the node's epoch."""
+    over: bool = False
+    """The run has ended; others have its work."""
+    version: str = ""
+    """Of WhatsSync."""
     place_base: int = 0
     """Added to transaction ids in the feed."""
     hash_of: Hash = field(default_factory=lambda: keyed_hash(b""))

@@ -1,4 +1,4 @@
-"""Begins a run: ends the runs of this node and those whose lease is over, takes their claims back, and says what waits.
+"""Begins a run and says what there is: configuration, what waits, how endpoints fare.
 
 Runs inside a transaction.
 """
@@ -6,62 +6,56 @@ Runs inside a transaction.
 import msgspec
 
 from whatsync.model.health import Health
-from whatsync.ports.store import Backlog, HealthRow, Opened, StoreRefused
+from whatsync.ports.cluster import Role
+from whatsync.ports.store import Backlog, HealthRow, Opened
 from whatsync.store.keyed_hash import keyed_hash
-from whatsync.store.postgres import documents, media
+from whatsync.store.postgres import documents, epochs
 from whatsync.store.postgres.coding import DAY_MS
 from whatsync.store.postgres.connection import fetch, fetch_row, fetch_value, run
 from whatsync.store.postgres.database import Transaction
 from whatsync.store.postgres.node import Node
 from whatsync.store.postgres.statements import statements
 
-LEASE_SECONDS = 15.0
-"""How long a node's claims are its own after it was last heard of."""
 _HELD = 5
 _PLACE_BITS = 16
 
 _SQL = statements("opening.sql")
-_SESSION = statements("session.sql")
+_CLUSTER = statements("cluster.sql")
 _decode_health = msgspec.json.Decoder(Health).decode
 
 
 async def begin_run(transaction: Transaction, node: Node, now_ms: int, version: str) -> Opened:
-    """Take back what earlier runs had and start a new one. Raises StoreRefused where another node works."""
+    """Start a run beside those of other nodes."""
     connection = transaction.connection
-    await run(connection, _SQL["lock_runs"])
-    others = await fetch(connection, _SQL["other_runs"], node=node.name)
-    if others:
-        _, label, seconds = others[0]
-        raise StoreRefused(
-            f"another WhatsSync ({label}) works on this database, and this version lets only one do so; stop it first. "
-            f"If it was killed, try again in {max(1, seconds)} s"
-        )
-    await run(connection, _SQL["end_runs"], node=node.name)
-    values = {"node": node.name, "label": node.label, "version": version, "started_ms": now_ms}
-    node.run = await fetch_value(connection, _SQL["begin_run"], lease_seconds=LEASE_SECONDS, **values)
-    await run(connection, _SQL["take_back"], now_ms=now_ms)
-    await media.take_back(transaction, now_ms)
+    node.run = await epochs.begin(transaction, node, version, Role.ALL, epochs.FIRST_LEASE_SECONDS)
+    node.over, node.version = False, version
     node.hash_of = keyed_hash(await fetch_value(connection, _SQL["secret"]))
-    await _set_place_base(transaction, node)
+    await set_place_base(transaction, node)
     transaction.days |= {now_ms // DAY_MS, now_ms // DAY_MS + 1}
+    # Each of these may be newer than the one before, never older: then the news has it once more.
+    cursor = await fetch_value(connection, _CLUSTER["changes"])
+    versions = await documents.versions(connection)
     return Opened(
         run=node.run,
         floor=await fetch_value(connection, _SQL["top"]),
         documents=await documents.load(connection),
-        versions=await documents.versions(connection),
+        versions=versions,
         backlog=await _backlog(transaction),
         health=await _health(transaction),
+        now_ms=await fetch_value(connection, _SQL["now_ms"]),
+        cursor=cursor,
     )
 
 
-async def _set_place_base(transaction: Transaction, node: Node) -> None:
+async def set_place_base(transaction: Transaction, node: Node) -> None:
     """Keep the feed's places rising where transaction ids began anew."""
     connection = transaction.connection
     base = int(await fetch_value(connection, _SQL["place_base"]))
-    top, transaction.number = await fetch_row(connection, _SQL["top_place"])
+    top, number, next_number = await fetch_row(connection, _SQL["top_place"])
+    transaction.number = number
     passed = top >> _PLACE_BITS
-    if transaction.number is not None and transaction.number + base <= passed:
-        base = passed + 1 - transaction.number
+    if next_number + base <= passed:
+        base = passed + 1 - number
         await run(connection, _SQL["set_place_base"], value=str(base).encode())
     node.place_base = base
 

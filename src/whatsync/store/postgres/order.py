@@ -20,14 +20,14 @@ async def lock(transaction: Transaction, contacts: Iterable[int]) -> None:
         await run(transaction.connection, _SQL["lock_contacts"], contacts=wanted)
 
 
-async def forward(transaction: Transaction, ended: int, endpoint: int, contact: int, now_ms: int) -> bool:
-    """Bring the delivery behind one that has just ended forward; true where that moved it."""
+async def forward(transaction: Transaction, turn: int, endpoint: int, contact: int, now_ms: int) -> bool:
+    """Bring the delivery behind one that has just ended, whose turn it was, forward; true where that moved it."""
     connection = transaction.connection
-    following = await fetch_row(connection, _SQL["next_open"], endpoint=endpoint, contact=contact, id=ended)
-    if following is None or not following[3]:
+    following = await fetch_row(connection, _SQL["next_open"], endpoint=endpoint, contact=contact, turn=turn)
+    if following is None or not following[4]:
         return False
-    id_, due_ms, wait_ms, _ = following
-    earlier = await earlier_open(transaction, id_, endpoint, contact)
+    id_, due_ms, wait_ms, own_turn, _ = following
+    earlier = await earlier_open(transaction, own_turn, endpoint, contact)
     turn_ms = now_ms if earlier is None else max(now_ms, ms_of(earlier) + wait_ms)
     if due_ms <= turn_ms:
         return False
@@ -35,8 +35,8 @@ async def forward(transaction: Transaction, ended: int, endpoint: int, contact: 
     return True
 
 
-async def earlier_open(transaction: Transaction, delivery: int, endpoint: int, contact: int) -> int | None:
-    """The nearest earlier open delivery about the same contact."""
-    values = {"endpoint": endpoint, "contact": contact, "id": delivery}
+async def earlier_open(transaction: Transaction, turn: int, endpoint: int, contact: int) -> int | None:
+    """The nearest open delivery before a turn about the same contact."""
+    values = {"endpoint": endpoint, "contact": contact, "turn": turn}
     row: int | None = await fetch_value(transaction.connection, _SQL["earlier_open"], **values)
     return row

@@ -17,6 +17,7 @@ from whatsync.store.postgres import order
 from whatsync.store.postgres.coding import day_of, raw_or_none
 from whatsync.store.postgres.connection import fetch, fetch_row, run
 from whatsync.store.postgres.database import Database, Transaction
+from whatsync.store.postgres.node import Node
 from whatsync.store.postgres.rows import columns
 from whatsync.store.postgres.statements import statements
 from whatsync.store.postgres.words import Words
@@ -42,17 +43,17 @@ def bucket(total_us: int) -> int:
     return (total_us // 1000).bit_length()
 
 
-async def record_all(database: Database, calls: Sequence[Outcomes]) -> list[Recorded]:
+async def record_all(database: Database, node: Node, calls: Sequence[Outcomes]) -> list[Recorded]:
     """Record many calls in one transaction."""
     words = database.words
     wanted = [row.code or SUCCEEDED for attempts, _ in calls for row in attempts]
     while unknown := words.unknown(wanted):
         await database.ask(partial(words.learn, texts=unknown))
     try:
-        return await database.transact(lambda transaction: _record(transaction, words, calls, apart=False))
+        return await database.transact(partial(_record, words=words, calls=calls, apart=False), run=node.run)
     except asyncpg.UniqueViolationError:
         # A late attempt was kept under a number that a claim has come to meanwhile.
-        return await database.transact(lambda transaction: _record(transaction, words, calls, apart=True))
+        return await database.transact(partial(_record, words=words, calls=calls, apart=True), run=node.run)
 
 
 async def _record(transaction: Transaction, words: Words, calls: Sequence[Outcomes], apart: bool) -> list[Recorded]:
@@ -71,8 +72,8 @@ async def _record(transaction: Transaction, words: Words, calls: Sequence[Outcom
                 if late:
                     stale.add(id(row))
             if ended and row.delivery in contacts:
-                endpoint, contact = contacts[row.delivery]
-                if await order.forward(transaction, row.delivery, endpoint, contact, row.finished_ms):
+                endpoint, contact, turn = contacts[row.delivery]
+                if await order.forward(transaction, turn, endpoint, contact, row.finished_ms):
                     forwarded.setdefault(id(row), set()).add(endpoint)
     return [_answer(attempts, stale, forwarded) for attempts, _ in calls]
 
@@ -104,14 +105,14 @@ async def _put_health(transaction: Transaction, health: Sequence[HealthRow]) -> 
         await run(transaction.connection, _SQL["put_health"], endpoints=list(newest), bodies=bodies)
 
 
-async def _lock_contacts(transaction: Transaction, rows: Sequence[AttemptRow]) -> dict[int, tuple[int, int]]:
-    """Endpoint and contact of the ordered ones among these deliveries, whose order stands still from here on."""
+async def _lock_contacts(transaction: Transaction, rows: Sequence[AttemptRow]) -> dict[int, tuple[int, int, int]]:
+    """Endpoint, contact and turn of the ordered ones among these deliveries, whose order stands still from here on."""
     ordered = [row.delivery for row in rows if row.ordered]
     if not ordered:
         return {}
     found = await fetch(transaction.connection, _SQL["contacts"], ids=ordered)
-    await order.lock(transaction, [contact for _, _, contact in found])
-    return {id_: (endpoint, contact) for id_, endpoint, contact in found}
+    await order.lock(transaction, [contact for _, _, contact, _ in found])
+    return {id_: (endpoint, contact, turn) for id_, endpoint, contact, turn in found}
 
 
 async def _decide(transaction: Transaction, words: Words, rows: Sequence[AttemptRow]) -> set[int]:

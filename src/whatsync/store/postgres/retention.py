@@ -44,6 +44,7 @@ class _Delivery(msgspec.Struct, frozen=True):
     state: int | None
     endpoint: int | None
     contact: int | None
+    turn: int | None
 
 
 class Pruning(msgspec.Struct, frozen=True):
@@ -101,8 +102,8 @@ async def _drop_held(transaction: Transaction, step: Pruning, rows: Sequence[_De
     await order.lock(transaction, [row.contact for row in held if row.contact is not None])
     for row in held:
         await run(transaction.connection, _SQL["remove_open"], ids=[row.id])
-        if row.contact is not None and row.endpoint is not None:
-            await order.forward(transaction, row.id, row.endpoint, row.contact, step.now_ms)
+        if row.contact is not None and row.endpoint is not None and row.turn is not None:
+            await order.forward(transaction, row.turn, row.endpoint, row.contact, step.now_ms)
     return len(held)
 
 

@@ -20,7 +20,7 @@ _SQL = statements("settle.sql")
 _RELEASES = frozenset({Happening.RELEASED, Happening.RELEASED_TRIED})
 
 _Row = Sequence[Any]
-"""id, account, endpoint, state, in flight, attempts, contact_wait_ms, contact."""
+"""id, account, endpoint, state, in flight, attempts, contact_wait_ms, contact, turn."""
 
 
 async def settle(transaction: Transaction, words: Words, settlement: Settlement) -> tuple[Settled, ...]:
@@ -71,7 +71,7 @@ async def _looked_at(transaction: Transaction, settlement: Settlement) -> list[_
 
 
 def _settled_state(row: _Row, happening: Happening) -> State | None:
-    _, _, _, state, in_flight, attempts, _, _ = row
+    _, _, _, state, in_flight, attempts, *_ = row
     if happening is Happening.RETRY and in_flight:
         return None
     if happening in _RELEASES:
@@ -100,9 +100,9 @@ async def _stay_open(
     dues = []
     for row, after in changed:
         due_ms = settlement.due_ms if after in WAITING else None
-        id_, endpoint, state, wait_ms, contact = row[0], row[2], STATES[row[3]], row[6], row[7]
+        endpoint, state, wait_ms, contact, turn = row[2], STATES[row[3]], *row[6:9]
         if due_ms is not None and state is State.HELD and contact is not None:
-            behind = await order.earlier_open(transaction, id_, endpoint, contact)
+            behind = await order.earlier_open(transaction, turn, endpoint, contact)
             due_ms += wait_ms if behind is not None else 0
         dues.append(due_ms)
     await run(
@@ -131,4 +131,4 @@ async def _end(
     )
     for row, _ in changed:
         if row[7] is not None:
-            await order.forward(transaction, row[0], row[2], row[7], settlement.due_ms)
+            await order.forward(transaction, row[8], row[2], row[7], settlement.due_ms)

@@ -34,12 +34,13 @@ from whatsync.ports.store import (
     StoreState,
     StoreUnavailable,
 )
-from whatsync.store.postgres import arrivals, documents, media, retention
+from whatsync.store.postgres import arrivals, documents, epochs, media, retention
 from whatsync.store.postgres.accept import accept_all
 from whatsync.store.postgres.batches import Batches
 from whatsync.store.postgres.claim import claim, give_back
+from whatsync.store.postgres.cluster import PostgresCluster
 from whatsync.store.postgres.connection import Address, connect
-from whatsync.store.postgres.database import CLOSED, Database, Transaction
+from whatsync.store.postgres.database import CLOSED, OVER, Database, Transaction
 from whatsync.store.postgres.history import PostgresHistory
 from whatsync.store.postgres.node import Node
 from whatsync.store.postgres.opening import begin_run
@@ -72,21 +73,30 @@ class PostgresStore:
     def __init__(self, address: Address, *, clock: Clock, name: str, label: str, folder: Path | None = None) -> None:
         self.address = address
         self.database = Database(address, clock)
+        self._clock = clock
         self.node = Node(name, label)
         self.history = PostgresHistory(self.database, self.node, clock)
-        self.upkeep = Upkeep(self.database, self.node, clock, folder)
+        self.upkeep = Upkeep(self.database, clock, folder)
+        self.cluster = PostgresCluster(self.database, self.node, clock, self._answered)
         self._accepts: Batches[Admission | Intake, Any] = Batches(self._accept_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
         self._records: Batches[Outcomes, Recorded] = Batches(self._record_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
         self._steps = asyncio.Lock()
         self._changes = 0
         self._open = False
+        self._joining = False
+        self._claiming: set[asyncio.Task[Claims]] = set()
+        self.database.on_over = self._over
 
     # Opening and closing
 
     async def open(self, now_ms: int, version: str) -> Opened:
-        """Migrate, begin a run and take back the claims of runs that are over. Raises StoreRefused."""
+        """Migrate, take back the claims of runs that are over, this node's earlier ones among them, and begin a run.
+        Raises StoreRefused.
+        """
         try:
             await self._migrate()
+            await epochs.end_own(self.database, self.node, self._clock)
+            await epochs.end_overdue(self.database, self.node)
             opened = await self.database.transact(
                 lambda transaction: begin_run(transaction, self.node, now_ms, version)
             )
@@ -121,8 +131,13 @@ class PostgresStore:
         self._open = False
         await self._accepts.drained()
         await self._records.drained()
-        async with self._steps:
-            await self.upkeep.end()
+        await self.upkeep.stop()
+        if not self.node.over:
+            try:
+                await epochs.say_over(self.database, self.node)
+            except StoreUnavailable:
+                logger.warning("the end of this node could not be written; its lease runs out by itself")
+        await self.cluster.ear.close()
         await self.database.close()
 
     async def abandon(self) -> None:
@@ -131,6 +146,7 @@ class PostgresStore:
         self._accepts.cancel()
         self._records.cancel()
         await self.upkeep.stop()
+        self.cluster.ear.cut()
         self.database.cut()
 
     async def tidy(self) -> None:
@@ -156,7 +172,10 @@ class PostgresStore:
     async def claim(self, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Claims:
         """Take deliveries to attempt."""
         self._check()
-        return await claim(self.database, self.node, endpoint, now_ms, limit, early=early)
+        task = asyncio.ensure_future(claim(self.database, self.node, endpoint, now_ms, limit, early=early))
+        self._claiming.add(task)
+        task.add_done_callback(self._claiming.discard)
+        return await task
 
     async def give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
         """Give up claims that were not attempted."""
@@ -254,8 +273,8 @@ class PostgresStore:
     def _problem(self) -> StoreUnavailable | None:
         if not self._open:
             return StoreUnavailable(CLOSED)
-        if self.upkeep.lost is not None:
-            return StoreUnavailable(self.upkeep.lost)
+        if self.node.over or self._joining:
+            return StoreUnavailable(OVER)
         if self.database.trouble is not None:
             return StoreUnavailable(self.database.trouble)
         return None
@@ -268,7 +287,25 @@ class PostgresStore:
     async def _step(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         self._check()
         async with self._steps:
-            return await self.database.transact(work)
+            return await self.database.transact(work, run=self.node.run)
+
+    def _over(self) -> None:
+        self.node.over = True
+
+    async def _answered(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin nothing more, wait until all is answered that was begun, and do ``work`` then."""
+        if not self._open:
+            raise StoreUnavailable(CLOSED)
+        self._joining = True
+        try:
+            await self._accepts.drained()
+            await self._records.drained()
+            while self._claiming:
+                await asyncio.wait(set(self._claiming))
+            async with self._steps:
+                await work()
+        finally:
+            self._joining = False
 
     async def _accept_all(self, items: Sequence[Admission | Intake]) -> Sequence[Any]:
         """In the order they came: what follows each other and is of one kind goes together."""
@@ -283,7 +320,7 @@ class PostgresStore:
         return answers
 
     async def _record_all(self, calls: Sequence[Outcomes]) -> Sequence[Recorded]:
-        return await record_all(self.database, calls)
+        return await record_all(self.database, self.node, calls)
 
 
 def _failed(problem: StoreUnavailable) -> "Future[Any]":

@@ -38,6 +38,11 @@ def is_missing_day(problem: BaseException) -> bool:
     return isinstance(problem, asyncpg.CheckViolationError) and "no partition" in str(problem)
 
 
+def is_over(problem: BaseException) -> bool:
+    """Whether a transaction was refused because its run has ended (function ``hold_run``)."""
+    return isinstance(problem, asyncpg.PostgresError) and problem.sqlstate == "WS001"
+
+
 def shown(url: str) -> str:
     """A database's URL without its password."""
     parts = urlsplit(url)

@@ -1,6 +1,4 @@
-"""What a node does for itself beside the verbs: renews its lease, makes days ahead, adds counts up, drops empty
-days.
-"""
+"""What a node does for itself beside the verbs: makes days ahead, adds counts up, drops empty days."""
 
 import asyncio
 import logging
@@ -11,23 +9,19 @@ from whatsync.ports.clock import Clock
 from whatsync.ports.store import StoreUnavailable
 from whatsync.store.postgres import rollup
 from whatsync.store.postgres.coding import DAY_MS
-from whatsync.store.postgres.connection import fetch_value, run
-from whatsync.store.postgres.database import Database, Transaction
-from whatsync.store.postgres.node import Node
-from whatsync.store.postgres.opening import LEASE_SECONDS
+from whatsync.store.postgres.connection import fetch_value
+from whatsync.store.postgres.database import Database
 from whatsync.store.postgres.statements import statements
 
-RENEW_SECONDS = 3.0
+TURN_SECONDS = 3.0
 FOLD_EVERY = 10
-"""Renewals between two foldings of the counts."""
+"""Turns between two foldings of the counts."""
 DAYS_EVERY = 600
 DAYS_AHEAD = 2
 DAYS_KEPT = 2
 """Empty days that are left standing behind today."""
 _NO_BOUND = 1 << 62
-LOST = "another node has taken over: this one was not heard of for too long; restart it"
 
-_SQL = statements("opening.sql")
 _SESSION = statements("session.sql")
 
 logger = logging.getLogger(__name__)
@@ -36,16 +30,13 @@ logger = logging.getLogger(__name__)
 class Upkeep:
     """One task per store."""
 
-    def __init__(self, database: Database, node: Node, clock: Clock, folder: Path | None) -> None:
+    def __init__(self, database: Database, clock: Clock, folder: Path | None) -> None:
         self._database = database
-        self._node = node
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._folder = folder
         self.free_bytes = _NO_BOUND
         """Free space where this node's files lie."""
-        self.lost: str | None = None
-        """Why this run may write no more."""
 
     async def begin(self, now_ms: int) -> None:
         """Make the days that are needed now and keep going."""
@@ -69,14 +60,6 @@ class Upkeep:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def end(self) -> None:
-        """Stop, and say that this run is over."""
-        await self.stop()
-        try:
-            await self._database.transact(self._end)
-        except StoreUnavailable:
-            logger.warning("the end of this run could not be written; its lease runs out by itself")
-
     async def fold(self) -> None:
         """Add what was counted to the rollups."""
         await self._database.transact(rollup.fold)
@@ -90,11 +73,10 @@ class Upkeep:
     async def _keep(self) -> None:
         turn = 0
         while True:
-            await self._clock.sleep(RENEW_SECONDS)
+            await self._clock.sleep(TURN_SECONDS)
             turn += 1
             self._look()
             try:
-                await self._renew()
                 if turn % FOLD_EVERY == 0:
                     await self.fold()
                 if turn % DAYS_EVERY == 1:
@@ -103,18 +85,6 @@ class Upkeep:
                 continue
             except Exception:
                 logger.exception("the database's upkeep met a mistake and goes on")
-
-    async def _renew(self) -> None:
-        if not await self._database.transact(self._lease) and self.lost is None:
-            self.lost = LOST
-            logger.error("%s", LOST)
-
-    async def _lease(self, transaction: Transaction) -> bool:
-        values = {"run": self._node.run, "lease_seconds": LEASE_SECONDS}
-        return await fetch_value(transaction.connection, _SQL["renew"], **values) is not None
-
-    async def _end(self, transaction: Transaction) -> None:
-        await run(transaction.connection, _SQL["end_run"], run=self._node.run)
 
     async def _make_days(self) -> None:
         today = await self._database.ask(lambda connection: fetch_value(connection, _SESSION["today"]))

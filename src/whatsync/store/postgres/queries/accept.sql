@@ -38,10 +38,12 @@ SELECT account, version FROM account_version WHERE account = ANY(:accounts::inte
 SELECT seq FROM event
 WHERE seq = ANY(:seqs::bigint[]) AND day = ANY(:days::integer[]) ORDER BY seq FOR KEY SHARE;
 
--- name: earlier_open
+-- name: last_open
+-- Who is added stands behind all that is open.
 SELECT given.id, (
-    SELECT max(o.id) FROM open_delivery AS o
-    WHERE o.endpoint = given.endpoint AND o.contact = given.contact AND o.contact IS NOT NULL AND o.id < given.id
+    SELECT o.id FROM open_delivery AS o
+    WHERE o.endpoint = given.endpoint AND o.contact = given.contact AND o.contact IS NOT NULL
+    ORDER BY o.turn DESC LIMIT 1
 )
 FROM unnest(:ids::bigint[], :endpoints::integer[], :contacts::bigint[]) AS given(id, endpoint, contact);
 
@@ -73,9 +75,10 @@ WITH events AS (
     ) AS given(id, event, day, account, endpoint, type, number, origin, contact)
 ), open AS (
     INSERT INTO open_delivery (
-        id, event, due_ms, contact, contact_wait_ms, account, endpoint, holder, claim, attempts, state, origin
+        id, event, due_ms, contact, turn, contact_wait_ms, account, endpoint, holder, claim, attempts, state, origin
     )
-    SELECT id, event, due_ms, contact, wait_ms, account, endpoint, holder, claim, 0, 0, origin
+    SELECT id, event, due_ms, contact, CASE WHEN contact IS NOT NULL THEN nextval('turn_number') END, wait_ms,
+        account, endpoint, holder, claim, 0, 0, origin
     FROM unnest(
         :d_ids::bigint[], :d_events::bigint[], :d_dues::bigint[], :d_contacts::bigint[], :d_waits::bigint[],
         :d_accounts::integer[], :d_endpoints::integer[], :d_holders::integer[], :d_claims::integer[],

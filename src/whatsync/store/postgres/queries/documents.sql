@@ -43,6 +43,19 @@ DELETE FROM health WHERE endpoint = :endpoint;
 INSERT INTO audit (account, at_ms, actor, action, subject, before, after)
 VALUES (:account, :at_ms, :actor, :action, :subject, :before, :after);
 
+-- name: stamp
+-- The last thing before the commit: the number of this change, on all that it has changed.
+WITH counted AS (
+    UPDATE change_count SET number = number + 1 RETURNING number
+), present AS (
+    UPDATE document SET changed = number FROM counted WHERE row = ANY(:rows::integer[])
+), gone AS (
+    INSERT INTO document_gone (row, changed, kind, id)
+    SELECT row, number, kind, id FROM counted
+    CROSS JOIN unnest(:gone::integer[], :kinds::text[], :ids::bytea[]) AS given(row, kind, id)
+)
+UPDATE account_version SET changed = number FROM counted WHERE account = :account::integer AND :routing::boolean;
+
 -- name: raise_version
 INSERT INTO account_version (account, version) VALUES (:account, 1)
 ON CONFLICT (account) DO UPDATE SET version = account_version.version + 1 RETURNING version;

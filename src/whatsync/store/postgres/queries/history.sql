@@ -173,10 +173,12 @@ SELECT <delivery_columns> FROM delivery AS d <delivery_joins>
 WHERE d.id = :id AND d.day IN (:day::integer, 0) AND d.account = :account;
 
 -- name: waiting_for
-SELECT max(earlier.id) FROM open_delivery AS o JOIN open_delivery AS earlier
-ON earlier.endpoint = o.endpoint AND earlier.contact = o.contact AND earlier.id < o.id AND earlier.contact IS NOT NULL
+SELECT earlier.id FROM open_delivery AS o JOIN open_delivery AS earlier
+ON earlier.endpoint = o.endpoint AND earlier.contact = o.contact AND earlier.turn < o.turn
+AND earlier.contact IS NOT NULL
 WHERE o.id = :id AND o.account = :account AND o.contact IS NOT NULL
-AND o.state = 0 AND o.holder IS NULL AND o.attempts = 0;
+AND o.state = 0 AND o.holder IS NULL AND o.attempts = 0
+ORDER BY earlier.turn DESC LIMIT 1;
 
 -- name: attempts
 SELECT a.claim, a.number, d.endpoint, a.state, a.flags, a.started_ms, a.took_ms, a.due_ms, a.status, a.code, a.dns_us,

@@ -51,10 +51,5 @@ DELETE FROM media WHERE name IN (
     ORDER BY changed_ms LIMIT :limit::integer
 );
 
--- name: take_back
-UPDATE media AS m SET holder = NULL, due_ms = :now_ms::bigint
-WHERE m.due_ms IS NOT NULL AND m.holder IS NOT NULL
-AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = m.holder AND NOT r.ended);
-
 -- name: row
 SELECT <media_columns> FROM media WHERE name = :name;

@@ -1,31 +1,4 @@
--- What is done and read when the store opens, and the lease of a run. Times of leases are this server's.
-
--- name: lock_runs
-SELECT pg_advisory_xact_lock(7, 3);
-
--- name: other_runs
-SELECT id, label, round(extract(epoch FROM lease_until - now()))::integer FROM run
-WHERE NOT ended AND node <> :node AND lease_until > now() ORDER BY id;
-
--- name: end_runs
--- Runs of this node, and those whose lease is over.
-UPDATE run SET ended = true WHERE NOT ended AND (node = :node OR lease_until <= now());
-
--- name: begin_run
-INSERT INTO run (node, label, version, started_ms, lease_until)
-VALUES (:node::text, :label::text, :version::text, :started_ms::bigint, now() + make_interval(secs => :lease_seconds))
-RETURNING id;
-
--- name: take_back
-UPDATE open_delivery AS o SET holder = NULL, due_ms = :now_ms::bigint
-WHERE o.holder IS NOT NULL AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = o.holder AND NOT r.ended);
-
--- name: renew
-UPDATE run SET lease_until = now() + make_interval(secs => :lease_seconds)
-WHERE id = :run AND NOT ended RETURNING id;
-
--- name: end_run
-UPDATE run SET ended = true, lease_until = now() WHERE id = :run;
+-- What is read when the store opens.
 
 -- name: secret
 SELECT value FROM meta WHERE name = 'hash_key';
@@ -37,6 +10,8 @@ SELECT value FROM meta WHERE name = 'place_base' FOR UPDATE;
 UPDATE meta SET value = :value WHERE name = 'place_base';
 
 -- name: top_place
+-- What this statement sees was written below its snapshot's upper end, however many ids others have used since this
+-- transaction got its own: unless ids have begun anew.
 SELECT greatest(
     coalesce((SELECT max(place) FROM feed_floor), 0),
     coalesce((
@@ -44,7 +19,7 @@ SELECT greatest(
             SELECT place FROM event WHERE account = a.account ORDER BY place DESC LIMIT 1
         ) AS e
     ), 0)
-), pg_current_xact_id()::text::bigint;
+), pg_current_xact_id()::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
 
 -- name: top
 SELECT greatest(
@@ -59,3 +34,6 @@ GROUP BY endpoint, account, state ORDER BY endpoint;
 
 -- name: health
 SELECT endpoint, body FROM health ORDER BY endpoint;
+
+-- name: now_ms
+SELECT now_ms();

@@ -116,4 +116,4 @@ SELECT * FROM unnest(:endpoints::integer[], :bodies::bytea[]) AS given(endpoint,
 ON CONFLICT (endpoint) DO UPDATE SET body = excluded.body;
 
 -- name: contacts
-SELECT id, endpoint, contact FROM open_delivery WHERE id = ANY(:ids::bigint[]) AND contact IS NOT NULL;
+SELECT id, endpoint, contact, turn FROM open_delivery WHERE id = ANY(:ids::bigint[]) AND contact IS NOT NULL;

@@ -13,8 +13,8 @@ SELECT seq, day, place, account, id, keys FROM event
 WHERE seq = ANY(:seqs::bigint[]) AND day = ANY(:days::integer[]) ORDER BY seq FOR UPDATE;
 
 -- name: deliveries
--- All deliveries of these events: id, day, event, and of open ones state, endpoint, contact.
-SELECT d.id, d.day, d.event, o.state, o.endpoint, o.contact
+-- All deliveries of these events: id, day, event, and of open ones state, endpoint, contact, turn.
+SELECT d.id, d.day, d.event, o.state, o.endpoint, o.contact, o.turn
 FROM (
     SELECT d.id, d.day, d.event
     FROM event AS e JOIN delivery AS d ON d.id BETWEEN e.first_delivery AND e.last_delivery AND d.event = e.seq

@@ -3,6 +3,11 @@
 -- name: begin
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 
+-- name: begin_held
+-- {run} is filled in, since both go to the server at once.
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SELECT hold_run({run});
+
 -- name: commit
 COMMIT;
 

@@ -1,7 +1,7 @@
 -- Changes of state without an attempt. Everything looked at is locked, lowest row first.
 
 -- name: looked_at
-id, account, endpoint, state, holder IS NOT NULL, attempts, coalesce(contact_wait_ms, 0), contact
+id, account, endpoint, state, holder IS NOT NULL, attempts, coalesce(contact_wait_ms, 0), contact, turn
 
 -- name: named
 SELECT <looked_at> FROM open_delivery WHERE id = ANY(:ids::bigint[]) AND account = :account ORDER BY id FOR UPDATE;

@@ -25,17 +25,42 @@ CREATE TABLE meta (
     value bytea NOT NULL
 );
 
+-- The clock that all nodes go by.
+CREATE FUNCTION now_ms() RETURNS bigint LANGUAGE sql AS $$
+    SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+$$;
+
 -- One run of one node: the epoch that claims belong to. lease_until is by this server's clock, the only one that counts.
 CREATE TABLE run (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     node text NOT NULL,                 -- who it is, kept in the node's data folder
     label text NOT NULL,                -- for people
     version text NOT NULL,
+    role text NOT NULL DEFAULT 'all',
     started_ms bigint NOT NULL,
     lease_until timestamptz NOT NULL,
-    ended boolean NOT NULL DEFAULT false
+    leaving boolean NOT NULL DEFAULT false,
+    ended boolean NOT NULL DEFAULT false,   -- it begins nothing any more
+    cleared boolean NOT NULL DEFAULT false  -- nothing of it is under way, and its claims and posts are free
 );
-CREATE INDEX run_alive ON run (id) WHERE NOT ended;
+CREATE INDEX run_alive ON run (id) WHERE NOT cleared;
+
+-- What one run does at a time: endpoints that have an owner, duties.
+CREATE TABLE post (
+    name text PRIMARY KEY,
+    run integer NOT NULL
+);
+
+-- Every transaction that a run writes with begins so: the run goes on, and can't be cleared until the transaction ends.
+CREATE FUNCTION hold_run(wanted integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(8, wanted);
+    PERFORM 1 FROM run WHERE id = wanted AND NOT ended;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'run % is over', wanted USING ERRCODE = 'WS001';
+    END IF;
+END
+$$;
 
 CREATE TABLE word (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -50,9 +75,27 @@ CREATE TABLE document (
     id bytea NOT NULL,
     account integer NOT NULL,
     version integer NOT NULL,
+    changed bigint NOT NULL DEFAULT 0,  -- see change_count
     body bytea NOT NULL,
     UNIQUE (kind, id)
 );
+CREATE INDEX document_changed ON document (changed);
+
+-- Documents that were removed. Kept: a node that slept for long has to learn of them.
+CREATE TABLE document_gone (
+    row integer PRIMARY KEY,
+    changed bigint NOT NULL,
+    kind text NOT NULL,
+    id bytea NOT NULL
+);
+CREATE INDEX document_gone_changed ON document_gone (changed);
+
+-- One row: how many changes of configuration there were. Each raises it as the last thing before its commit, and so
+-- waits for the one before it to be over: the numbers are in the order of commits, and none appears behind a higher one.
+CREATE TABLE change_count (
+    number bigint NOT NULL
+);
+INSERT INTO change_count (number) VALUES (0);
 
 -- Every version of the kinds that history points to (endpoints), the newest one included.
 CREATE TABLE document_version (
@@ -70,8 +113,10 @@ CREATE INDEX document_version_old ON document_version (account) WHERE until_row 
 
 CREATE TABLE account_version (
     account integer PRIMARY KEY,
-    version integer NOT NULL
+    version integer NOT NULL,
+    changed bigint NOT NULL DEFAULT 0
 );
+CREATE INDEX account_version_changed ON account_version (changed);
 
 CREATE TABLE audit (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -197,6 +242,7 @@ CREATE TABLE open_delivery (
     event bigint NOT NULL,
     due_ms bigint,                      -- pending, retrying and unclaimed: when it is due
     contact bigint,                     -- keyed hash; ordered endpoints only
+    turn bigint,                        -- with a contact: the order about it, which is that of commits
     contact_wait_ms bigint,
     duration_us bigint,                 -- of the attempt that decided last
     account integer NOT NULL,
@@ -217,7 +263,9 @@ CREATE TABLE open_delivery (
 CREATE INDEX open_delivery_queue ON open_delivery (endpoint, due_ms, id) WHERE holder IS NULL AND state IN (0, 2);
 CREATE INDEX open_delivery_by_endpoint ON open_delivery (endpoint, state, id);
 CREATE INDEX open_delivery_by_account ON open_delivery (account, state, id);
-CREATE INDEX open_delivery_by_contact ON open_delivery (endpoint, contact, id) WHERE contact IS NOT NULL;
+CREATE INDEX open_delivery_by_contact ON open_delivery (endpoint, contact, turn) WHERE contact IS NOT NULL;
+-- Drawn while the contact is locked.
+CREATE SEQUENCE turn_number;
 CREATE INDEX open_delivery_by_code ON open_delivery (account, code, id) WHERE code IS NOT NULL;
 
 -- Failed and cancelled deliveries, and any final one with a code.
