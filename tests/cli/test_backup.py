@@ -174,7 +174,10 @@ def test_migrate(copied: tuple[Path, list[str]], place: Shell) -> None:
     place("restore", str(copied[0]))
     assert "Nothing to do" in place("migrate").out
     assert place("migrate", "--check", "--json").json["now"] >= 1
-    assert "can't do that yet" in place("migrate", "--to", "postgresql://x", code=2).err
+    assert "--from names a SQLite file" in place("migrate", "--to", "postgresql://x", code=2).err
+    assert "--to names a PostgreSQL" in place("migrate", "--from", "sqlite:///x", "--to", "mysql://x", code=2).err
+    missing = place("migrate", "--from", "sqlite:///nowhere.db", "--to", "postgresql://x", code=1)
+    assert "no database nowhere.db" in missing.err
     db = apsw.Connection(str(data_of(place) / "whatsync.db"))
     db.execute("PRAGMA user_version = 9999")
     db.close()

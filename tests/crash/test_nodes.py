@@ -179,7 +179,11 @@ async def test_what_is_made_on_one_node_is_there_on_the_others(tmp_path: Path, c
             (item,) = (await north.get(f"/v1/events/{taken.json()['id']}/deliveries")).json()["items"]
             assert item["endpoint"]["id"] == made["id"]
             (await nodes.clients[(number + 1) % 2].delete(f"/v1/endpoints/{made['id']}")).raise_for_status()
-        key = (await north.post("/v1/keys", json={"name": "made in the north"})).raise_for_status().json()["key"]
+        key = (
+            (await north.post("/v1/keys", json={"name": "made in the north", "scopes": ["read"]}))
+            .raise_for_status()
+            .json()["key"]
+        )
         headers = {"Authorization": f"Bearer {key}"}
         assert (await south.get("/v1/endpoints", headers=headers)).status_code == 200
         receiver.stop()

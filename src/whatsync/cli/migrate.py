@@ -1,4 +1,6 @@
-"""``whatsync migrate``: brings a database to this version's schema, or says whether it needs it. Opens it alone."""
+"""``whatsync migrate``: brings a database to this version's schema, or says whether it needs it; moves an installation
+from SQLite to PostgreSQL. Opens databases alone.
+"""
 
 import asyncio
 from pathlib import Path
@@ -7,39 +9,63 @@ from typing import Annotated
 import apsw
 import typer
 
+from whatsync import __version__
 from whatsync.cli.failure import FAILED, Failure, wrong_use
 from whatsync.cli.group import new_app
 from whatsync.cli.local import read_config
 from whatsync.cli.options import example
-from whatsync.cli.output import say, show_json
+from whatsync.cli.output import Column, remark, say, show_json, show_table
 from whatsync.compose.places import database_address, database_path
 from whatsync.config import Config, is_postgres, without_password
+from whatsync.net.system import SystemClock
 from whatsync.ports.store import StoreRefused
+from whatsync.store.moving.move import move
 from whatsync.store.postgres import inspecting
 from whatsync.store.postgres import schema as postgres_schema
+from whatsync.store.postgres.connection import Address
 from whatsync.store.sqlite import schema
 from whatsync.store.sqlite.connection import open_reader, open_writer, refusal
 from whatsync.store.sqlite.folder_lock import FolderLock
+from whatsync.store.vault import KEY_FILE
+
+_NEXT = """\
+Start every node with WHATSYNC_DATABASE_URL={target} and the same encryption key (WHATSYNC_ENCRYPTION_KEY, or a copy of
+{key} in each data folder). Media files stay where they are: several nodes need a bucket or a shared folder
+(WHATSYNC_MEDIA_STORE). Do not start a server on the old file again: it would deliver the same once more."""
+_SQLITE = "sqlite:///"
+_MOVED = (Column("TABLE", "table"), Column("ROWS", "rows", right=True), Column("CHECKSUM", "checksum"))
 
 app = new_app()
 
 
-@app.command(epilog=example("whatsync migrate --check", "whatsync migrate"))
+@app.command(
+    epilog=example(
+        "whatsync migrate --check",
+        "whatsync migrate",
+        "whatsync migrate --from sqlite:///data/whatsync.db --to postgresql://whatsync@db/whatsync",
+    )
+)
 def migrate(
     check: Annotated[
         bool, typer.Option("--check", help="Only say how it stands; exits with 1 where it needs migrating.")
     ] = False,
-    origin: Annotated[str | None, typer.Option("--from", metavar="URL", hidden=True)] = None,
-    target: Annotated[str | None, typer.Option("--to", metavar="URL", hidden=True)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the versions as JSON.")] = False,
+    origin: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="Move an installation: where it is, sqlite:///….")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="Where it shall be: postgresql://…, an empty database.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Bring the database to this version's schema. `whatsync serve` does it by itself when it starts.
 
-    Moving to another kind of database is not possible in this version.
+    With --from and --to: move an installation from SQLite to PostgreSQL, work in flight included. Stop the server
+    first. Interrupted, the same command goes on where it was.
     """
-    if origin is not None or target is not None:
-        raise wrong_use("--from and --to move to another kind of database; this version can't do that yet")
     config = read_config()
+    if origin is not None or target is not None:
+        _move(config, origin, target, as_json)
+        return
     if is_postgres(config.database_url):
         _postgres(config, check, as_json)
         return
@@ -59,6 +85,36 @@ def migrate(
         say(_sentence(path, before, current, newest))
     if current != newest:
         raise typer.Exit(FAILED)
+
+
+def _move(config: Config, origin: str | None, target: str | None, as_json: bool) -> None:
+    if origin is None or not origin.startswith(_SQLITE):
+        raise wrong_use("--from names a SQLite file: sqlite:///data/whatsync.db")
+    if target is None or not is_postgres(target):
+        raise wrong_use("--to names a PostgreSQL database: postgresql://user@host/name")
+    path = Path(origin.removeprefix(_SQLITE))
+    if not path.is_file():
+        raise Failure(f"there is no database {path}")
+    address = Address(target, config.database_pooler == "transaction", config.database_unsafe)
+    clock = SystemClock()
+    told: dict[str, int] = {}
+
+    def tell(table: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if told.get(table) != tenth:
+            told[table] = tenth
+            remark(f"{table}: {done:,} of {total:,}")
+
+    try:
+        moved = asyncio.run(move(path, address, clock, __version__, tell))
+    except StoreRefused as refused:
+        raise Failure(refused.reason) from None
+    if as_json:
+        show_json({"tables": [{"table": one.table, "rows": one.rows, "checksum": one.checksum} for one in moved]})
+        return
+    show_table(_MOVED, [{"table": one.table, "rows": one.rows, "checksum": one.checksum} for one in moved], "")
+    say(f"All of {path} is in {without_password(target)}; rows and checksums are the same on both sides.")
+    remark(_NEXT.format(target=without_password(target), key=KEY_FILE))
 
 
 def _postgres(config: Config, check: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from whatsync.model.health import Health
 from whatsync.ports.cluster import Role
-from whatsync.ports.store import Backlog, HealthRow, Opened
+from whatsync.ports.store import Backlog, HealthRow, Opened, StoreRefused
 from whatsync.store.keyed_hash import keyed_hash
 from whatsync.store.postgres import documents, epochs
 from whatsync.store.postgres.coding import DAY_MS
@@ -25,8 +25,13 @@ _decode_health = msgspec.json.Decoder(Health).decode
 
 
 async def begin_run(transaction: Transaction, node: Node, now_ms: int, version: str) -> Opened:
-    """Start a run beside those of other nodes."""
+    """Start a run beside those of other nodes. Raises StoreRefused where only a part of an installation is there."""
     connection = transaction.connection
+    if await fetch_value(connection, _SQL["moving"]):
+        raise StoreRefused(
+            "an installation is being moved into this database and only a part of it is here; run `whatsync migrate "
+            "--from … --to …` again, it goes on where it was"
+        )
     node.run = await epochs.begin(transaction, node, version, Role.ALL, epochs.FIRST_LEASE_SECONDS)
     node.over, node.version = False, version
     node.hash_of = keyed_hash(await fetch_value(connection, _SQL["secret"]))

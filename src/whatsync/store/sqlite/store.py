@@ -35,7 +35,7 @@ from whatsync.ports.store import (
     StoreUnavailable,
 )
 from whatsync.store.keyed_hash import Hash, keyed_hash
-from whatsync.store.sqlite import arrivals, documents, media, opening, retention
+from whatsync.store.sqlite import arrivals, documents, media, opening, retention, rollup
 from whatsync.store.sqlite.calls import (
     AbandonCall,
     AcceptCall,
@@ -137,6 +137,10 @@ class SqliteStore:
         """Let go of the files as a crash would: nothing is folded, the log stays as it is. For tests."""
         await self.history.close()
         await self._end(AbandonCall(asyncio.get_running_loop().create_future()))
+
+    async def add_counts(self) -> None:
+        """Add all that was counted to the rollups now, as is done from time to time."""
+        await self._step(rollup.add_pending)
 
     async def tidy(self) -> None:
         """Do now what the writer does for itself in quiet moments: enter everything into the indexes."""

@@ -1,5 +1,8 @@
 -- What is read when the store opens.
 
+-- name: moving
+SELECT EXISTS (SELECT 1 FROM meta WHERE name = 'moving');
+
 -- name: secret
 SELECT value FROM meta WHERE name = 'hash_key';
 

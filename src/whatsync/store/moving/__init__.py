@@ -1,0 +1,1 @@
+"""Moves an installation from a SQLite file to a PostgreSQL database."""
