@@ -67,7 +67,7 @@ class Source:
 
     def count(self, table: str) -> int:
         """How many rows there are."""
-        return int(next(self._db.execute(f"SELECT count(*) FROM ({_SQL[table]})"))[0])  # noqa: S608 - our own texts
+        return int(next(self._db.execute(_SQL["count"].format(rows=_SQL[table])))[0])
 
     def rows(self, table: str, passed: int = 0) -> Iterator[Sequence[Any]]:
         """A table's rows behind the first ``passed`` ones."""

@@ -111,6 +111,9 @@ SELECT name, event, created_ms, changed_ms, due_ms, size, account, claim, attemp
     sha256, task
 FROM media ORDER BY name;
 
+-- name: count
+SELECT count(*) FROM ({rows});
+
 -- name: days
 SELECT (seq >> 21) / 86400000 FROM event UNION SELECT (id >> 21) / 86400000 FROM delivery
 UNION SELECT (delivery >> 21) / 86400000 FROM attempt;
