@@ -10,14 +10,17 @@ from msgspec.structs import replace
 from tests.conformance.clerk import MINUTE, Clerk, key
 from whatsync.model.delivery import Happening, State
 from whatsync.model.health import Health
+from whatsync.ports.arrivals import BodyRow, ContactRow, SetAsideQuery, SetAsideRow, TakenIn
 from whatsync.ports.history import DeliveryQuery, EventQuery
 from whatsync.ports.store import (
+    Admission,
     AuditEntry,
     Changed,
     Claimed,
     Claims,
     Delete,
     HealthRow,
+    Intake,
     Opened,
     Origin,
     Put,
@@ -27,6 +30,7 @@ from whatsync.ports.store import (
 
 ACCOUNTS = (1, 2)
 ENDPOINTS_EACH = 3
+SOURCE = 7
 CONTACTS = ("contact_a", "contact_b")
 TYPES = ("message.incoming", "message.status")
 
@@ -65,6 +69,7 @@ class Actor:
             "erase": self.erase,
             "reopen": self.reopen,
             "tidy": self.tidy,
+            "take_in": self.take_in,
         }
 
     async def do(self, step: Step) -> Any:
@@ -128,6 +133,40 @@ class Actor:
             event = self._event(account, a + n, b + n)
             pairs.append((event, self._deliveries(event, a, b + n)))
         return await self._admit([event for event, _ in pairs], [row for _, rows in pairs for row in rows], b)
+
+    async def take_in(self, a: int, b: int, c: int) -> Any:
+        """A source's body: events of one or two accounts, some known before, people, elements set aside; now and then
+        worked out from what is no longer so.
+        """
+        clerk, pairs = self.clerk, []
+        for account in ACCOUNTS[: 1 + c % 2]:
+            event = self._event(account, a, b)
+            if b % 3:
+                event = replace(event, id=f"msg_{b % 4}")
+            rows = self._deliveries(event, a, b)
+            version = clerk.versions.get(account, 0) + (b % 11 == 10)
+            pairs.append((event, rows, Admission(account, version, (event,), tuple(rows))))
+        body = BodyRow(clerk.sequence.next(clerk.now), SOURCE, b"%d" % b, len(pairs))
+        aside = SetAsideRow(clerk.sequence.next(clerk.now), body.seq, SOURCE, 0, "odd", "entry", "Odd.", f"{a % 2}")
+        intake = Intake(
+            tuple(admission for _, _, admission in pairs),
+            tuple([await self._person(ACCOUNTS[c % 2], a, b)] if a % 2 else []),
+            body,
+            (aside,) if b % 4 == 0 else (),
+        )
+        answer = await clerk.store.take_in(intake)
+        if isinstance(answer, TakenIn):
+            for event, rows, _ in pairs:
+                if event.seq not in answer.passed:
+                    self._note([event], rows)
+        return answer
+
+    async def _person(self, account: int, a: int, b: int) -> ContactRow:
+        """Somebody in the version that follows what is stored, or, seldom, in another one."""
+        id_ = f"contact_{a % 3}"
+        known = await self.clerk.history.contacts(account, [f"id:{id_}"])
+        version = (known[0].version if known else 0) + 1 + (b % 7 == 6)
+        return ContactRow(account, id_, (f"id:{id_}", f"phone:{b % 3}"), version, b, f"+{b % 3}", None, f"Name {b % 5}")
 
     async def resend(self, a: int, b: int, c: int) -> Any:
         if not self.events:
@@ -243,7 +282,13 @@ class Actor:
         """The whole history, as the reading side gives it."""
         history = self.clerk.history
         found: dict[str, Any] = {}
+        bodies = await history.bodies(SOURCE, None, 1000)
+        found["bodies"] = [await history.body(row.seq) for row in bodies]
+        found["set aside"] = await history.set_aside(SetAsideQuery(SOURCE, limit=1000))
         for account in ACCOUNTS:
+            words = [f"phone:{at}" for at in range(3)] + [f"id:contact_{at}" for at in range(3)]
+            people = await history.contacts(account, words)
+            found[f"people {account}"] = [replace(one, words=tuple(sorted(one.words))) for one in people]
             views = [view async for view in self._all_deliveries(account)]
             events = (await history.events(EventQuery(account, limit=1000))).items
             found[f"deliveries {account}"] = views
@@ -296,7 +341,12 @@ def with_sorted_keys(event: Any) -> Any:
 def steps() -> st.SearchStrategy[list[Step]]:
     """Scripts: mostly events and attempts, now and then everything else."""
     often = (
-        ["accept"] * 4 + ["array"] + ["claim"] * 3 + ["end"] * 4 + ["pass_time", "settle", "settle", "settle_endpoint"]
+        ["accept"] * 4
+        + ["take_in"] * 2
+        + ["array"]
+        + ["claim"] * 3
+        + ["end"] * 4
+        + ["pass_time", "settle", "settle", "settle_endpoint"]
     )
     seldom = ["resend", "give_back", "change", "prune", "erase", "reopen", "tidy"]
     number = st.integers(0, 100)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.model.json_texts import RandomTexts, json_texts
 from tests.model.node_json import NodeJson
+from whatsync.model import limits
 from whatsync.model.canonical import canonical, encode_lenient, member, parse_lenient, whole_text
 from whatsync.model.errors import FieldError, Invalid
 from whatsync.model.javascript import NotJson, number_text, parse, stringify
@@ -193,3 +194,14 @@ def test_the_slow_way_and_the_quick_way_agree(text: str) -> None:
     except Invalid:
         return
     assert quick == stringify(parse(text.encode())).encode()
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_what_lies_at_the_deepest_level_stays_and_what_lies_below_becomes_text(opening: str) -> None:
+    closing = "]" if opening == "[" else "}"
+    most = limits.JSON_DEPTH_MAX
+    deepest = (opening * most + "1" + closing * most).encode()
+    assert encode_lenient(parse_lenient(deepest)) == deepest
+    for below in ("[]", "{}"):
+        deeper = (opening * most + below + closing * most).encode()
+        assert encode_lenient(parse_lenient(deeper)) == (opening * most + f'"{below}"' + closing * most).encode()

@@ -315,6 +315,18 @@ async def test_sources_and_numbers_survive_a_restart(tmp_path: Path) -> None:
         assert len(first) == 2
 
 
+async def test_both_ways_answer_alike(meta: Meta) -> None:
+    """The protocol's short cut, and the ordinary way that a query in the address leads to."""
+    right, wrong = escaped(BODIES["text"]), {"x-hub-signature-256": "sha256=" + "0" * 64}
+    for raw, headers in ((right, signed(right)), (b"{", signed(b"{")), (right, wrong), (right, {})):
+        quick = await meta.server.client.post(meta.path, content=raw, headers=headers)
+        ordinary = await meta.server.client.post(meta.path + "?from=meta", content=raw, headers=headers)
+        assert quick.status_code == ordinary.status_code
+        named = [{**one.headers, "x-request-id": "", "date": "", "content-length": ""} for one in (quick, ordinary)]
+        assert named[0] == named[1]
+    assert meta.server.server.services.tally.accepting_bytes == 0
+
+
 # What follows from it
 
 
