@@ -190,3 +190,15 @@ async def test_events_a_second_are_limited_and_the_wait_is_said(monkeypatch: pyt
             desk.ingest.accept(account, b"no JSON")
         desk.clock.advance(caught.value.retry_after_seconds)
         await accept(desk, account, MESSAGE)
+
+
+async def test_a_mistake_after_the_commit_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_desk() as desk:
+        account = await desk.account("one")
+
+        def mistaken(*_: object) -> None:
+            raise RuntimeError("a mistake of ours")
+
+        monkeypatch.setattr(desk.ingest, "hand_over", mistaken)
+        with pytest.raises(RuntimeError, match="a mistake of ours"):
+            await accept(desk, account, MESSAGE)

@@ -227,8 +227,12 @@ class Ingest:
             return
         result = written.result()
         if type(result) is Accepted:
-            self._hand_over(plan)
-            plan.done(_receipts(plan))
+            try:
+                self._hand_over(plan)
+                receipts: list[Receipt] | Exception = _receipts(plan)
+            except Exception as bug:  # noqa: BLE001 - whoever waits gets it
+                receipts = bug
+            plan.done(receipts)
         else:
             self._undo(plan)
             self._run_slow(self._settle(plan, result))

@@ -331,6 +331,10 @@ class Reception:
         except StoreUnavailable as problem:
             self._undo(intake, shares)
             raise Unavailable("store_unavailable", problem.reason) from None
+        except Exception:
+            # A mistake of ours must leave nothing reserved behind.
+            self._undo(intake, shares)
+            raise
 
     def _undo(self, intake: Intake, shares: Iterable[_Share]) -> None:
         for share in shares:

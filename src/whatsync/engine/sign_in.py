@@ -41,6 +41,13 @@ class Failures:
         while len(self._times) > limits.SIGN_IN_REMEMBERED_MAX:
             self._times.popitem(last=False)
 
+    def take_back(self, word: str, at: float) -> None:
+        """What was added at this moment was none; the others stay."""
+        times = [*self._times.get(word, ())]
+        if at in times:
+            times.remove(at)
+            self._times[word] = times
+
     def forget(self, word: str) -> None:
         """It went well: begin anew."""
         self._times.pop(word, None)
@@ -80,6 +87,8 @@ class SignIn:
         if user is None or not right:
             raise Invalid([FieldError("email", WRONG)])
         self._by_email.forget(email)
+        # Of the address only this try: else who has one good password could guess others' without end.
+        self._by_address.take_back(address, now)
         begun = self._sessions.draft(visitor, user)
         after = msgspec.structs.replace(user, signed_in_ms=self._clock.now_ms())
         entry = self._users.entry(0, f"user:{user.id}", "user.signed_in", user, after)

@@ -151,7 +151,7 @@ class Users:
             await self._remove(user, account.row, actor)
             return None
         entry = self.entry(account.row, actor, "user.role_changed", user, after)
-        await self.write(user, after, entry)
+        await self.write(user, after, entry, deletes=self._outgrown(user, after))
         return after
 
     async def set_memberships(self, user_id: str, roles: Mapping[str, Role | None], actor: str) -> User:
@@ -171,7 +171,8 @@ class Users:
                 raise Invalid([FieldError(f"memberships.{account_id[:40]}", "is no account of this installation")])
         after = msgspec.structs.replace(user, memberships=memberships)
         if after != user:
-            await self.write(user, after, self.entry(0, actor, "user.roles_changed", user, after))
+            entry = self.entry(0, actor, "user.roles_changed", user, after)
+            await self.write(user, after, entry, deletes=self._outgrown(user, after))
         return after
 
     async def set_operator(self, user_id: str, operator: bool, actor: str) -> User:
@@ -181,7 +182,7 @@ class Users:
             self._check_operators(user)
         after = msgspec.structs.replace(user, operator=operator)
         entry = self.entry(0, actor, "user.operator_changed", user, after)
-        await self.write(user, after, entry)
+        await self.write(user, after, entry, deletes=self._outgrown(user, after))
         return after
 
     async def remove(self, user_id: str, actor: str) -> None:
@@ -223,6 +224,17 @@ class Users:
         deletes += [Delete(LINK, link.id) for _, link in self._directory.links.values() if link.user == user.id]
         entry = audit.entry(account, self._clock.now_ms(), actor, "user.removed", subject=user.id, before=user)
         await self._configuration.change(Change(0, deletes=tuple(deletes), audit=(entry,), routing=False))
+
+    def _outgrown(self, before: User, after: User) -> tuple[Delete, ...]:
+        """The unused links of who has no password and is given more than he was invited to.
+
+        An owner of the account he was invited to may still have one: it must not lead to what is another's.
+        """
+        more = after.operator > before.operator or not after.memberships.keys() <= before.memberships.keys()
+        if before.password_hash is not None or not before.memberships or not more:
+            return ()
+        links = self._directory.links.values()
+        return tuple(Delete(LINK, link.id) for _, link in links if link.user == before.id and link.used_ms is None)
 
     def _check_owner(self, account_id: str, user_id: str, before: Role | None, after: Role | None) -> None:
         """Refuse to leave a team without anybody who may change it. Raises Conflict."""

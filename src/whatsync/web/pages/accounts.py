@@ -12,7 +12,7 @@ from whatsync.model.account_form import AccountForm, LimitsForm
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.errors import Conflict, Invalid
 from whatsync.model.user import ROLE_MEANINGS, Role
-from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit
+from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit, whole
 
 LISTED = 50
 _LIMITS = ("eventsPerSecond", "bytesPerSecond", "openDeliveries", "endpoints")
@@ -187,7 +187,7 @@ async def change(visit: Visit) -> Given:
     )
     asked = form.text("version")
     try:
-        version = int(asked) if asked.isdecimal() else None
+        version = whole(asked)
         await visit.services.accounts.patch(running, wanted, visit.actor, version)
     except (Invalid, Conflict) as problem:
         errors = {one.field.removeprefix("limits."): one.message for one in problem.errors}

@@ -11,7 +11,7 @@ import msgspec
 from whatsync.model import limits
 from whatsync.model.timestamp import format_time
 from whatsync.ports.history import AuditRow
-from whatsync.web.pages.page import Entry, Given, Need, Page, Show, Visit
+from whatsync.web.pages.page import Entry, Given, Need, Page, Show, Visit, whole
 
 _VALUE_CHARS_MAX = 2_000
 _LINKS = {
@@ -63,7 +63,7 @@ async def installation_log(visit: Visit) -> Given:
 
 async def _page(visit: Visit, account: int, path: str, installation: bool) -> Show:
     asked = visit.asked("before")
-    before = int(asked) if asked.isdecimal() and len(asked) < 20 else None
+    before = whole(asked)
     rows = await visit.services.history.audit(account, before, limits.PAGE_ITEMS_DEFAULT)
     older = visit.to(path, before=rows[-1].id) if len(rows) == limits.PAGE_ITEMS_DEFAULT else None
     newest = path if before is not None else None

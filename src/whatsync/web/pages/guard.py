@@ -105,8 +105,15 @@ def check_origin(host: str, origin: str | None, fetch_site: str | None) -> None:
     """Refuse a form that another site's page has sent. Browsers tell at least one of the two. Raises Forbidden."""
     if fetch_site is not None and fetch_site not in _OWN_SITES:
         raise _foreign()
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and _place(origin) != host.lower():
         raise _foreign()
+
+
+def _place(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def csrf_token(secret: str, pad: bytes) -> str:
@@ -132,7 +139,13 @@ def sign(secret: str, word: str) -> str:
 
 def local_path(path: str) -> str | None:
     """A path of ours to go on to, ``None`` for anything that could lead elsewhere."""
-    fine = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    fine = (
+        path.startswith("/")
+        and not path.startswith("//")
+        and "\\" not in path
+        and path.isascii()
+        and path.isprintable()
+    )
     return path if fine else None
 
 

@@ -6,7 +6,7 @@ from whatsync.engine.keys import MadeKey
 from whatsync.model import limits
 from whatsync.model.account import ApiKey, Scope
 from whatsync.model.errors import Invalid, LimitExceeded
-from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit
+from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit, whole
 
 SCOPES = (
     (Scope.EVENTS_WRITE, "Send events", "events:write: for the program that reports what happens, and for uploads"),
@@ -33,7 +33,7 @@ class KeysPage:
 
 def _page(visit: Visit, form: Filled, made: MadeKey | None = None, status: int = 200) -> Show:
     asked = visit.asked("before")
-    before = int(asked) if asked.isdecimal() and len(asked) < 20 else None
+    before = whole(asked)
     keys, after = visit.services.keys.page(visit.account, before, limits.PAGE_ITEMS_DEFAULT)
     older = None if after is None else visit.here("/keys", before=after)
     newest = visit.here("/keys") if before is not None else None

@@ -12,7 +12,7 @@ from whatsync.engine.source_directory import RunningNumber
 from whatsync.model import limits
 from whatsync.model.errors import Conflict, Invalid, NotFound
 from whatsync.model.source import NewNumberForm, NumberForm
-from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
+from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Tone, Visit, whole
 from whatsync.web.pages.sources import account_choices
 
 LISTED = 100
@@ -192,7 +192,7 @@ async def change(visit: Visit) -> Given:
         access_token=token or (None if form.flag("forgetToken") else UNSET),
     )
     try:
-        version = int(asked) if asked.isdecimal() else None
+        version = whole(asked)
         await visit.services.numbers.patch(running.number.id, wanted, visit.actor, version)
     except (Invalid, Conflict) as problem:
         return _number(visit, running, _again(visit, problem), problem.status)

@@ -278,6 +278,15 @@ class Visit:
         return read
 
 
+def whole(text: str) -> int | None:
+    """A whole number as addresses and hidden fields have them; ``None`` for anything else."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS_MAX else None
+
+
+_DIGITS_MAX = 18
+"""More could be beyond what the store counts to."""
+
+
 def _concerns(field_name: str, name: str) -> bool:
     return field_name == name or field_name.startswith((f"{name}[", f"{name}."))
 

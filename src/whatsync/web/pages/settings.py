@@ -9,7 +9,7 @@ from whatsync.engine.accounts import AccountFacts
 from whatsync.model import limits
 from whatsync.model.account_form import AlertsForm, SettingsForm
 from whatsync.model.errors import Conflict, FieldError, Invalid
-from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit
+from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def change(visit: Visit) -> Given:
     emails = form.raw("emails").replace(",", "\n").split()
     wanted = SettingsForm(name=form.text("name"), alerts=AlertsForm(emails=emails, url=form.text("url") or None))
     asked = form.text("version")
-    version = int(asked) if asked.isdecimal() else None
+    version = whole(asked)
     try:
         await visit.services.accounts.patch(visit.account, wanted, visit.actor, version)
     except (Invalid, Conflict) as problem:

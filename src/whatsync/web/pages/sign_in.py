@@ -73,7 +73,7 @@ def _sign_in_page(visit: Visit, form: Filled, after: str, status: int = 200) -> 
 async def open_link(visit: Visit) -> Given:
     """Show what a link is for. Opening it uses nothing up: mail programs open links, too."""
     try:
-        link = visit.services.links.find(visit.parameters["token"])
+        link = await _found(visit)
         return _link_page(visit, link, Filled())
     except (Gone, NotFound) as problem:
         return _dead(visit, problem)
@@ -83,7 +83,7 @@ async def use_link(visit: Visit) -> Given:
     """Do what the link is for, once."""
     links, token, form = visit.services.links, visit.parameters["token"], visit.form
     try:
-        link = links.find(token)
+        link = await _found(visit)
     except (Gone, NotFound) as problem:
         return _dead(visit, problem)
     try:
@@ -99,6 +99,17 @@ async def use_link(visit: Visit) -> Given:
     except (Invalid, Conflict) as problem:
         return _link_page(visit, link, Filled.again(form, problem, "email", "password"), problem.status)
     return Redirect("/", Flash("Welcome. You are signed in."), session=begun.token)
+
+
+async def _found(visit: Visit) -> Link:
+    """The link of the path, which another node may have made just now. Raises NotFound, Gone."""
+    links, token = visit.services.links, visit.parameters["token"]
+    try:
+        return links.find(token)
+    except NotFound:
+        if not await visit.services.standing.refreshed():
+            raise
+        return links.find(token)
 
 
 def _link_page(visit: Visit, link: Link, form: Filled, status: int = 200) -> Show:

@@ -23,8 +23,9 @@ from whatsync.engine.sessions import Visitor
 from whatsync.engine.tally import Tally
 from whatsync.engine.users import role_in
 from whatsync.model import limits
-from whatsync.model.errors import Forbidden, Malformed, NotFound, Problem, TooLarge
+from whatsync.model.errors import Forbidden, Malformed, NotFound, Problem, TooLarge, Unavailable
 from whatsync.model.user import Role, Session, User
+from whatsync.ports.store import StoreUnavailable
 from whatsync.web.arriving import Arriving
 from whatsync.web.pages import guard
 from whatsync.web.pages.agents import agent_words
@@ -88,22 +89,40 @@ class Site:
         if not methods and (request.url.path.startswith(_API) or "text/html" not in request.headers.get("accept", "")):
             raise NotFound("no_such_path", "there is nothing at this path; see /docs for what there is")
         host = request.headers.get("host", "")
-        turn = Turn(self._services, request, self._hosts.secure(host, request.url.scheme))
+        turn = await self._turn(request, self._hosts.secure(host, request.url.scheme))
         visit = self._visit(turn, methods)
         try:
             self._hosts.check(host)
             visit = await self._admitted(_page_of(methods, request.method), visit, turn)
-            given = await visit.page.view(visit)
+            given = await self._viewed(visit)
         except ClientDisconnect:
             return
         except SignInFirst:
             given = Redirect(visit.to(SIGN_IN, next=_where(request)))
         except Problem as problem:
             given = failed(problem, visit)
+        except StoreUnavailable as trouble:
+            given = failed(Unavailable("store_unavailable", trouble.reason), visit)
         except Exception:
             logger.exception("request %s died of a bug", scope["request_id"])
             given = failed(_bug(scope["request_id"]), visit)
         await self._send(given, visit, turn, send)
+
+    async def _turn(self, request: Request, secure: bool) -> "Turn":
+        """The request with its session, which another node may have begun just now."""
+        turn = Turn(self._services, request, secure)
+        if turn.session is None and turn.jar.session and await self._services.standing.refreshed():
+            return Turn(self._services, request, secure)
+        return turn
+
+    async def _viewed(self, visit: Visit) -> Given:
+        """What the view gives. What is not known here may have been made at another node just now."""
+        try:
+            return await visit.page.view(visit)
+        except NotFound:
+            if not await self._services.standing.refreshed():
+                raise
+            return await visit.page.view(visit)
 
     async def _admitted(self, page: Page, visit: Visit, turn: "Turn") -> Visit:
         """The visit with its form and account, where all of it is in order. Raises what is not."""
@@ -113,7 +132,13 @@ class Site:
             guard.check_origin(headers.get("host", ""), headers.get("origin"), headers.get("sec-fetch-site"))
             form = Form(await read_form(turn.request, self._services.tally))
             guard.check_csrf(turn.secret, headers.get(guard.CSRF_HEADER) or form.raw("csrf"))
-        visit = self._admit(page, replace(visit, page=page, form=form))
+        visit = replace(visit, page=page, form=form)
+        try:
+            visit = self._admit(page, visit)
+        except NotFound:
+            if not await self._services.standing.refreshed():
+                raise
+            visit = self._admit(page, visit)
         if visit.session is not None:
             await self._services.sessions.seen(visit.session, visit.visitor)
         return visit

@@ -16,7 +16,20 @@ from whatsync.model.errors import Conflict, Invalid, NotFound, Problem, Unavaila
 from whatsync.model.ids import ms_of, row_of, row_text
 from whatsync.ports.arrivals import BodyRow, SetAsideRow
 from whatsync.web.api.sources import BODY_PREFIX, SampleForm, take_sample
-from whatsync.web.pages.page import Download, Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
+from whatsync.web.pages.page import (
+    Download,
+    Entry,
+    Filled,
+    Flash,
+    Given,
+    Need,
+    Page,
+    Redirect,
+    Show,
+    Tone,
+    Visit,
+    whole,
+)
 from whatsync.web.pages.rendering import pretty
 from whatsync.web.pages.sources import found_source
 
@@ -236,7 +249,7 @@ async def _found_body(visit: Visit) -> tuple[RunningSource, BodyRow]:
 
 def _before(visit: Visit) -> int | None:
     asked = visit.asked("before")
-    return int(asked) if asked.isdecimal() and len(asked) < 20 else None
+    return whole(asked)
 
 
 def _body(row: BodyRow) -> BodyLine:

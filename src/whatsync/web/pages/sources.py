@@ -10,7 +10,7 @@ from whatsync.engine.sources import SourceFacts
 from whatsync.model import limits
 from whatsync.model.errors import Conflict, Invalid, LimitExceeded
 from whatsync.model.source import GRAPH_VERSION, Auth, SourceForm
-from whatsync.web.pages.page import Entry, Filled, Flash, Form, Given, Need, Page, Redirect, Show, Visit
+from whatsync.web.pages.page import Entry, Filled, Flash, Form, Given, Need, Page, Redirect, Show, Visit, whole
 
 LISTED = 50
 """Sources on one page; each of them is asked how it fares."""
@@ -58,7 +58,7 @@ class SourceFormPage:
 async def sources(visit: Visit) -> Given:
     """The list, newest first."""
     services = visit.services
-    before = int(visit.asked("before")) if visit.asked("before").isdecimal() else None
+    before = whole(visit.asked("before"))
     found, after = services.sources.page(before, LISTED)
     numbers: Counter[str] = Counter()
     unassigned: Counter[str] = Counter()
@@ -108,7 +108,7 @@ async def edit(visit: Visit) -> Given:
 async def change(visit: Visit) -> Given:
     """Change it, where nobody else has meanwhile."""
     running, asked = found_source(visit), visit.form.text("version")
-    version = int(asked) if asked.isdecimal() else None
+    version = whole(asked)
     try:
         await visit.services.sources.patch(running.source.id, _read(visit.form), visit.actor, version)
     except (Invalid, Conflict) as problem:

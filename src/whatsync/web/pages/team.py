@@ -67,7 +67,10 @@ async def invite(visit: Visit) -> Given:
             words = f"{known.email} is in the team already; change the role in the list."
             return _page(visit, _again(visit, words), status=409)
         await users.set_role(known.id, account, role, visit.actor)
-        return Redirect(visit.here("/team"), Flash(f"{known.email} is in the team now, as {role}."))
+        words = f"{known.email} is in the team now, as {role}."
+        if known.password_hash is None:
+            words += " There is no password yet, and earlier links end with this: ask the operator for a new one."
+        return Redirect(visit.here("/team"), Flash(words))
     try:
         user = await users.add(form.text("email"), {account.account.id: role}, visit.actor, account=account.row)
     except (Invalid, Conflict) as problem:

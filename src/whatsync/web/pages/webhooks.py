@@ -9,7 +9,7 @@ from whatsync.model import limits
 from whatsync.model.catalogue import CATALOGUE, Kind, covered_by_wildcard, is_whatsapp
 from whatsync.model.endpoint import WILDCARD, subscribes
 from whatsync.web.pages.condition import STATES, Condition, condition
-from whatsync.web.pages.page import Entry, Filled, Given, Need, Page, Show, Visit
+from whatsync.web.pages.page import Entry, Filled, Given, Need, Page, Show, Visit, whole
 from whatsync.web.pages.verification_code import CodeShown, code_shown
 
 WHATSAPP = "whatsapp.*"
@@ -180,8 +180,8 @@ async def endpoints(visit: Visit) -> Given:
     every = all_facts(visit)
     states = {facts.running.row: condition(facts).state for facts in every}
     found = [facts for facts in every if _fits(facts, q.lower(), event) and state in ("", states[facts.running.row])]
-    before = visit.asked("before")
-    rest = [facts for facts in found if not before.isdigit() or facts.running.row < int(before)]
+    before = whole(visit.asked("before"))
+    rest = [facts for facts in found if before is None or facts.running.row < before]
     shown = rest[: limits.ENDPOINTS_SHOWN]
     following = shown[-1].running.row if len(rest) > len(shown) else None
     here = {"q": q, "event": event, "state": state}
@@ -195,7 +195,7 @@ async def endpoints(visit: Visit) -> Given:
         events=_filter_types(every, visit.account),
         states=STATES,
         older=None if following is None else visit.here("/webhooks/endpoints", **here, before=following),
-        newest=visit.here("/webhooks/endpoints", **here) if before else None,
+        newest=visit.here("/webhooks/endpoints", **here) if before is not None else None,
     )
     return Show("endpoints.html", page, fragment="found")
 
