@@ -189,6 +189,28 @@ async def test_what_is_made_on_one_node_is_there_on_the_others(tmp_path: Path, c
         receiver.stop()
 
 
+async def test_halves_of_the_work_run_apart(tmp_path: Path, cluster: Cluster) -> None:
+    async with Nodes(tmp_path, cluster, "halves", count=2) as nodes:
+        for server, role in zip(nodes.servers, ("api", "deliver"), strict=True):
+            assert await server.stop() == 0
+            await server.start(ROLE=role)
+        receiver = NodeReceiver("apart", lambda: nodes.lives)
+        await receiver.start()
+        await nodes.settings_of(receiver)
+        endpoint = await nodes.add_endpoint(receiver.url)
+        events = [
+            (await nodes.clients[0].post("/v1/events", json=event(f"half-{number}", "+49"))).json()["id"]
+            for number in range(20)
+        ]
+        path = f"/v1/endpoints/{endpoint['id']}"
+        await until(nodes.clients[0], path, lambda one: one["counts"]["waiting"] == 0)
+        assert sorted(arrival.event_id for arrival in receiver.arrivals) == sorted(events)
+        assert (await nodes.clients[1].get("/v1/endpoints")).status_code == 404
+        assert "state=succeeded" in nodes.servers[1].log.read_text()
+        assert "state=succeeded" not in nodes.servers[0].log.read_text()
+        receiver.stop()
+
+
 async def submit_all(nodes: Nodes, name: str, count: int) -> list[str]:
     """Events accepted by all nodes in turn."""
     made = []
