@@ -15,7 +15,7 @@ from whatsync.engine.arrival_counts import ASIDE, DUPLICATE, UPDATE, WEBHOOK, Ar
 from whatsync.engine.directory import Directory, RunningAccount
 from whatsync.engine.ingest import Ingest, event_row
 from whatsync.engine.people import Meeting, People
-from whatsync.engine.source_directory import RunningSource
+from whatsync.engine.source_directory import RunningNumber, RunningSource
 from whatsync.model import limits
 from whatsync.model.arrival import Arrival, Reading, SeenNumber, SetAside, Sighting, draft_of_arrival
 from whatsync.model.draft import Draft
@@ -34,6 +34,7 @@ _PACK_FROM_BYTES = 4_000
 """Packing less costs more than it saves: setting the packer up takes longer than all else about a small body."""
 _SENTENCE = "the number belongs to no account yet; assign it, and this is processed"
 _NOBODYS = "the business account has no number here that belongs to an account"
+_OTHERS = "the number is another account's and came through another source; this source is for one account only"
 _SEVERAL = "the business account has numbers of several accounts, and this names none of them"
 
 
@@ -135,7 +136,10 @@ class Reception:
             for part in parts.values():
                 await self._people.look_up(part.account, _sightings(part))
             shares = self._shares(parts.values(), seq if reading.sample else None)
-            aside = [self._aside_row(source, seq, one) for one in (*left, *map(self._owned, reading.set_aside))]
+            aside = [
+                self._aside_row(source, seq, one)
+                for one in (*left, *(self._owned(source, one) for one in reading.set_aside))
+            ]
             intake = Intake(
                 tuple(share.admission for share in shares),
                 tuple(contact for share in shares for contact in share.contacts),
@@ -158,15 +162,17 @@ class Reception:
     def _note_numbers(self, source: RunningSource, reading: Reading) -> None:
         if reading.sample:
             return
-        news = [seen for seen in reading.numbers if self._is_news(seen)]
+        news = [seen for seen in reading.numbers if self._is_news(source, seen)]
         if news:
             for listener in self.on_numbers:
                 listener(source, tuple(news))
 
-    def _is_news(self, seen: SeenNumber) -> bool:
+    def _is_news(self, source: RunningSource, seen: SeenNumber) -> bool:
         known = self._directory.whatsapp.numbers.get(seen.number)
         if known is None:
             return True
+        if self._is_foreign(source, known):
+            return False
         told = ((seen.business, known.number.business), (seen.display, known.number.display))
         return any(new is not None and new != old for new, old in told)
 
@@ -187,7 +193,9 @@ class Reception:
                 left[key] = (one, 1 if known is None else known[1] + 1)
         for sighting in reading.sightings:
             running = self._directory.whatsapp.numbers.get(sighting.number)
-            account = None if running is None else self._directory.accounts.get(running.account)
+            if running is None or self._is_foreign(source, running):
+                continue
+            account = self._directory.accounts.get(running.account)
             if account is not None and account.account.deleted_ms is None:
                 self._part(parts, account).sightings.append(sighting)
         return parts, [(0, one, count) for one, count in left.values()]
@@ -207,15 +215,33 @@ class Reception:
             return (0 if named is None else named.row), _SENTENCE
         if number is not None:
             known = self._directory.whatsapp.numbers.get(number)
+            if known is not None and self._is_foreign(source, known):
+                return 0, _OTHERS
             return (0 if known is None else known.account), _SENTENCE
         owners = self._directory.whatsapp.accounts_of_business(business or "", display) - {0}
+        own = source.source.account
+        if own is not None:
+            through = {one.account for one in self._directory.whatsapp.of_source(source.source.id)}
+            named = self._directory.accounts_by_id.get(own)
+            owners &= through | (set() if named is None else {named.row})
         if len(owners) == 1:
             return owners.pop(), ""
         return 0, _SEVERAL if owners else _NOBODYS
 
-    def _owned(self, aside: SetAside) -> _Left:
+    def _is_foreign(self, source: RunningSource, known: RunningNumber) -> bool:
+        """Whether a number is out of a source's reach: whoever has the secret of one account's source could make up
+        events of others. A number that came through it may be given to anybody.
+        """
+        own = source.source.account
+        if own is None or not known.account or known.number.source == source.source.id:
+            return False
+        named = self._directory.accounts_by_id.get(own)
+        return named is None or known.account != named.row
+
+    def _owned(self, source: RunningSource, aside: SetAside) -> _Left:
         known = self._directory.whatsapp.numbers.get(aside.number or "")
-        return (0 if known is None else known.account), aside, 1
+        mine = known is not None and not self._is_foreign(source, known)
+        return (known.account if known is not None and mine else 0), aside, 1
 
     def _aside_row(self, source: RunningSource, body: int, given: _Left) -> SetAsideRow:
         account, one, count = given

@@ -241,6 +241,24 @@ async def test_new_numbers_of_a_source_with_an_account_are_its_own_at_once(post:
     assert message_id("556", "wamid.new") in [event.id for event in await post.events()]
 
 
+async def test_a_source_of_one_account_makes_no_events_of_others(post: Post) -> None:
+    other = (await post.desk.accounts.create(AccountForm(name="Other"), ACTOR)).running
+    form = SourceForm(name="Their own app", app_secret=SECRET, account=other.account.id)
+    post.source = await post.whatsapp.sources.create(form, ACTOR)
+    await post.number("778", other)
+    forged = await post.post(incoming(message("wamid.forged"), contacts=[card(name="Mallory")]))
+    assert (forged.events, forged.set_aside) == (0, 1)
+    (row,) = await post.desk.store.set_aside(SetAsideQuery(post.source.row))
+    assert (row.number, row.account, "another account's" in row.sentence) == (NUMBER, 0, True)
+    affairs = body(change({"event": "REJECTED", "display_phone_number": "1"}, "account_update"))
+    await post.whatsapp.numbers.patch("778", NumberForm(waba_id="9"), ACTOR)
+    assert (await post.post(affairs)).events == 0
+    assert await post.events() == []
+    assert (await post.post(incoming(message("wamid.own"), number="778"))).set_aside == 0
+    await post.whatsapp.numbers.patch("778", NumberForm(account=post.account.account.id), ACTOR)
+    assert (await post.post(incoming(message("wamid.moved"), number="778"))).set_aside == 0
+
+
 async def test_the_business_accounts_own_affairs_go_to_its_one_account(post: Post) -> None:
     await post.post(BODIES["template"])
     (event,) = await post.events()
