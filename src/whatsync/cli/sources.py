@@ -217,7 +217,10 @@ def sample(
     sure("It makes real events, which reach every endpoint that wants them. Send it?", yes)
     form: dict[str, Any] = {"number": number, "kind": kind, "count": count}
     form |= given(phone=phone, name=name, text=text, wamid=wamid)
-    show_one(connect_api().post(f"/v1/sources/{source}/samples", form), as_json, ("events", "duplicates", "setAside"))
+    taken = connect_api().post(f"/v1/sources/{source}/samples", form)
+    show_one(taken, as_json, ("events", "duplicates", "setAside"))
+    if taken.get("setAside") and not taken.get("events"):
+        remark("A new number is made known first. Its events follow by themselves once it has an account.")
 
 
 def _form(

@@ -36,7 +36,7 @@ class Gate:
         """
         principal = self._known(authorization)
         if scope not in principal.scopes:
-            raise Forbidden("missing_scope", f"this key lacks the scope {scope.value}; use a key that has it")
+            raise Forbidden("missing_scope", f"this key lacks the scope {scope.value}; {_key_with(scope)}")
         if principal.operator:
             return principal if scope is Scope.OPERATOR else self._choose(principal, choice)
         account = principal.account
@@ -109,6 +109,13 @@ class Gate:
             message = "is needed with an operator key; add ?account=acc_… or the header X-WhatsSync-Account"
             raise Invalid([FieldError("account", message)], code="account_required")
         return Principal(principal.key, principal.scopes, present[0])
+
+
+def _key_with(scope: Scope) -> str:
+    """What to do about a key without ``scope``."""
+    if scope is Scope.OPERATOR:
+        return "use the operator key (wso_…); on the server's own machine the command line needs no key at all"
+    return "use a key that has it"
 
 
 def _no_account() -> NotFound:

@@ -53,13 +53,13 @@ def _failing(visit: Visit, endpoints: list[EndpointFacts]) -> Iterator[Matter]:
     failing.sort(key=lambda one: (not one.health.announced_failing, one.health.first_failure_ms or 0))
     for one in failing[:ENDPOINTS_NAMED]:
         endpoint, code = one.running.endpoint, one.health.last_failure_code or "internal_error"
-        words = explain(code)
+        words, name = explain(code), endpoint.description or short(endpoint.url)
         bad = one.health.announced_failing
         count = one.health.failed_attempts
         yield Matter(
             "bad" if bad else "warn",
             "hook",
-            f"{short(endpoint.url)} is failing" if bad else f"{short(endpoint.url)} failed lately",
+            f"{name} is failing" if bad else f"{name} failed lately",
             f"{words.sentence} {count:,} failed attempt{'' if count == 1 else 's'} since the last success.",
             "See what came back",
             visit.here(f"/webhooks/{endpoint.id}"),
@@ -89,7 +89,7 @@ async def _disabled(visit: Visit, endpoints: list[EndpointFacts]) -> list[Matter
             DisabledBy.GONE: "Its receiver answered 410 Gone.",
             DisabledBy.FAILING: "Nothing succeeded for days.",
         }.get(one.endpoint.disabled_by or DisabledBy.USER, "Somebody paused it.")
-        title = f"{short(one.endpoint.url)} is {'disabled' if by_itself else 'paused'}"
+        title = f"{one.endpoint.description or short(one.endpoint.url)} is {'disabled' if by_itself else 'paused'}"
         path = visit.here(f"/webhooks/{one.endpoint.id}")
         step = "Repair and enable it" if by_itself else "Enable it"
         found.append(Matter("bad" if by_itself else "warn", "pause", title, f"{why} {waits}", step, path))
@@ -143,7 +143,7 @@ def _settings(visit: Visit, endpoints: list[EndpointFacts]) -> Iterator[Matter]:
         return
     settings = visit.here("/settings")
     if not account.alert_emails and account.alert_url is None:
-        words = "When an endpoint fails, nobody is told. Name a mail address or a chat webhook."
+        words = "When an endpoint fails, nobody in this account is told. Name a mail address or a chat webhook."
         yield Matter("note", "send", "Nobody is told of trouble", words, "Set up alerts", settings + "#alerts")
     elif account.alert_emails and not visit.facts.mail:
         words = "Alerts have mail addresses, but the installation has no mail server (WHATSYNC_SMTP_URL)."

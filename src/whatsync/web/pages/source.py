@@ -167,6 +167,8 @@ async def sample(visit: Visit) -> Given:
     except Conflict as refused:
         return await _page(visit, Filled(given, problem=_sentence(refused)), status=refused.status)
     words = f"The sample is taken in: {taken.events} event(s), {taken.set_aside} set aside."
+    if taken.set_aside and not taken.events:
+        words += " A new number is made known first; its events follow once it has an account."
     return Redirect(f"/sources/{running.source.id}", Flash(words))
 
 
