@@ -4,6 +4,7 @@ them: the laws of one server hold for all of them together.
 
 import asyncio
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -211,12 +212,42 @@ async def test_halves_of_the_work_run_apart(tmp_path: Path, cluster: Cluster) ->
         receiver.stop()
 
 
+async def test_a_node_that_was_frozen_for_longer_than_its_lease_joins_again(tmp_path: Path, cluster: Cluster) -> None:
+    async with Nodes(tmp_path, cluster, "frozen", count=2) as nodes:
+        receiver = NodeReceiver("limited", lambda: nodes.lives)
+        await receiver.start()
+        await nodes.settings_of(receiver)
+        endpoint = await nodes.add_endpoint(receiver.url, rateLimitPerSecond=RATE)
+        path = f"/v1/endpoints/{endpoint['id']}"
+        events = [
+            (await nodes.clients[0].post("/v1/events", json=event(f"frozen-{number}", "+49"))).json()["id"]
+            for number in range(5 * RATE)
+        ]
+        await until(nodes.clients[0], path, lambda one: one["counts"]["waiting"] < 4 * RATE)
+        owner = nodes.owner()
+        assert owner is not None
+        process, other = nodes.servers[owner].process, nodes.clients[1 - owner]
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        nodes.expire(owner)
+        await until(other, path, lambda one: one["counts"]["waiting"] == 0)
+        process.send_signal(signal.SIGCONT)
+        taken = await submit_all(nodes, "after", 10)
+        await until(nodes.clients[owner], path, lambda one: one["counts"]["waiting"] == 0)
+        receiver.stop()
+        arrived = Counter(arrival.event_id for arrival in receiver.arrivals)
+        assert set(arrived) == {*events, *taken}
+        assert "it joins again" in nodes.servers[owner].log.read_text()
+
+
 async def submit_all(nodes: Nodes, name: str, count: int) -> list[str]:
     """Events accepted by all nodes in turn."""
-    made = []
+    made: list[str] = []
     for number in range(count):
-        http = nodes.clients[number % len(nodes.clients)]
-        made.append((await http.post("/v1/events", json=event(f"{name}-{number}", f"+49{number}"))).json()["id"])
+        sender = Sender(f"{name}-{number}")
+        while not sender.acknowledged:
+            assert await sender.submit(nodes.clients[number % len(nodes.clients)])
+        made += sender.acknowledged
     return made
 
 
