@@ -99,8 +99,8 @@ async def test_from_metas_signed_body_to_the_documents_own_example_with_a_crash_
     async with serving(tmp_path / "data") as (server, client), AsyncExitStack() as stack:
         secret = (await client.get("/v1/account/secret")).json()["secret"]
         example = await stack.enter_async_context(running(node, "express_example.js", secret))
-        async with receiving(never) as down:
-            # Whoever is called first says nothing until the server is dead, so each event is on its way just then.
+        async with receiving(always=never) as down:
+            # Whoever is called says nothing until the server is dead, so each event is on its way just then.
             form = {"url": down.url, "events": ["message.incoming", "message.status", "contact.update"]}
             endpoint = (await client.post("/v1/endpoints", json=form)).raise_for_status().json()["id"]
             path = await connect(server, client)

@@ -110,10 +110,20 @@ async def test_the_last_owner_stays(web: Running) -> None:
     assert web.server.services.users.find(owner.id).memberships[team.account.account.id] is Role.OWNER
 
 
-async def test_who_is_here_already_is_added_without_a_link(web: Running) -> None:
+async def test_who_is_here_already_is_added_by_the_operator_alone(web: Running) -> None:
+    """An address proves nothing: another account's owner may have invited it and used the link himself."""
     team, others = await make_team(web), await make_team(web, "Others")
     known = others.users[Role.VIEWER]
+    link = await web.server.services.links.make_for(known, ACTOR, account=others.account.row)
+    async with visitor(web) as guest:
+        assert (await post(guest, link.path, {"password": "correct horse battery"})).status_code == 303
     async with await signed_in(web, team) as client:
+        answer = await post(client, f"{team.path}/team", {"email": known.email, "role": "support"})
+        assert answer.status_code == 409
+        assert "only the operator can add them" in answer.text
+    assert team.account.account.id not in web.server.services.users.find(known.id).memberships
+    boss = await web.server.services.users.add("chief@example.com", {}, ACTOR, operator=True)
+    async with visitor(web, await sign_in(web, boss)) as client:
         form = {"email": known.email, "role": "support"}
         assert (await post(client, f"{team.path}/team", form)).status_code == 303
         assert (await post(client, f"{team.path}/team", form)).status_code == 409

@@ -76,6 +76,8 @@ async def _move(path: Path, connection: asyncpg.Connection, clock: Clock, versio
         if await connection.fetchval(_SQL["in_use"].text):
             raise StoreRefused("there is an installation in this database already; name an empty one")
         await sources.settle(path, clock, version)
+        # Nothing uses the words that a start which came to nothing may have left.
+        await connection.execute(_SQL["no_words"].text)
     source = Source(path)
     try:
         mark = hashlib.sha256(source.hash_key).hexdigest() + f" {source.runs}"

@@ -66,6 +66,10 @@ async def invite(visit: Visit) -> Given:
         if account.account.id in known.memberships:
             words = f"{known.email} is in the team already; change the role in the list."
             return _page(visit, _again(visit, words), status=409)
+        if known.password_hash is not None and not visit.operator:
+            # Nothing proves that who chose the password owns the address: another account's owner may have.
+            words = f"{known.email} belongs to another account here; only the operator can add them to this one."
+            return _page(visit, _again(visit, words), status=409)
         await users.set_role(known.id, account, role, visit.actor)
         words = f"{known.email} is in the team now, as {role}."
         if known.password_hash is None:

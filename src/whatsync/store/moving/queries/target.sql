@@ -19,6 +19,9 @@ SELECT pg_try_advisory_lock(7, 5);
 -- name: in_use
 SELECT EXISTS (SELECT 1 FROM run) OR EXISTS (SELECT 1 FROM document) OR EXISTS (SELECT 1 FROM event);
 
+-- name: no_words
+DELETE FROM word;
+
 -- name: note
 INSERT INTO meta (name, value) VALUES (:name::text, :value::bytea)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
