@@ -70,6 +70,7 @@ class Attempt:
 
     def answered(self, answer: Answer | Failure) -> None:
         """The request has ended."""
+        self.under_way = None  # it leads back here
         try:
             outcome: Outcome | Exception = self._attempter.conclude(self, answer)
         except Exception as bug:  # noqa: BLE001 - whoever waits gets it

@@ -56,6 +56,7 @@ class Flight:
 
     def _landed(self, outcome: Outcome | Exception) -> None:
         dispatcher = self._dispatcher
+        self._attempt = None  # the two know each other: only the collector, which stops everything, would free them
         if isinstance(outcome, Exception):
             dispatcher.crashed(self, outcome)
         else:
