@@ -14,7 +14,7 @@ from whatsync.model import limits
 from whatsync.model.account import Job, JobState
 from whatsync.model.delivery import State
 from whatsync.model.errors import Conflict, Forbidden, LimitExceeded, NotFound
-from whatsync.ports.store import StoreUnavailable
+from whatsync.ports.store import Change, Changed, StoreUnavailable
 
 DOWN = "down.example"
 FAILED = DeliveryFilter(states=(State.FAILED,))
@@ -158,6 +158,60 @@ async def test_what_can_not_go_on_ends_with_the_reason(problem: Exception, error
         ended = await counter.job_ended(account, job)
         assert ended.state is JobState.FAILED
         assert error in (ended.error or "")
+
+
+def break_writes_of(counter: Counter, account: RunningAccount, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let the steps of this account's jobs die of a bug so many times, with whatever they write beside the job."""
+    change = counter.configuration.change
+    left = times
+
+    async def broken(wanted: Change) -> Changed:
+        nonlocal left
+        if wanted.account == account.row and wanted.admissions and left:
+            left -= 1
+            raise ZeroDivisionError("a bug")
+        return await change(wanted)
+
+    monkeypatch.setattr(counter.configuration, "change", broken)
+
+
+async def test_a_job_whose_steps_die_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_counter() as counter:
+        account, parameters = await with_failures(counter)
+        other = await counter.account("Other")
+        break_writes_of(counter, account, monkeypatch, 1_000)
+        sick = await counter.jobs.start(account, KIND, parameters, ACTOR)
+        await counter.pass_time(1, 0.05)
+        well = await counter.jobs.start(other, KIND, await counter.bulk_resend.parameters(other, FAILED), ACTOR)
+        await counter.pass_time(2, 0.05)
+        assert counter.jobs.read(other, well.id).state is JobState.DONE
+        assert counter.jobs.read(account, sick.id).state is JobState.RUNNING
+        await counter.pass_time(60, 0.5)
+        ended = counter.jobs.read(account, sick.id)
+        assert (ended.state, ended.done) == (JobState.FAILED, 0)
+        assert "the server's log has the reason" in (ended.error or "")
+
+
+async def test_a_step_that_died_is_done_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened_counter() as counter:
+        account, parameters = await with_failures(counter)
+        break_writes_of(counter, account, monkeypatch, limits.JOB_STEP_FAILURES_MAX - 1)
+        job = await counter.jobs.start(account, KIND, parameters, ACTOR)
+        await counter.pass_time(60, 0.5)
+        ended = counter.jobs.read(account, job.id)
+        assert (ended.state, ended.done, ended.error) == (JobState.DONE, 3, None)
+
+
+async def test_a_full_account_holds_up_no_other() -> None:
+    async with opened_counter() as counter:
+        account, parameters = await with_failures(counter)
+        other = await counter.account("Other")
+        counter.quota.open_deliveries[account.row] = limits.ACCOUNT_OPEN_DELIVERIES
+        full = await counter.jobs.start(account, KIND, parameters, ACTOR)
+        well = await counter.jobs.start(other, KIND, await counter.bulk_resend.parameters(other, FAILED), ACTOR)
+        await counter.pass_time(0.5, 0.05)
+        assert counter.jobs.read(other, well.id).state is JobState.DONE
+        assert counter.jobs.read(account, full.id).state is JobState.RUNNING
 
 
 async def test_a_job_makes_no_deliveries_for_an_account_that_is_full() -> None:

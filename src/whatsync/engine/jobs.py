@@ -27,6 +27,16 @@ from whatsync.ports.store import Admission, Change, DeliveryRow, Document, Put, 
 logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 1.0
+_BROKEN = "WhatsSync itself failed; the server's log has the reason. What it did stays done; start it again to go on"
+
+
+class _Pause(msgspec.Struct, frozen=True):
+    """A job that is left alone for a while, so that the others go on."""
+
+    until: float
+    """On the monotonic clock, in seconds."""
+    failures: int = 0
+    """How many steps in a row failed for no known reason."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -88,6 +98,7 @@ class Jobs:
         self._wakeup = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._pauses: dict[str, _Pause] = {}
 
     # What the doors ask for
 
@@ -165,13 +176,20 @@ class Jobs:
     # Carrying out
 
     async def run(self) -> None:
-        """Carry jobs out, a step of each in turn, for ever. At start-up the ones a stop interrupted go on."""
+        """Carry jobs out, a step of each in turn, for ever. At start-up the ones a stop interrupted go on. A job that
+        can't go on now waits by itself.
+        """
         while True:
             self._wakeup.clear()
             while running := self._running():
-                for job_id in running:
+                ready = [job_id for job_id in running if self._ready(job_id)]
+                for job_id in ready:
                     await self._turn(job_id)
                     await self._clock.sleep(limits.JOB_PAUSE_SECONDS)
+                if not ready:
+                    soonest = min(self._pauses[job_id].until for job_id in running)
+                    await self._clock.sleep(min(soonest - self._clock.monotonic(), _PAUSE_SECONDS))
+            self._pauses.clear()
             self._idle.set()
             await self._wakeup.wait()
 
@@ -199,14 +217,42 @@ class Jobs:
         try:
             step = await self._plan(account, job)
             if step.deliveries and self._quota.full(account):
-                await self._clock.sleep(_PAUSE_SECONDS)  # Planned anew when some of what is open has gone.
-            else:
-                await self._write(account, document, step)
+                self._pause(job, _PAUSE_SECONDS)  # Planned anew when some of what is open has gone.
+                return
+            await self._write(account, document, step)
         except Conflict:
             return  # Somebody cancelled it meanwhile: the directory has the newer document.
         except (StoreUnavailable, Unavailable) as problem:
             logger.warning("a job's step will be tried again: %s", problem)
-            await self._clock.sleep(_PAUSE_SECONDS)
+            self._pause(job, _PAUSE_SECONDS)
+        except Exception:
+            logger.exception("a job's step could not be written", extra={"job": job.id})
+            await self._broken(account, document, job)
+        else:
+            self._pauses.pop(job.id, None)
+
+    async def _broken(self, account: RunningAccount, document: Document, job: Job) -> None:
+        """Try the step again later, each time later; a step that fails again and again ends the job."""
+        pause = self._pauses.get(job.id)
+        failures = 1 + (0 if pause is None else pause.failures)
+        seconds = min(_PAUSE_SECONDS * 2 ** min(failures - 1, 30), limits.JOB_PAUSE_SECONDS_MAX)
+        self._pause(job, seconds, failures)
+        if failures < limits.JOB_STEP_FAILURES_MAX:
+            return
+        try:
+            await self._write(account, document, _failed(job, _BROKEN))
+        except Exception:
+            logger.exception("a job that failed could not be ended; it is tried again", extra={"job": job.id})
+
+    def _pause(self, job: Job, seconds: float, failures: int | None = None) -> None:
+        known = self._pauses.get(job.id)
+        if failures is None:
+            failures = 0 if known is None else known.failures
+        self._pauses[job.id] = _Pause(self._clock.monotonic() + seconds, failures)
+
+    def _ready(self, job_id: str) -> bool:
+        pause = self._pauses.get(job_id)
+        return pause is None or pause.until <= self._clock.monotonic()
 
     async def _plan(self, account: RunningAccount, job: Job) -> Step:
         """The next step; what goes wrong with the plan itself ends the job."""
@@ -221,7 +267,7 @@ class Jobs:
             return _failed(job, problem.detail)
         except Exception:
             logger.exception("a job died of a bug", extra={"job": job.id})
-            return _failed(job, "WhatsSync itself failed; the server's log has the reason")
+            return _failed(job, _BROKEN)
         return step
 
     async def _write(self, account: RunningAccount, document: Document, step: Step) -> None:

@@ -263,6 +263,10 @@ JOB_PREVIEW_ITEMS_MAX = 10_000
 """Deliveries or events that a dry run looks at before it says that there is more."""
 JOB_PAUSE_SECONDS = 0.02
 """Between two steps: bulk work stands back behind what arrives now."""
+JOB_PAUSE_SECONDS_MAX = 60.0
+"""The longest pause of a job whose steps fail for no known reason; each pause is twice the one before."""
+JOB_STEP_FAILURES_MAX = 5
+"""So many times in a row a step fails for no known reason before the job ends as failed."""
 ACCOUNT_JOBS_RUNNING = 20
 
 # Keeping

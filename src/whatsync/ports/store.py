@@ -3,20 +3,57 @@ transaction.
 
 An adapter may join many calls into one commit, but answers none of them before that commit is safe on disk.
 A call that raises ``StoreUnavailable`` has written nothing; a commit whose fate is unknown is replayed by the adapter
-before anyone is answered.
+before anyone is answered. The rows and documents it takes stand in ``rows.py`` and ``documents.py``; whoever speaks to
+a store has them from here too.
 """
 
 from asyncio import Future
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Protocol
 
 import msgspec
 
 from whatsync.model.delivery import Happening, State
-from whatsync.model.health import Health
 from whatsync.ports.arrivals import BodyRow, ContactRow, Count, Outdated, SetAsideRow, TakenIn
+from whatsync.ports.documents import AuditEntry, Delete, Document, Put
 from whatsync.ports.media import MediaOutcome, MediaRow
+from whatsync.ports.rows import AttemptRow, DeliveryRow, EventRow, HealthRow, Origin
+
+__all__ = [
+    "AcceptResult",
+    "Accepted",
+    "Admission",
+    "AttemptRow",
+    "AuditEntry",
+    "Backlog",
+    "Change",
+    "ChangeConflict",
+    "Changed",
+    "Claimed",
+    "Claims",
+    "Delete",
+    "DeliveryRow",
+    "Document",
+    "Duplicates",
+    "EventRow",
+    "HealthRow",
+    "Idempotency",
+    "Intake",
+    "IntakeResult",
+    "Opened",
+    "Origin",
+    "Pruned",
+    "Put",
+    "Recorded",
+    "Replayed",
+    "Settled",
+    "Settlement",
+    "Stale",
+    "Store",
+    "StoreRefused",
+    "StoreState",
+    "StoreUnavailable",
+]
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - a state, not a mistake
@@ -37,63 +74,6 @@ class StoreRefused(Exception):  # noqa: N818
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class Origin(IntEnum):
-    """Why a delivery exists."""
-
-    EVENT = 0
-    RESEND = 1
-    RECOVER = 2
-    TEST = 3
-
-
-class EventRow(msgspec.Struct, frozen=True, gc=False):
-    """One event as stored. ``seq`` is its 63-bit row sequence, whose upper bits are the accepting time in
-    milliseconds.
-    """
-
-    seq: int
-    account: int
-    id: str
-    type: str
-    body: bytes
-    """The canonical envelope without details."""
-    details: bytes | None = None
-    number: str | None = None
-    """``phoneNumberId`` of the business number, where there is one."""
-    contact: str | None = None
-    """Whom it is about: the ordering key."""
-    keys: tuple[str, ...] = ()
-    """Further words it can be found by, each ``kind:value`` (``message:msg_…``, ``phone:+…``, ``contact:…``,
-    ``wamid:…``).
-    """
-    test: bool = False
-    deliveries: int = 0
-    """How many deliveries were made when it was accepted; filled in by the store on reading."""
-
-
-class DeliveryRow(msgspec.Struct, frozen=True, gc=False):
-    """A new delivery. Handed over in memory (``claimed``, with claim number 1) or left waiting in the store until
-    ``due_ms``.
-    """
-
-    id: int
-    event: int
-    account: int
-    endpoint: int
-    type: str
-    claimed: bool
-    due_ms: int
-    number: str | None = None
-    contact: str | None = None
-    """Set for endpoints with ordering only. Then the store itself decides when it is due: at once where no earlier
-    delivery to this endpoint about this contact is open, else when the one before has waited ``contact_wait_ms`` since
-    it was made (``claimed`` counts for nothing). When a delivery ends in whatever way, the next one about that contact,
-    if nothing has been tried for it, is brought forward: to at once, or to when the next earlier open one will have
-    waited."""
-    contact_wait_ms: int = 0
-    origin: Origin = Origin.EVENT
 
 
 class Idempotency(msgspec.Struct, frozen=True, gc=False):
@@ -188,54 +168,6 @@ class Claims(msgspec.Struct, frozen=True):
     next_due_ms: int | None
 
 
-class AttemptRow(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP request that was made (or could not be made), and what it led to. Times in microseconds where they end
-    in ``_us``.
-    """
-
-    delivery: int
-    claim: int
-    number: int
-    account: int
-    endpoint: int
-    started_ms: int
-    finished_ms: int
-    state: State
-    """What the delivery becomes if the claim still holds."""
-    due_ms: int | None
-    status: int | None
-    code: str | None
-    detail: str | None = None
-    address: str | None = None
-    reused: bool = False
-    dns_us: int | None = None
-    connect_us: int | None = None
-    tls_us: int | None = None
-    first_byte_us: int | None = None
-    total_us: int = 0
-    endpoint_version: int = 0
-    """Version of the endpoint's document that was used: URL and headers as sent are read back from it."""
-    signed_s: int = 0
-    signatures: bytes = b""
-    """The 32-byte HMACs as sent, one after the other: first the one of ``X-WhatsSync-Signature``, then those of
-    ``webhook-signature``.
-    """
-    run: int = 0
-    answer_headers: bytes = b""
-    answer_body: bytes = b""
-    truncated: bool = False
-    test: bool = False
-    ordered: bool = False
-    """The delivery has a contact: its end brings the next one about that contact forward."""
-
-
-class HealthRow(msgspec.Struct, frozen=True):
-    """An endpoint's health, kept with the outcomes that changed it."""
-
-    endpoint: int
-    health: Health
-
-
 class Recorded(msgspec.Struct, frozen=True):
     """What ``record`` did. ``stale`` has the deliveries whose claim no longer held; ``forwarded`` endpoints have an
     ordered delivery newly due.
@@ -278,53 +210,6 @@ class Settled(msgspec.Struct, frozen=True):
     before: State
     after: State
     in_flight: bool
-
-
-class Document(msgspec.Struct, frozen=True):
-    """A record of the configuration (account, endpoint, key, event type, job, …) as stored.
-
-    ``row`` is a small number that never changes and is never used again; ``version`` rises with each change of this
-    document.
-    """
-
-    kind: str
-    id: str
-    row: int
-    account: int
-    """Row of the account it belongs to; 0 for the installation's own."""
-    version: int
-    body: bytes
-
-
-class Put(msgspec.Struct, frozen=True):
-    """Write a document. ``expected_version``: 0 = must not exist yet, ``None`` = whatever is there."""
-
-    kind: str
-    id: str
-    account: int
-    body: bytes
-    expected_version: int | None = None
-
-
-class Delete(msgspec.Struct, frozen=True):
-    """Remove a document. History that points to its row keeps the row number; old versions of endpoints stay
-    readable until ``prune`` finds that nothing kept has used them. Its health goes with an endpoint.
-    """
-
-    kind: str
-    id: str
-
-
-class AuditEntry(msgspec.Struct, frozen=True):
-    """Who changed what, with secrets masked. ``before`` and ``after`` are JSON or ``None``."""
-
-    account: int
-    at_ms: int
-    actor: str
-    action: str
-    subject: str
-    before: bytes | None = None
-    after: bytes | None = None
 
 
 class Change(msgspec.Struct, frozen=True):
