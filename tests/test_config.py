@@ -17,6 +17,12 @@ def problems_of(environ: dict[str, str], toml: str | None = None) -> list[str]:
     return caught.value.problems
 
 
+@pytest.mark.parametrize("text", ["512MiB", "2GiB", "3GB", "1500B", "0B"])
+def test_a_size_is_shown_as_it_is_written(text: str) -> None:
+    rows = {name: value for name, value, _ in shown(read({"WHATSYNC_MIN_FREE_DISK": text}))}
+    assert rows["MIN_FREE_DISK"] == text
+
+
 def test_every_setting_has_a_field_and_words() -> None:
     assert {setting.key for setting in ALL} | {"sources"} == set(Config.__struct_fields__)
     for setting in ALL:
