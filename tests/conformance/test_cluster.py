@@ -229,11 +229,11 @@ async def test_media_of_a_dead_epoch_are_due_again(hall: Hall) -> None:
     row = MediaRow("name", ACCOUNT, event.seq, "media_1", clerk.now, MediaState.WAITING, clerk.now)
     assert await north.store.accept(Admission(ACCOUNT, 0, (event,), (), media=(row,))) == Accepted()
     until_ms = clerk.now + HOUR
-    assert len(await north.store.claim_media(clerk.now, until_ms, 5)) == 1
-    assert await south.store.claim_media(clerk.now, until_ms, 5) == ()
+    assert len((await north.store.claim_media(clerk.now, until_ms, 5, {})).rows) == 1
+    assert (await south.store.claim_media(clerk.now, until_ms, 5, {})).rows == ()
     await hall.expire(north)
     await south.beat()
-    (taken,) = await south.store.claim_media(await hall.now_ms() + 5_000, until_ms, 5)
+    (taken,) = (await south.store.claim_media(await hall.now_ms() + 5_000, until_ms, 5, {})).rows
     assert (taken.name, taken.claim) == ("name", 2)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.conformance.clerk import ACCOUNT, DAY, HOUR, MINUTE, OTHER, Clerk
 from whatsync.model import limits
 from whatsync.ports.media import MediaOutcome, MediaRow, MediaState
@@ -33,7 +35,9 @@ def outcome(clerk: Clerk, row: MediaRow, state: MediaState = MediaState.STORED, 
 
 
 async def claim(clerk: Clerk, limit: int = 10) -> tuple[MediaRow, ...]:
-    return await clerk.store.claim_media(clerk.now, clerk.now + 15 * MINUTE, limit)
+    found = await clerk.store.claim_media(clerk.now, clerk.now + 15 * MINUTE, 2 * limit - 1, {})
+    assert found.after is None
+    return found.rows
 
 
 async def read(clerk: Clerk, name: str = "a.jpg") -> MediaRow:
@@ -89,6 +93,42 @@ async def test_what_is_due_is_claimed_once_in_order(clerk: Clerk) -> None:
     assert await read(clerk, "c") == row
     clerk.now += 1
     assert [row.name for row in await claim(clerk)] == ["later"]
+
+
+async def flood(clerk: Clerk, account: int, count: int, due_ms: int) -> None:
+    """Accept so many files of one account at once."""
+    event = clerk.event(account)
+    rows = tuple([row_of(clerk, event, f"{account}-{nth:03}", due_ms=due_ms) for nth in range(count)])
+    assert await clerk.store.accept(Admission(account, 0, (event,), (), media=rows)) == Accepted()
+
+
+async def places(clerk: Clerk, free: int, held: dict[int, int], after: int = 0) -> tuple[list[str], int | None]:
+    """Names that get places, and where to go on."""
+    found = await clerk.store.claim_media(clerk.now, clerk.now + 15 * MINUTE, free, held, after)
+    assert not found.contended
+    return [row.name for row in found.rows], found.after
+
+
+async def test_a_flood_of_one_account_leaves_places_for_others(clerk: Clerk) -> None:
+    await flood(clerk, ACCOUNT, 2 * limits.MEDIA_DUE_LOOKED_AT, clerk.now - HOUR)
+    assert await places(clerk, 4, {}) == ([f"{ACCOUNT}-000", f"{ACCOUNT}-001"], None)
+    await flood(clerk, OTHER, 3, clerk.now)
+    assert await places(clerk, 2, {ACCOUNT: 2}) == ([f"{OTHER}-000"], None)
+    assert await places(clerk, 4, {}) == ([f"{ACCOUNT}-002", f"{OTHER}-001", f"{ACCOUNT}-003"], None)
+
+
+async def test_in_a_flood_accounts_are_gone_through_in_parts(clerk: Clerk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEDIA_DUE_LOOKED_AT", 4)
+    monkeypatch.setattr(limits, "MEDIA_ACCOUNTS_LOOKED_AT", 2)
+    await flood(clerk, 1, 9, clerk.now - 1)
+    for account, due_ms in ((2, clerk.now + 1), (3, clerk.now), (5, clerk.now), (8, clerk.now - 2)):
+        await flood(clerk, account, 1, due_ms)
+    assert await places(clerk, 3, {}) == (["1-000", "1-001"], 2)
+    assert await places(clerk, 3, {}, 2) == (["3-000", "5-000"], 5)
+    assert await places(clerk, 3, {}, 5) == (["8-000"], 0)
+    assert await places(clerk, 3, {1: 2}) == (["1-002"], 2)
+    clerk.now += 1
+    assert await places(clerk, 1, {}, 1) == (["2-000"], 3)
 
 
 async def test_a_claim_ends_at_its_time(clerk: Clerk) -> None:

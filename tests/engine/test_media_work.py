@@ -21,7 +21,7 @@ from whatsync.model.draft import draft_of
 from whatsync.model.errors import Gone, NotFound
 from whatsync.model.media import MediaTask, encode_task
 from whatsync.net.system import SystemRandomness
-from whatsync.ports.media import MediaRow, MediaState
+from whatsync.ports.media import MediaClaim, MediaRow, MediaState
 from whatsync.ports.media_store import MediaUnavailable, UnfinishedFile
 from whatsync.store.memory import Disk
 
@@ -240,14 +240,44 @@ async def test_after_seven_days_it_is_given_up(bench: Bench) -> None:
 
 
 async def test_only_so_many_at_a_time(bench: Bench) -> None:
-    account = await bench.desk.account()
+    accounts = [await bench.desk.account(f"Shop {number}") for number in range(20)]
     bench.origin.hold = asyncio.Event()
-    names = [await bench.message(account, number) for number in range(20)]
+    names = [await bench.message(account, number) for number, account in enumerate(accounts)]
     await until(lambda: bench.origin.now == limits.MEDIA_FETCHES_MAX)
     bench.origin.hold.set()
     for name in names:
         await bench.until(name, MediaState.STORED)
     assert bench.origin.most == limits.MEDIA_FETCHES_MAX
+
+
+async def test_a_flood_of_one_account_delays_nobody_else(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEDIA_DUE_LOOKED_AT", 4)
+    monkeypatch.setattr(limits, "MEDIA_ACCOUNTS_LOOKED_AT", 1)
+    flooding, *others = [await bench.desk.account(f"Shop {number}") for number in range(3)]
+    bench.origin.hold = asyncio.Event()
+    names = [await bench.message(flooding, number) for number in range(40)]
+    await until(lambda: bench.origin.now == limits.MEDIA_FETCHES_MAX // 2)
+    for number, account in enumerate(others, start=100):
+        before = bench.origin.now
+        names.append(await bench.message(account, number))
+        await until(lambda before=before: bench.origin.now == before + 1)  # type: ignore[misc]
+    bench.origin.hold.set()
+    for name in names:
+        await bench.until(name, MediaState.STORED)
+    assert bench.origin.fetches == len(names)
+
+
+async def test_what_another_node_was_quicker_with_is_looked_for_again_soon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = [MediaClaim((), contended=True), MediaClaim(())]
+
+    async def claim(*_arguments: Any) -> MediaClaim:
+        return claims.pop(0)
+
+    await bench.stop()
+    monkeypatch.setattr(bench.desk.store, "claim_media", claim)
+    assert await bench.work._turn() < await bench.work._turn() == limits.MEDIA_IDLE_SECONDS
 
 
 async def test_a_full_disk_is_no_reason_to_give_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

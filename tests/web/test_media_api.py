@@ -270,7 +270,7 @@ async def test_bytes_on_their_way_are_waited_for(web: Running, monkeypatch: pyte
 
 async def store_outcome(web: Running, state: MediaState, **fields: Any) -> None:
     store = web.server.services.store
-    (row,) = await store.claim_media(1 << 61, 1 << 62, 1)
+    (row,) = (await store.claim_media(1 << 61, 1 << 62, 1, {})).rows
     assert await store.record_media([MediaOutcome(row.name, row.claim, state, 0, **fields)]) == ()
 
 

@@ -7,6 +7,7 @@ given to the constructor.
 import asyncio
 import heapq
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -84,7 +85,10 @@ class MediaWork:
         self._fetch = fetch
         self._submit = submit
         self._emit = emit
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], int] = {}
+        """What is under way, and whose it is."""
+        self._after = 0
+        """The account behind which the next look begins."""
         self._dues_ms: list[int] = []
         """A heap of times at which something is due again, as far as they were written here."""
 
@@ -105,23 +109,41 @@ class MediaWork:
             return limits.MEDIA_IDLE_SECONDS
         now_ms = self._clock.now_ms()
         try:
-            due = await self._store.claim_media(now_ms, now_ms + limits.MEDIA_CLAIM_SECONDS * 1000, free)
+            contended = await self._claim(now_ms)
         except StoreUnavailable:
             return _PAUSE_SECONDS
-        for row in due:
-            task = asyncio.get_running_loop().create_task(self._do(row))
-            self._running.add(task)
-            task.add_done_callback(self._done)
-        if len(due) == free:
+        if len(self._running) >= limits.MEDIA_FETCHES_MAX:
             return limits.MEDIA_IDLE_SECONDS  # A task's end wakes the loop.
+        if contended:
+            return _PAUSE_SECONDS
         while self._dues_ms and self._dues_ms[0] <= now_ms:
             heapq.heappop(self._dues_ms)
         if not self._dues_ms:
             return limits.MEDIA_IDLE_SECONDS
         return min((self._dues_ms[0] - now_ms) / 1000, limits.MEDIA_IDLE_SECONDS)
 
+    async def _claim(self, now_ms: int) -> bool:
+        """Go round the accounts once while there is room; whether another node was quicker with some."""
+        until_ms = now_ms + limits.MEDIA_CLAIM_SECONDS * 1000
+        begun, contended, round_ended = self._after, False, False
+        while not round_ended and (free := limits.MEDIA_FETCHES_MAX - len(self._running)) > 0:
+            held = Counter(self._running.values())
+            before, found = self._after, await self._store.claim_media(now_ms, until_ms, free, held, self._after)
+            for row in found.rows:
+                self._begin(row)
+            contended |= found.contended
+            self._after = found.after or 0
+            # Back where it began, or past it.
+            round_ended = found.after is None or (before < begun <= found.after) or found.after == begun
+        return contended
+
+    def _begin(self, row: MediaRow) -> None:
+        task = asyncio.get_running_loop().create_task(self._do(row))
+        self._running[task] = row.account
+        task.add_done_callback(self._done)
+
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a media file could not be seen to because of a bug", exc_info=task.exception())
         self._media.wake()

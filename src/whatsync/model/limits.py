@@ -53,8 +53,12 @@ IDEMPOTENCY_DAYS = 8
 # Media
 MEDIA_BYTES_MAX = 128 * 1024 * 1024
 """Of one file: WhatsApp itself lets 100 MB through."""
-MEDIA_FETCHES_MAX = 8
-"""Files fetched at a time: their bytes never crowd out messages."""
+MEDIA_FETCHES_MAX = 16
+"""Files fetched or removed at a time: their bytes never crowd out messages. One account gets half of them."""
+MEDIA_DUE_LOOKED_AT = 64
+"""Where no more files are due, all of them are looked at to decide whose turn it is; else accounts are gone through."""
+MEDIA_ACCOUNTS_LOOKED_AT = 256
+"""Accounts gone through in one transaction."""
 MEDIA_FETCH_SECONDS = 600.0
 """For one try."""
 MEDIA_CLAIM_SECONDS = 1_800

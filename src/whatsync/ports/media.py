@@ -51,6 +51,16 @@ class MediaRow(msgspec.Struct, frozen=True, gc=False):
     """When its state was last written."""
 
 
+class MediaClaim(msgspec.Struct, frozen=True, gc=False):
+    """Media that were claimed, and where to go on."""
+
+    rows: tuple[MediaRow, ...]
+    after: int | None = None
+    """There may be more behind this account's row; ``None`` where all that is due was looked at."""
+    contended: bool = False
+    """Some were claimed by another node first: asking again soon may give others."""
+
+
 class MediaOutcome(msgspec.Struct, frozen=True, gc=False):
     """What became of a claimed media file."""
 

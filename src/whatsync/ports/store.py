@@ -8,7 +8,7 @@ a store has them from here too.
 """
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from whatsync.model.delivery import Happening, State
 from whatsync.ports.arrivals import BodyRow, ContactRow, Count, Outdated, SetAsideRow, TakenIn
 from whatsync.ports.documents import AuditEntry, Delete, Document, Put
-from whatsync.ports.media import MediaOutcome, MediaRow
+from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow
 from whatsync.ports.rows import AttemptRow, DeliveryRow, EventRow, HealthRow, Origin
 
 __all__ = [
@@ -307,9 +307,8 @@ class Store(Protocol):
     def record(self, attempts: Sequence[AttemptRow], health: Sequence[HealthRow] = ()) -> "Future[Recorded]":
         """Write attempts and the states they lead to, guarded by claim; count them in the rollups.
 
-        An attempt whose claim no longer holds is kept, marked late; a success among those still closes an open
-        delivery. Late or not, the delivery's number of attempts is at least the attempt's number. An attempt of a
-        delivery that is gone is dropped.
+        An attempt whose claim no longer holds is kept, marked late; a success still closes an open delivery. Always the
+        delivery's number of attempts is at least the attempt's. An attempt of a delivery that is gone is dropped.
         """
 
     async def claim(self, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Claims:
@@ -337,13 +336,14 @@ class Store(Protocol):
         """
 
     async def erase(self, account: int, event: int, body: bytes, keys_kept: Sequence[str]) -> None:
-        """Replace one event's body by ``body``, drop its details, contact, further keys, and the answers kept with its
-        deliveries' attempts.
-        """
+        """Replace one event's body, drop its details, contact, other keys, and the answers kept with its attempts."""
 
-    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
-        """Take up to ``limit`` media rows that are due, by due time, then name. Each is due again at ``until_ms``
-        unless an outcome comes before; opening the store makes those of earlier runs due at once.
+    async def claim_media(
+        self, now_ms: int, until_ms: int, free: int, held: Mapping[int, int], after: int = 0
+    ) -> MediaClaim:
+        """Give ``free`` places to media rows that are due, in turns (``model.turns``; ``held``: places accounts have).
+        Each is due again at ``until_ms`` unless an outcome comes before; opening makes those of earlier runs due. Where
+        over ``limits.MEDIA_DUE_LOOKED_AT`` are due, ``limits.MEDIA_ACCOUNTS_LOOKED_AT`` accounts behind ``after`` are.
         """
 
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:

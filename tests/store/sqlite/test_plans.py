@@ -13,7 +13,7 @@ FILES = (
     "accept", "arrivals", "claim", "documents", "fold", "lookup", "media", "opening", "order", "record", "retention",
     "rollup", "session", "settle", "words",
 )  # fmt: skip
-SMALL = frozenset({"document", "mark", "account_version", "rollup_pending", "committed", "health", "found"})
+SMALL = frozenset({"document", "mark", "account_version", "rollup_pending", "committed", "health", "found", "walk"})
 """Tables that are small by nature, and steps of recursion."""
 FIRST_ROW_ONLY = frozenset({"oldest_event", "oldest_key"})
 COUNTS_AT_START = frozenset({"count_open"})

@@ -1,11 +1,12 @@
 """Rows of media files in plain dictionaries: each verb's effect as one step. Knows no commits and no event loop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from whatsync.model import limits
-from whatsync.ports.media import MediaOutcome, MediaRow, MediaState
+from whatsync.model.turns import Candidate, first_turns
+from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow, MediaState
 from whatsync.ports.store import Admission
 from whatsync.store.memory.disk import Disk
 
@@ -27,15 +28,26 @@ class MediaSteps:
             if row.event in events and row.name not in self.disk.media:
                 self.disk.media[row.name] = replace(row, claim=0, attempts=0, changed_ms=row.created_ms)
 
-    def apply_claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
-        """Take what is due."""
-        waiting = [(row.due_ms, row.name) for row in self.disk.media.values() if row.due_ms is not None]
-        due = sorted(one for one in waiting if one[0] <= now_ms)[:limit]
-        for _, name in due:
+    def apply_claim_media(
+        self, now_ms: int, until_ms: int, free: int, held: Mapping[int, int], after: int = 0
+    ) -> MediaClaim:
+        """Take what is due, in turns."""
+        rows = [
+            Candidate(row.account, row.due_ms, row.name) for row in self.disk.media.values() if row.due_ms is not None
+        ]
+        due = [one for one in rows if one.due_ms <= now_ms]
+        further: int | None = None
+        if len(due) > limits.MEDIA_DUE_LOOKED_AT:
+            accounts = sorted({one.account for one in rows if one.account > after})[: limits.MEDIA_ACCOUNTS_LOOKED_AT]
+            due = [one for one in due if one.account in accounts]
+            through = len(accounts) < limits.MEDIA_ACCOUNTS_LOOKED_AT
+            further = (None if after == 0 else 0) if through else accounts[-1]
+        names = first_turns(due, free, held)
+        for name in names:
             row = self.disk.media[name]
             self.disk.media[name] = replace(row, claim=row.claim + 1, due_ms=until_ms)
             self.disk.media_claimed[name] = self.epoch
-        return tuple(self.disk.media[name] for _, name in due)
+        return MediaClaim(tuple(self.disk.media[name] for name in names), further)
 
     def apply_record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write outcomes whose claim holds; the names of the others."""

@@ -6,7 +6,7 @@ Knows no file, clock or thread.
 
 import asyncio
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import msgspec
 
 from whatsync.model.delivery import WAITING, State
 from whatsync.ports.arrivals import Count
-from whatsync.ports.media import MediaOutcome, MediaRow
+from whatsync.ports.media import MediaClaim, MediaOutcome
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -152,9 +152,11 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
         """Take one event's personal content away."""
         await self._call("erase", lambda: self.apply_erase(account, event, body, keys_kept))
 
-    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+    async def claim_media(
+        self, now_ms: int, until_ms: int, free: int, held: Mapping[int, int], after: int = 0
+    ) -> MediaClaim:
         """Take media that are due."""
-        return await self._call("claim_media", lambda: self.apply_claim_media(now_ms, until_ms, limit))
+        return await self._call("claim_media", lambda: self.apply_claim_media(now_ms, until_ms, free, held, after))
 
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write what became of claimed media."""

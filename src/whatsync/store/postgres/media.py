@@ -3,11 +3,14 @@
 Runs inside a transaction. Knows no file and no network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from whatsync.model import limits
-from whatsync.ports.media import MediaOutcome, MediaRow, MediaState
+from whatsync.model.turns import Candidate, first_accounts, first_turns, most_of_one
+from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow, MediaState
 from whatsync.ports.store import Admission
 from whatsync.store.postgres.coding import DAY_MS, raw, raw_or_none, text_of, text_or_none
 from whatsync.store.postgres.connection import fetch, fetch_row, fetch_value, run
@@ -42,10 +45,38 @@ def _values(row: MediaRow) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-async def claim(transaction: Transaction, holder: int, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
-    """Take what is due, past what another node is taking."""
-    values = {"now_ms": now_ms, "until_ms": until_ms, "limit": limit, "run": holder}
-    return tuple([_read(row) for row in await fetch(transaction.connection, _SQL["claim"], **values)])
+class Places(msgspec.Struct, frozen=True):
+    """Who claims, until when, and how many."""
+
+    run: int
+    until_ms: int
+    free: int
+    held: Mapping[int, int]
+
+
+async def claim(transaction: Transaction, places: Places, now_ms: int, after: int) -> MediaClaim:
+    """Take what is due, in turns, past what another node is taking."""
+    free, held = places.free, places.held
+    further: int | None = None
+    due = await _candidates(transaction, "due", now_ms=now_ms, limit=limits.MEDIA_DUE_LOOKED_AT + 1)
+    if len(due) > limits.MEDIA_DUE_LOOKED_AT:
+        firsts = await _candidates(transaction, "firsts", after=after, limit=limits.MEDIA_ACCOUNTS_LOOKED_AT)
+        through = len(firsts) < limits.MEDIA_ACCOUNTS_LOOKED_AT
+        further = (None if after == 0 else 0) if through else firsts[-1].account
+        accounts = first_accounts((one for one in firsts if one.due_ms <= now_ms), free, held)
+        due = await _candidates(transaction, "due_of", accounts=accounts, now_ms=now_ms, limit=most_of_one(free))
+    names = first_turns(due, free, held)
+    if not names:
+        return MediaClaim((), further)
+    values = {"names": [raw(name) for name in names], "now_ms": now_ms, "until_ms": places.until_ms, "run": places.run}
+    taken = {row.name: row for row in map(_read, await fetch(transaction.connection, _SQL["claim"], **values))}
+    rows = tuple([taken[name] for name in names if name in taken])
+    return MediaClaim(rows, further, contended=len(rows) < len(names))
+
+
+async def _candidates(transaction: Transaction, statement: str, **values: Any) -> list[Candidate]:
+    rows = await fetch(transaction.connection, _SQL[statement], **values)
+    return [Candidate(row["account"], row["due_ms"], text_of(row["name"])) for row in rows]
 
 
 async def record(transaction: Transaction, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ Knows which verbs go together and in which order; what they write stands in the 
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 from whatsync.ports.arrivals import Count
 from whatsync.ports.clock import Clock
-from whatsync.ports.media import MediaOutcome, MediaRow
+from whatsync.ports.media import MediaClaim, MediaOutcome
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -234,9 +234,12 @@ class PostgresStore:
         """Remove contacts of an account."""
         return await self._step(lambda transaction: arrivals.forget_contacts(transaction, account, contacts, limit))
 
-    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+    async def claim_media(
+        self, now_ms: int, until_ms: int, free: int, held: Mapping[int, int], after: int = 0
+    ) -> MediaClaim:
         """Take media that are due."""
-        return await self._step(lambda transaction: media.claim(transaction, self.node.run, now_ms, until_ms, limit))
+        places = media.Places(self.node.run, until_ms, free, held)
+        return await self._step(lambda transaction: media.claim(transaction, places, now_ms, after))
 
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write what became of claimed media."""

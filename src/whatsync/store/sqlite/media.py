@@ -3,11 +3,12 @@
 Runs inside the writer's transaction. Knows no file of bytes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from whatsync.model import limits
-from whatsync.ports.media import MediaOutcome, MediaRow, MediaState
+from whatsync.model.turns import Candidate, first_accounts, first_turns, most_of_one
+from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow, MediaState
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
 
@@ -44,10 +45,23 @@ def insert(session: Session, rows: Iterable[MediaRow], events: frozenset[int] | 
         _INSERT.run(session.db, values)
 
 
-def claim(session: Session, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
-    """Take what is due."""
-    due = fetch(session.db, _SQL["due"], (now_ms, limit))
-    return tuple([read_row(fetch(session.db, _SQL["claim"], (until_ms, name))[0]) for (name,) in due])
+def claim(session: Session, now_ms: int, until_ms: int, free: int, held: Mapping[int, int], after: int) -> MediaClaim:
+    """Take what is due, in turns."""
+    further: int | None = None
+    due = _candidates(session, "due", now_ms, limits.MEDIA_DUE_LOOKED_AT + 1)
+    if len(due) > limits.MEDIA_DUE_LOOKED_AT:
+        firsts = _candidates(session, "firsts", after, limits.MEDIA_ACCOUNTS_LOOKED_AT)
+        through = len(firsts) < limits.MEDIA_ACCOUNTS_LOOKED_AT
+        further = (None if after == 0 else 0) if through else firsts[-1].account
+        accounts = first_accounts((one for one in firsts if one.due_ms <= now_ms), free, held)
+        due = [one for row in accounts for one in _candidates(session, "due_of", row, now_ms, most_of_one(free))]
+    names = first_turns(due, free, held)
+    rows = [read_row(fetch(session.db, _SQL["claim"], (until_ms, name))[0]) for name in names]
+    return MediaClaim(tuple(rows), further)
+
+
+def _candidates(session: Session, statement: str, *values: int) -> list[Candidate]:
+    return [Candidate(*row) for row in fetch(session.db, _SQL[statement], values)]
 
 
 def record(session: Session, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:

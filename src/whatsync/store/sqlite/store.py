@@ -6,7 +6,8 @@ Knows no SQL; the verbs stand in the files beside this one.
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import apsw
 
 from whatsync.ports.arrivals import Count
 from whatsync.ports.clock import Clock
-from whatsync.ports.media import MediaOutcome, MediaRow
+from whatsync.ports.media import MediaClaim, MediaOutcome
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -219,9 +220,12 @@ class SqliteStore:
         """Take one event's personal content away."""
         await self._step(lambda session: retention.erase(session, account, event, body, keys_kept))
 
-    async def claim_media(self, now_ms: int, until_ms: int, limit: int) -> tuple[MediaRow, ...]:
+    async def claim_media(
+        self, now_ms: int, until_ms: int, free: int, held: Mapping[int, int], after: int = 0
+    ) -> MediaClaim:
         """Take media that are due."""
-        return await self._step(lambda session: media.claim(session, now_ms, until_ms, limit))  # type: ignore[no-any-return]
+        step = partial(media.claim, now_ms=now_ms, until_ms=until_ms, free=free, held=held, after=after)
+        return await self._step(step)  # type: ignore[no-any-return]
 
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write what became of claimed media."""

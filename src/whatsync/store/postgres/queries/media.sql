@@ -17,15 +17,41 @@ FROM unnest(
 )
 ORDER BY name, nth ON CONFLICT DO NOTHING;
 
+-- name: due
+SELECT account, due_ms, name FROM media WHERE due_ms <= :now_ms::bigint ORDER BY due_ms, name LIMIT :limit::integer;
+
+-- name: firsts
+WITH RECURSIVE walk (account, nth) AS (
+    SELECT (SELECT account FROM media WHERE due_ms IS NOT NULL AND account > :after::integer
+        ORDER BY account LIMIT 1), 1
+    UNION ALL
+    SELECT (SELECT account FROM media WHERE due_ms IS NOT NULL AND account > walk.account
+        ORDER BY account LIMIT 1), nth + 1
+    FROM walk WHERE account IS NOT NULL AND nth < :limit::integer
+)
+SELECT m.account, m.due_ms, m.name FROM walk CROSS JOIN LATERAL (
+    SELECT account, due_ms, name FROM media WHERE due_ms IS NOT NULL AND account = walk.account
+    ORDER BY due_ms, name LIMIT 1
+) AS m ORDER BY m.account;
+
+-- name: due_of
+SELECT m.account, m.due_ms, m.name FROM unnest(:accounts::integer[]) AS given (account) CROSS JOIN LATERAL (
+    SELECT account, due_ms, name FROM media WHERE account = given.account AND due_ms <= :now_ms::bigint
+    ORDER BY due_ms, name LIMIT :limit::integer
+) AS m;
+
 -- name: claim
 WITH due AS MATERIALIZED (
-    SELECT name, due_ms FROM media WHERE due_ms <= :now_ms::bigint
-    ORDER BY due_ms, name LIMIT :limit::integer FOR UPDATE SKIP LOCKED
-), taken AS (
-    UPDATE media AS m SET claim = m.claim + 1, due_ms = :until_ms::bigint, holder = :run::integer
-    FROM due WHERE m.name = due.name RETURNING m.*, due.due_ms AS was_due_ms
+    SELECT name FROM media WHERE name = ANY(:names::bytea[]) AND due_ms <= :now_ms::bigint
+    ORDER BY name FOR UPDATE SKIP LOCKED
 )
-SELECT <media_columns> FROM taken ORDER BY was_due_ms, name;
+UPDATE media AS m SET claim = m.claim + 1, due_ms = :until_ms::bigint, holder = :run::integer
+FROM due WHERE m.name = due.name
+RETURNING <claimed_columns>;
+
+-- name: claimed_columns
+m.name, account, event, id, created_ms, state, due_ms, mime_type, size, sha256, task, claim, attempts, reason,
+changed_ms
 
 -- name: record
 UPDATE media SET

@@ -7,7 +7,26 @@ INSERT INTO media (
 ) VALUES {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0)} ON CONFLICT (name) DO NOTHING;
 
 -- name: due
-SELECT name FROM media INDEXED BY media_due WHERE due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, name LIMIT ?;
+SELECT account, due_ms, name FROM media INDEXED BY media_due WHERE due_ms IS NOT NULL AND due_ms <= ?
+ORDER BY due_ms, name LIMIT ?;
+
+-- name: firsts
+WITH RECURSIVE walk (account, nth) AS (
+    SELECT (SELECT account FROM media INDEXED BY media_turn WHERE due_ms IS NOT NULL AND account > ?
+        ORDER BY account LIMIT 1), 1
+    UNION ALL
+    SELECT (SELECT account FROM media INDEXED BY media_turn WHERE due_ms IS NOT NULL AND account > walk.account
+        ORDER BY account LIMIT 1), nth + 1
+    FROM walk WHERE account IS NOT NULL AND nth < ?
+)
+SELECT m.account, m.due_ms, m.name FROM walk JOIN media AS m ON m.rowid = (
+    SELECT rowid FROM media INDEXED BY media_turn WHERE due_ms IS NOT NULL AND account = walk.account
+    ORDER BY due_ms, name LIMIT 1
+) WHERE walk.account IS NOT NULL ORDER BY m.account;
+
+-- name: due_of
+SELECT account, due_ms, name FROM media INDEXED BY media_turn
+WHERE due_ms IS NOT NULL AND account = ? AND due_ms <= ? ORDER BY due_ms, name LIMIT ?;
 
 -- name: claim
 UPDATE media SET claimed = 1, claim = claim + 1, due_ms = ? WHERE name = ?
