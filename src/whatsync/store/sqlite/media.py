@@ -50,7 +50,7 @@ def claim(session: Session, now_ms: int, until_ms: int, free: int, held: Mapping
     further: int | None = None
     due = _candidates(session, "due", now_ms, limits.MEDIA_DUE_LOOKED_AT + 1)
     if len(due) > limits.MEDIA_DUE_LOOKED_AT:
-        firsts = _candidates(session, "firsts", after, limits.MEDIA_ACCOUNTS_LOOKED_AT)
+        firsts = sorted(_candidates(session, "firsts", after, limits.MEDIA_ACCOUNTS_LOOKED_AT))
         through = len(firsts) < limits.MEDIA_ACCOUNTS_LOOKED_AT
         further = (None if after == 0 else 0) if through else firsts[-1].account
         accounts = first_accounts((one for one in firsts if one.due_ms <= now_ms), free, held)

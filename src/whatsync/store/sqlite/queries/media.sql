@@ -19,10 +19,10 @@ WITH RECURSIVE walk (account, nth) AS (
         ORDER BY account LIMIT 1), nth + 1
     FROM walk WHERE account IS NOT NULL AND nth < ?
 )
-SELECT m.account, m.due_ms, m.name FROM walk JOIN media AS m ON m.rowid = (
+SELECT m.account, m.due_ms, m.name FROM walk CROSS JOIN media AS m ON m.rowid = (
     SELECT rowid FROM media INDEXED BY media_turn WHERE due_ms IS NOT NULL AND account = walk.account
     ORDER BY due_ms, name LIMIT 1
-) WHERE walk.account IS NOT NULL ORDER BY m.account;
+) WHERE walk.account IS NOT NULL;
 
 -- name: due_of
 SELECT account, due_ms, name FROM media INDEXED BY media_turn
