@@ -225,3 +225,16 @@ async def test_events_of_another_account_are_no_ones_business(clerk: Clerk) -> N
     assert (await walk_feed(clerk, 0))[0] == []
     assert (await clerk.history.missing(ACCOUNT, 1, (theirs.type,), 0, 2 * clerk.now, 0, 10))[0] == ()
     assert (await clerk.history.events(EventQuery(ACCOUNT, seqs=(theirs.seq,)))).items == ()
+
+
+async def test_a_list_may_ask_for_the_beginnings_alone(clerk: Clerk) -> None:
+    long = clerk.event(body=b'{"text":"' + "grüße".encode() * 400 + b'"}', details=b'{"raw":"' + b"x" * 900 + b'"}')
+    short = clerk.event(body=b'{"a":1}')
+    await clerk.accept([long])
+    await clerk.accept([short])
+    for bytes_max in (1, 10, 13, 1_000):
+        items = (await clerk.history.events(EventQuery(ACCOUNT, bytes_max=bytes_max))).items
+        assert [event.body for event in items] == [short.body[:bytes_max], long.body[:bytes_max]]
+        assert long.details is not None
+        assert [event.details for event in items] == [None, long.details[:bytes_max]]
+    assert [event.body for event in (await clerk.history.events(EventQuery(ACCOUNT))).items] == [short.body, long.body]

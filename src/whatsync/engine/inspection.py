@@ -217,9 +217,14 @@ class Inspection:
     # Events
 
     async def events(
-        self, account: RunningAccount, wanted: EventFilter, before: int | None = None, limit: int = 50
+        self,
+        account: RunningAccount,
+        wanted: EventFilter,
+        before: int | None = None,
+        limit: int = 50,
+        bytes_max: int | None = None,
     ) -> EventPage:
-        """List events, newest first, those included that matched no endpoint."""
+        """List events, newest first, those included that matched no endpoint; ``bytes_max`` as in ``EventQuery``."""
         query = EventQuery(
             account.row,
             type=wanted.event,
@@ -229,6 +234,7 @@ class Inspection:
             until_ms=wanted.until_ms,
             before=before,
             limit=limit,
+            bytes_max=bytes_max,
         )
         seqs: set[int] | None = None
         if wanted.wamid is not None:

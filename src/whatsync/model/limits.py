@@ -375,6 +375,8 @@ PAGE_BYTES_GZIP_MIN = 1_024
 """Shorter pages are sent as they are."""
 URL_LOOKUP_SECONDS_MAX = 2.0
 """For the name of a URL that is being typed."""
+EVENT_BEGINNING_BYTES = 2_048
+"""Of an event's body and details, for a row of a list: enough for whom it is about and the words that are shown."""
 TYPE_ENDPOINTS_SHOWN = 4
 """Endpoints named beside each event type; the rest is a link."""
 ENDPOINTS_SHOWN = 25

@@ -88,6 +88,8 @@ class EventQuery(msgspec.Struct, frozen=True):
     before: int | None = None
     limit: int = 50
     ascending: bool = False
+    bytes_max: int | None = None
+    """Bodies and details are cut after so many bytes each, for lists that show only how they begin."""
 
 
 class EventPage(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from whatsync.model import limits
 from whatsync.model.user import Role
 from whatsync.ports.store import StoreUnavailable
 from whatsync.store.memory import Meeting, NodeStore
+from whatsync.web.pages.rendering import environment
 
 PASSWORD = "correct horse battery"
 
@@ -27,6 +28,37 @@ async def test_a_page_whose_store_is_away_says_so(web: Running, monkeypatch: pyt
         answer = await client.get(team.path)
     assert answer.status_code == 503
     assert "can&#39;t be reached" in answer.text
+
+
+async def test_a_mistake_in_a_template_is_told_by_a_page(
+    web: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    team = await make_team(web)
+    templates = environment()
+    broken = templates.from_string("{% extends 'layout.html' %}{% block main %}{{ page.no_such_thing }}{% endblock %}")
+    find = type(templates).get_template
+    spoilt = {"overview.html"}
+
+    def planted(self: object, name: str, *more: object) -> object:
+        return broken if name in spoilt else find(templates, name)
+
+    monkeypatch.setattr(type(templates), "get_template", planted)
+    async with visitor(web, await sign_in(web, team.users[Role.VIEWER])) as client:
+        for spoil, signed in (("overview.html", True), ("failure.html", False)):
+            spoilt.add(spoil)
+            caplog.clear()
+            answer = await client.get(team.path, headers={"x-request-id": "mine-1"})
+            assert answer.status_code == 500
+            assert answer.headers["content-type"].startswith("text/html")
+            assert "mine-1" in answer.text
+            assert 'href="/"' in answer.text
+            assert ("Sign out" in answer.text) is signed
+            told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+            assert len(told) == len(spoilt)
+            assert len(set(told)) == len(told)
+            live = await client.get(team.path, headers={"hx-request": "true"})
+            assert live.status_code == 500
+            assert live.headers["content-type"].startswith("text/html")
 
 
 async def test_odd_numbers_and_origins_are_no_bugs(web: Running) -> None:

@@ -19,6 +19,7 @@ from whatsync.model import limits
 from whatsync.model.account import Scope
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.user import Role
+from whatsync.ports.history import EventPage, EventQuery
 from whatsync.web.pages.export import safe_cell
 
 SCOPES = (Scope.ADMIN, Scope.READ, Scope.EVENTS_WRITE)
@@ -125,6 +126,29 @@ async def test_live_looks_bring_only_what_is_new_or_has_changed(web: Running) ->
         mark = now.split("mark=")[1].split('"')[0]
         same = await one.client.get(f"{one.path}/history/{first}?mark={mark}", headers=htmx)
         assert same.headers["hx-reswap"] == "none"
+
+
+async def test_lists_read_only_how_long_bodies_begin(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    history = web.server.services.history
+    asked = history.events
+
+    async def measured(query: EventQuery) -> EventPage:
+        page = await asked(query)
+        read.extend(len(event.body) for event in page.items)
+        return page
+
+    async with desk(web) as one:
+        for _ in range(3):
+            await one.message("How it begins " + "and goes on " * 5_000, "+4915100000001")
+        (*_, oldest) = await one.settled(3, "succeeded")
+        monkeypatch.setattr(history, "events", measured)
+        for path in ("/history", "/history/events", f"/history?after=none&open={oldest}"):
+            shown = await one.page(path, **({"hx-request": "true"} if "after" in path else {}))
+            assert "How it begins" in shown
+            assert "+4915100000001" in shown
+    assert len(read) >= 9
+    assert max(read) <= limits.EVENT_BEGINNING_BYTES
 
 
 async def test_a_list_goes_on_page_by_page(web: Running) -> None:

@@ -6,6 +6,8 @@ Knows what is committed and nothing of writing.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from whatsync.model import limits
 from whatsync.model.delivery import WAITING, State
 from whatsync.model.ids import first_row_at, ms_of
@@ -124,7 +126,7 @@ class MemoryHistory:
 
         rows = [seq for seq, event in events.items() if event.account == query.account]
         found, following, searched = page(rows, query, wanted)
-        return EventPage(tuple(events[seq] for seq in found), following, searched)
+        return EventPage(tuple(_cut(events[seq], query.bytes_max) for seq in found), following, searched)
 
     async def event(self, account: int, event_id: str) -> EventRow | None:
         """Read one event by its public id."""
@@ -265,3 +267,10 @@ def page(
             found.append(row)
         last = row
     return found, None, None
+
+
+def _cut(event: EventRow, bytes_max: int | None) -> EventRow:
+    if bytes_max is None:
+        return event
+    details = None if event.details is None else event.details[:bytes_max]
+    return msgspec.structs.replace(event, body=event.body[:bytes_max], details=details)

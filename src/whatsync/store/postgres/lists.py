@@ -20,6 +20,8 @@ from whatsync.store.search import search_words
 
 _SQL = statements("history.sql")
 _DAY_MAX = (1 << 31) - 1
+_WHOLE = 1 << 30
+"""More bytes than any body has."""
 _FILTERS = ("endpoint", "type", "number", "states", "code", "test", "event", "events", "search")
 
 
@@ -164,7 +166,7 @@ async def events(connection: Any, words: Words, query: EventQuery) -> EventPage:
             return EventPage((), None, None)
     walk = await _event_walk(connection, words, query, values)
     most = examined_max(query)
-    values |= {"wanted": query.limit + 1, "limit": most, "examined": most}
+    values |= {"wanted": query.limit + 1, "limit": most, "examined": most, "most": query.bytes_max or _WHOLE}
     rows = await fetch(connection, _SQL.directed(f"page_{walk}", query.ascending), **values)
     found = await read_events(connection, words, rows[: query.limit])
     if len(rows) > query.limit:

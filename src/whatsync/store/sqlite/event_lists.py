@@ -24,6 +24,9 @@ from whatsync.store.sqlite.walks import (
     thinnest,
 )
 
+_WHOLE = 1 << 30
+"""More bytes than any body has."""
+
 
 class _Search:
     """The events that a query asks for, by their rows."""
@@ -92,14 +95,15 @@ def events(reader: Reader, query: EventQuery) -> EventPage:
     source = _Search(reader, query, values)
     found: Found[int] = search(found_for(query.limit, query.text), source, bounds_of(query), reader.fold())
     rows, following, searched_to_ms = found.page(source.row_of)
-    return EventPage(rows_of(reader, query.account, rows), following, searched_to_ms)
+    return EventPage(rows_of(reader, query.account, rows, query.bytes_max), following, searched_to_ms)
 
 
-def rows_of(reader: Reader, account: int, seqs: Sequence[int]) -> tuple[EventRow, ...]:
+def rows_of(reader: Reader, account: int, seqs: Sequence[int], bytes_max: int | None = None) -> tuple[EventRow, ...]:
     """The events in these rows, in their order; others' and missing ones left out."""
     if not seqs:
         return ()
-    ((packed, bodies),) = reader.rows("event_rows", account=account, rows=rows_value(seqs))
+    most = _WHOLE if bytes_max is None else bytes_max
+    ((packed, bodies),) = reader.rows("event_rows", account=account, rows=rows_value(seqs), most=most)
     found = []
     at = 0
     for row in msgspec.json.decode(packed, type=list[list[Any]]):

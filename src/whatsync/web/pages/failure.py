@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from http import HTTPStatus
 
 from whatsync.model.errors import Problem
@@ -24,6 +25,7 @@ _BUG = "That was our mistake"
 _NEXT: Mapping[int, str] = {
     403: "Your role decides what you see. An owner of the account can change it under Team.",
     404: "The address may be mistyped, or what it led to was removed.",
+    500: "What was accepted before is safe. Should it happen again, tell the operator the name above.",
     503: "Nothing was changed. What was accepted before is safe; try again in a moment.",
 }
 
@@ -57,6 +59,16 @@ def failed(problem: Problem, visit: Visit) -> Show:
         headers |= {"hx-retarget": "#flashes", "hx-reswap": "beforeend"}
         return Show("failure.html", page, status, "message", Flash(page.sentence, Tone.BAD), headers)
     return Show("failure.html", page, status, headers=headers)
+
+
+def bare_failure(request_id: str) -> str:
+    """The page where not even the page of mistakes can be made: no template, no style."""
+    named = escape(request_id)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_BUG} · WhatsSync</title><main><h1>{_BUG}</h1>'
+        f"<p>Something went wrong here; the server’s log tells about {named}.</p><p>{_NEXT[500]}</p>"
+        '<p><a href="/">Go to the start</a></p></main></html>'
+    )
 
 
 def _sentence(detail: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from whatsync.engine.inspection import DeliveryList
+from whatsync.model import limits
 from whatsync.model.errors import Invalid, NotFound
 from whatsync.model.ids import delivery_row, ms_of
 from whatsync.ports.history import EventPage
@@ -122,7 +123,8 @@ async def events(visit: Visit) -> Given:
     try:
         query = read_query(EventsQuery, visit.query)
         wanted = filters.event_filter(query, now_ms)
-        found = await visit.services.inspection.events(visit.account, wanted, position_of(query.cursor), query.limit)
+        before, most = position_of(query.cursor), limits.EVENT_BEGINNING_BYTES
+        found = await visit.services.inspection.events(visit.account, wanted, before, query.limit, bytes_max=most)
         form = filled(visit)
     except Invalid as problem:
         query, form = EventsQuery(), filled(visit, problem)

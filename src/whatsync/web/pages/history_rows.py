@@ -1,19 +1,18 @@
 """Rows of the history: a delivery or an event with the few words that tell people which one it is.
 
-Bodies of a whole page are read with one question; what they hold is only ever shown as text.
+The beginnings of a whole page's bodies are read with one question; what they hold is only ever shown as text.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.inspection import DeliveryStory
 from whatsync.engine.services import Services
+from whatsync.model import limits
+from whatsync.model.beginning import read_beginning
 from whatsync.model.delivery import FINAL, State
-from whatsync.model.details import details_of
 from whatsync.model.ids import delivery_id, ms_of
 from whatsync.ports.history import EventQuery
 from whatsync.ports.store import EventRow, Origin
@@ -80,7 +79,8 @@ async def rows_of(services: Services, account: RunningAccount, stories: Sequence
     seqs = tuple(sorted({story.view.event for story in stories}, reverse=True))
     events: dict[int, EventRow] = {}
     if seqs:
-        page = await services.history.events(EventQuery(account.row, seqs=seqs, limit=len(seqs)))
+        query = EventQuery(account.row, seqs=seqs, limit=len(seqs), bytes_max=limits.EVENT_BEGINNING_BYTES)
+        page = await services.history.events(query)
         events = {event.seq: event for event in page.items}
     return [row_of(story, events.get(story.view.event)) for story in stories]
 
@@ -114,32 +114,30 @@ def line_of(event: EventRow) -> EventLine:
     return EventLine(event.id, event.type, ms_of(event.seq), event.number, event.deliveries, event.test, said(event))
 
 
-class _Envelope(msgspec.Struct):
-    data: Any = None
-
-
-_envelope = msgspec.json.Decoder(_Envelope).decode
-
-
 def said(event: EventRow) -> Said:
-    """What an event says. An account's own types may hold anything."""
-    data = _envelope(event.body).data
-    if not isinstance(data, dict):
+    """What an event says, from the beginning of its body and details. An account's own types may hold anything."""
+    most = limits.EVENT_BEGINNING_BYTES
+    data = _member(read_beginning(event.body[:most]), "data")
+    if data is None:
         return Said()
-    media = data.get("media")
-    if not isinstance(media, dict):
-        media = data
-    details = None if event.details is None else details_of(event.details)
-    error = None if details is None else details.error
+    media = _member(data, "media") or data
+    details = {} if event.details is None else read_beginning(event.details[:most]) or {}
+    error = _member(details, "error")
     status = _text(data, "status") if event.type == "message.status" else None
-    contact = _text(data, "from", "phone") or (None if details is None else details.recipient)
+    contact = _text(data, "from", "phone") or _text(details, "recipient")
     text = _text(data, "text", "name", "caption") or _text(media, "caption", "mediaType")
     return Said(
         whatsapp=status,
-        error=None if error is None or status is None else f"{error.title or ''} ({error.code})".strip(),
+        error=None if error is None or status is None else f"{error.get('title') or ''} ({error.get('code')})".strip(),
         contact=contact,
         text=None if text is None else text[:TEXT_CHARS],
     )
+
+
+def _member(value: Any, name: str) -> dict[str, Any] | None:
+    """An object's member, where both are objects."""
+    member = value.get(name) if isinstance(value, dict) else None
+    return member if isinstance(member, dict) else None
 
 
 def _text(data: dict[str, Any], *names: str) -> str | None:

@@ -8,7 +8,7 @@ import gzip
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
@@ -31,9 +31,9 @@ from whatsync.web.pages import guard
 from whatsync.web.pages.agents import agent_words
 from whatsync.web.pages.assets import installed
 from whatsync.web.pages.cookies import Jar
-from whatsync.web.pages.failure import failed
+from whatsync.web.pages.failure import bare_failure, failed
 from whatsync.web.pages.navigation import in_last_account
-from whatsync.web.pages.page import Download, Entry, Facts, Form, Given, Need, Page, Redirect, Visit
+from whatsync.web.pages.page import Download, Entry, Facts, Form, Given, Need, Page, Redirect, Show, Visit
 from whatsync.web.pages.rendering import Renderer
 from whatsync.web.problems import MethodNotAllowed, Timeout
 from whatsync.web.wire import encode_headers
@@ -106,7 +106,7 @@ class Site:
         except Exception:
             logger.exception("request %s died of a bug", scope["request_id"])
             given = failed(_bug(scope["request_id"]), visit)
-        await self._send(given, visit, turn, send)
+        await self._send(self._written(given, visit, scope["request_id"]), visit, turn, send)
 
     async def _turn(self, request: Request, secure: bool) -> "Turn":
         """The request with its session, which another node may have begun just now."""
@@ -194,7 +194,25 @@ class Site:
             choices=choices,
         )
 
-    async def _send(self, given: Given, visit: Visit, turn: "Turn", send: Send) -> None:
+    def _written(self, given: Given, visit: Visit, request_id: str) -> "Redirect | Download | Written":
+        """What a view gave, as text where it is a page; a page of the mistake where its template has one."""
+        if not isinstance(given, Show):
+            return given
+        try:
+            return self._rendered(given, visit)
+        except Exception:
+            logger.exception("request %s met a mistake in %s", request_id, given.template)
+        try:
+            return self._rendered(failed(_bug(request_id), visit), visit)
+        except Exception:
+            logger.exception("request %s met a mistake in the page of mistakes", request_id)
+        return Written(bare_failure(request_id).encode(), 500, {})
+
+    def _rendered(self, given: Show, visit: Visit) -> "Written":
+        text = self._renderer.render(given, visit, self._services.clock.now_ms())
+        return Written(text.encode(), given.status, given.headers)
+
+    async def _send(self, given: "Redirect | Download | Written", visit: Visit, turn: "Turn", send: Send) -> None:
         """Turn what a view gave into an answer."""
         headers = {"x-request-id": turn.request.scope["request_id"], **guard.HEADERS, "vary": "HX-Request"}
         if isinstance(given, Download):
@@ -210,7 +228,7 @@ class Site:
             status = given.status
             turn.jar.drop_flash()
             headers |= {"content-type": HTML, **given.headers}
-            body = self._renderer.render(given, visit, self._services.clock.now_ms()).encode()
+            body = given.body
             if len(body) >= limits.PAGE_BYTES_GZIP_MIN and _takes_gzip(turn.request):
                 body = gzip.compress(body, 4, mtime=0)
                 headers["content-encoding"] = "gzip"
@@ -228,6 +246,15 @@ class Site:
                     return  # Nobody is left to send it to: what is still to come isn't even looked up.
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A page as it goes out."""
+
+    body: bytes
+    status: int
+    headers: Mapping[str, str]
 
 
 class Turn:

@@ -229,6 +229,10 @@ SELECT DISTINCT x.seq FROM unnest(:seqs::bigint[]) AS x(seq) WHERE <seq_between>
 -- name: event_columns
 e.seq, e.account, e.id, e.type, e.body, e.details, e.number, e.contact, e.keys, e.test, e.deliveries
 
+-- name: event_list_columns
+e.seq, e.account, e.id, e.type, substr(e.body, 1, :most::integer), substr(e.details, 1, :most::integer), e.number,
+e.contact, e.keys, e.test, e.deliveries
+
 -- name: event_tail
 AS w JOIN event AS e ON e.seq = w.seq AND e.day IN (((w.seq >> 21) / 86400000)::integer, 0)
 WHERE e.account = :account
@@ -242,16 +246,16 @@ ORDER BY w.seq DESC LIMIT :wanted::integer
 AS w ORDER BY w.seq DESC LIMIT 2 OFFSET :examined::integer - 1
 
 -- name: page_events_by_types
-SELECT <event_columns> FROM (<events_by_types>) <event_tail>
+SELECT <event_list_columns> FROM (<events_by_types>) <event_tail>
 
 -- name: page_events_by_number
-SELECT <event_columns> FROM (<events_by_number>) <event_tail>
+SELECT <event_list_columns> FROM (<events_by_number>) <event_tail>
 
 -- name: page_events_unmatched
-SELECT <event_columns> FROM (<events_unmatched>) <event_tail>
+SELECT <event_list_columns> FROM (<events_unmatched>) <event_tail>
 
 -- name: page_events_listed
-SELECT <event_columns> FROM (<events_listed>) <event_tail>
+SELECT <event_list_columns> FROM (<events_listed>) <event_tail>
 
 -- name: stop_events_by_types
 SELECT w.seq FROM (<events_by_types>) <event_stop_tail>

@@ -309,8 +309,11 @@ SELECT json_group_array(seq) FROM (
 -- name: event_rows
 -- Bodies and details follow each other in the second column; their lengths stand in the first.
 SELECT json_group_array(json_array(
-    e.seq, e.account, e.id, e.type, length(e.body), length(e.details), e.number, e.contact, e.keys, e.test, e.deliveries
-)), CAST(group_concat(CAST(e.body AS TEXT) || ifnull(CAST(e.details AS TEXT), ''), '') AS BLOB)
+    e.seq, e.account, e.id, e.type, min(length(e.body), :most), min(length(e.details), :most), e.number, e.contact,
+    e.keys, e.test, e.deliveries
+)), CAST(group_concat(
+    CAST(substr(e.body, 1, :most) AS TEXT) || ifnull(CAST(substr(e.details, 1, :most) AS TEXT), ''), ''
+) AS BLOB)
 FROM carray(:rows) AS wanted CROSS JOIN event AS e NOT INDEXED ON e.seq = wanted.value
 WHERE e.account = :account
 
