@@ -17,7 +17,7 @@ import httpx
 from benchmarks.history import SPAN_MS, START_MS, fill
 from tests.web.people import make_operator, sign_in, visitor
 from tests.web.running import running
-from whatsync.web.pages.history_filters import written_time
+from whatsync.web.pages.moments import written_time
 
 FIRST_ACCOUNT = 2
 """Row of the account that a fresh installation makes."""

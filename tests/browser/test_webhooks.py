@@ -257,8 +257,11 @@ async def test_a_failing_endpoint_says_what_to_do_and_is_recovered(dashboard: Da
             await dashboard.shoot(page, "endpoints")
             receiver.down = 0
             await page.goto(f"{path}/recover")
+            await page.get_by_text("From a time of your own").click()
+            await page.get_by_role("textbox", name="Since").fill("2026-01-02T03:04:05")
             await page.get_by_role("button", name="Show what would be done").click()
             await expect(page.locator("#preview")).to_contain_text("1 delivery goes to")
+            await expect(page.locator("#preview time").first).to_have_attribute("datetime", "2026-01-02T03:04:05.000Z")
             await assert_accessible(page)
             await dashboard.shoot(page, "endpoint-recover")
             await page.get_by_role("button", name="Recover now").click()

@@ -118,6 +118,8 @@ QUIET_SECONDS_MIN = 3_600
 QUIET_EVENTS_MIN = 20
 """A number is quiet when it brought nothing for as long, in a time that usually brings so many updates or more."""
 QUIET_WEEKS = 4
+BODIES_PREVIEWED_MAX = 1_000
+"""Requests of a source that are counted before a time of it is processed again."""
 BODIES_AGAIN_PER_STEP = 20
 """Raw bodies processed again between two pauses."""
 

@@ -1,5 +1,6 @@
 """Sources and numbers as pages over HTTP: made, connected, looked into, processed again, given to accounts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import get_args
@@ -15,6 +16,7 @@ from tests.web.running import Running, running
 from whatsync.model.source import NewNumberForm, SourceForm
 from whatsync.model.user import Role
 from whatsync.web.api.sources import SampleForm
+from whatsync.web.pages.moments import written_time
 from whatsync.web.pages.source import SAMPLES
 
 PUBLIC = "https://hooks.example.com"
@@ -182,6 +184,38 @@ async def test_three_hundred_numbers_are_searched_and_paged(public: Running, ope
         assert "Branch 20<" in own
         assert "Branch 200" not in own
         assert "/numbers/assign" not in own
+
+
+async def test_a_time_is_processed_again_as_a_job_after_a_look(public: Running, operator: httpx.AsyncClient) -> None:
+    path = await made(operator)
+    team, services = await make_team(public), public.server.services
+    raw = escaped(incoming(message("wamid.one", "text", text={"body": "Hello"})))
+    assert await meta_posts(public, path, raw) == 200
+    await post(operator, "/numbers/assign", {"number": NUMBER, "account": team.account.account.id})
+    since = written_time(services.clock.now_ms() - 60_000)
+    assert "Process a time again" in (await operator.get(f"{path}/bodies")).text
+    look = (await operator.get(f"{path}/span", params={"since": since, "account": team.account.account.id})).text
+    assert "This would be done" in look
+    assert "<dt>Requests read again</dt>" in look
+    for form in (
+        {"since": "yesterday"},
+        {"since": ""},
+        {"since": "2300-01-01"},
+        {"since": since, "until": "2001-01-01"},
+    ):
+        refused = await post(operator, f"{path}/span", form)
+        assert refused.status_code == 422, form
+        assert 'id="since-error"' in refused.text
+    assert "name the account whose jobs list this work" in (await post(operator, f"{path}/span", {"since": since})).text
+    begun = await post(operator, f"{path}/span", {"since": since, "account": team.account.account.id})
+    assert begun.status_code == 303, begun.text
+    assert begun.headers["location"].startswith(f"{team.path}/jobs/job_")
+    async with asyncio.timeout(10):
+        await services.jobs.ended()
+    page = (await operator.get(begun.headers["location"])).text
+    assert "Done:" in page
+    assert "Our app" in page
+    assert 'value="1000"' in page
 
 
 async def test_quiet_numbers_are_marked(public: Running, operator: httpx.AsyncClient) -> None:

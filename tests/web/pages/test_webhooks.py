@@ -278,6 +278,29 @@ async def test_much_is_fast_and_small(web: Running) -> None:
             assert seconds < 1, (path, seconds)
 
 
+async def test_an_endpoint_is_recovered_from_a_typed_time(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, in_memory=False, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8") as web,
+        receiving() as receiver,
+    ):
+        team = await make_team(web)
+        endpoint = await made(web, team, receiver.url)
+        path = f"{team.path}/webhooks/{endpoint.endpoint.id}/recover"
+        async with visitor(web, await sign_in(web, team.users[Role.DEVELOPER])) as client:
+            form = {"hours": "1", "states": "missing"}
+            odd = await post(client, path, form | {"since": "last week"})
+            assert odd.status_code == 422
+            assert 'id="since-error"' in odd.text
+            assert (await post(client, path, form | {"since": "2200-01-01T00:00"})).status_code == 422
+            look = (await post(client, path, form | {"since": "2026-11-01T10:00", "until": "2026-11-02T10:00"})).text
+            assert 'datetime="2026-11-01T10:00:00.000Z"' in look
+            assert 'datetime="2026-11-02T10:00:00.000Z"' in look
+            begun = await post(client, path, form | {"since": "2026-11-01T10:00:00.000Z", "sure": "1"})
+            assert begun.status_code == 303
+        ((_, job),) = web.server.services.directory.jobs.values()
+        assert msgspec.json.decode(job.parameters)["sinceMs"] == 1_793_527_200_000
+
+
 async def test_contacts_that_wait_for_a_failed_one_are_named(tmp_path: Path) -> None:
     server = running(tmp_path, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8", WHATSYNC_RETRY_SCHEDULE="1h")
     async with server as web, receiving() as receiver:

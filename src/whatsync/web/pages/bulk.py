@@ -20,6 +20,7 @@ from whatsync.web.pages import history_filters as filters
 from whatsync.web.pages.delivery import refused
 from whatsync.web.pages.history_filters import Chosen, parameters
 from whatsync.web.pages.history_rows import Row, rows_of
+from whatsync.web.pages.moments import written_time
 from whatsync.web.pages.page import Entry, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
 
 SELECTED_MAX = limits.PAGE_ITEMS_MAX
@@ -97,7 +98,7 @@ def _wanted(visit: Visit, query: DeliveriesQuery) -> DeliveryFilter:
 
 def _pinned(query: DeliveriesQuery, wanted: DeliveryFilter) -> dict[str, object]:
     """The filters with the window that was looked at written out: what was previewed is what is done."""
-    since = None if wanted.since_ms is None else filters.written_time(wanted.since_ms)
+    since = None if wanted.since_ms is None else written_time(wanted.since_ms)
     return parameters(query, since=since)
 
 

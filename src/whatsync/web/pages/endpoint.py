@@ -25,6 +25,7 @@ from whatsync.model.outcome import explain
 from whatsync.ports.history import Counts, DeliveryQuery
 from whatsync.ports.store import Origin
 from whatsync.web.pages.condition import GOOD, QUIET, Condition, condition
+from whatsync.web.pages.moments import moment_ms
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
 from whatsync.web.pages.test_results import TestShown, TestsShown, shown, signing_named, tests_asked
 from whatsync.web.pages.verification_code import CodeShown, code_shown
@@ -120,6 +121,8 @@ class RecoverPage:
     endpoint: Endpoint
     form: Filled
     preview: Preview | None = None
+    since_ms: int = 0
+    until_ms: int | None = None
     spans: tuple[tuple[str, str], ...] = RECOVER_SPANS
     states: tuple[tuple[str, str, str], ...] = RECOVER_STATES
 
@@ -377,7 +380,7 @@ async def recovery(visit: Visit) -> Given:
 async def recover_endpoint(visit: Visit) -> Given:
     """Say what would be done; the second time, with ``sure``, do it."""
     running, form, services = found(visit), visit.form, visit.services
-    values = {"hours": form.text("hours"), "states": form.many("states")}
+    values = {name: form.text(name) for name in ("hours", "since", "until")} | {"states": form.many("states")}
     page = RecoverPage(running.endpoint, Filled(values))
     try:
         parameters = _parameters(visit, running)
@@ -388,18 +391,22 @@ async def recover_endpoint(visit: Visit) -> Given:
     except (Invalid, Conflict, LimitExceeded) as problem:
         shown_again = replace(page, form=_with(Filled(values), problem))
         return Show("recover.html", shown_again, problem.status, fragment="preview")
-    return Show("recover.html", replace(page, preview=preview), fragment="preview")
+    page = replace(page, preview=preview, since_ms=parameters.since_ms, until_ms=moment_ms(form.text("until"), "until"))
+    return Show("recover.html", page, fragment="preview")
 
 
 def _parameters(visit: Visit, running: RunningEndpoint) -> RecoverParameters:
     hours = visit.form.text("hours")
-    if hours not in dict(RECOVER_SPANS):
+    since_ms = moment_ms(visit.form.text("since"), "since")
+    if since_ms is None and hours not in dict(RECOVER_SPANS):
         raise Invalid([FieldError("hours", "choose one of the times")])
     states = tuple(visit.form.many("states"))
     if not states:
         raise Invalid([FieldError("states", "choose at least one")])
-    since_ms = visit.services.clock.now_ms() - int(hours) * _HOUR_MS
-    return visit.services.recover.parameters(visit.account, running.endpoint.id, since_ms, None, states)
+    if since_ms is None:
+        since_ms = visit.services.clock.now_ms() - int(hours) * _HOUR_MS
+    until_ms = moment_ms(visit.form.text("until"), "until")
+    return visit.services.recover.parameters(visit.account, running.endpoint.id, since_ms, until_ms, states)
 
 
 def _with(form: Filled, problem: Problem) -> Filled:

@@ -5,17 +5,18 @@ Reads and writes addresses; asks the store nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from whatsync.engine.inspection import DeliveryFilter, EventFilter
 from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.outcome import NETWORK_CODES
-from whatsync.web.api.call import show_time, to_ms
+from whatsync.web.api.call import to_ms
 from whatsync.web.api.deliveries import DeliveriesQuery
 from whatsync.web.api.events import EventsQuery
 from whatsync.web.decoding import decode_query
+from whatsync.web.pages.moments import written_time, zoned
 from whatsync.web.pages.page import Visit
 
 Query = TypeVar("Query", DeliveriesQuery, EventsQuery)
@@ -35,7 +36,6 @@ CHOICES_MAX = 1_000
 EVERYTHING = "2000-01-01T00:00:00Z"
 CODES = (*(f"http_{status}" for status in (400, 401, 403, 404, 410, 413, 429, 500, 502, 503, 504)), *NETWORK_CODES)
 _OWN = ("limit", "cursor")
-_LOCAL_FORMATS = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +61,12 @@ def read_query(takes: type[Query], pairs: Sequence[tuple[str, str]], own: Sequen
     A time without a zone, as a browser's field gives it, is UTC.
     """
     given = [
-        (name, _zoned(value) if name in ("since", "until") else value)
+        (name, zoned(value) if name in ("since", "until") else value)
         for name, value in pairs
         if value.strip() and name not in own
     ]
     read: Query = decode_query(takes, given)
     return read
-
-
-def _zoned(value: str) -> str:
-    for form in _LOCAL_FORMATS:
-        try:
-            return show_time(int(datetime.strptime(value, form).replace(tzinfo=UTC).timestamp() * 1000))
-        except ValueError:
-            continue
-    return value
 
 
 def parameters(query: DeliveriesQuery | EventsQuery, **changed: Any) -> dict[str, Any]:
@@ -100,11 +91,6 @@ def _written(value: Any) -> Any:
     if isinstance(value, list):
         return [str(one) for one in value]
     return value
-
-
-def written_time(ms: int) -> str:
-    """A time as an address has it."""
-    return show_time(ms).replace(".000Z", "Z")
 
 
 def narrowed(query: DeliveriesQuery | EventsQuery) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from whatsync.engine import bulk_resend, recover
+from whatsync.engine import bulk_resend, recover, reprocess_span
 from whatsync.engine.bulk_resend import ResendParameters
 from whatsync.engine.recover import RecoverParameters
+from whatsync.engine.reprocess_span import ReprocessParameters
 from whatsync.model.account import Job, JobState
 from whatsync.model.errors import Conflict
 from whatsync.model.ids import ms_of
@@ -119,6 +120,12 @@ def _share(found: Job) -> float | None:
         asked = msgspec.json.decode(found.parameters, type=RecoverParameters)
         part = _part(asked.since_ms, min(asked.until_ms, ms_of(asked.ceiling)), found.cursor) or 0.0
         return (found.phase + part) / len(asked.states)
+    if found.kind == reprocess_span.KIND:
+        span = msgspec.json.decode(found.parameters, type=ReprocessParameters)
+        if found.cursor is None or span.until_ms <= span.since_ms:
+            return 0.0
+        # Goes from the newest to the oldest.
+        return min(1.0, max(0.0, (span.until_ms - ms_of(found.cursor)) / (span.until_ms - span.since_ms)))
     return None
 
 
@@ -143,6 +150,9 @@ def _condition(visit: Visit, name: str, value: Any) -> str:
         return short_utc(to_ms(datetime.fromisoformat(value)) or 0)
     if isinstance(value, list | tuple):
         return ", ".join(STATE_WORDS.get(str(one), str(one)) for one in value)
+    if name == "source":
+        known = visit.services.directory.whatsapp.sources.get(value)
+        return value if known is None or not visit.operator else known.source.name
     if name in ("endpoint", "endpointId"):
         running = visit.services.directory.endpoints_by_id.get(value)
         if running is not None and running.account.row == visit.account.row:

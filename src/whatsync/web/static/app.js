@@ -35,6 +35,19 @@ function showTimes(root) {
 }
 setInterval(() => each(document, "time[data-ago]", sayAgo), 15_000);
 
+// Fields for moments: shown in the viewer's zone, sent as UTC.
+const local = (at) => new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+function localMoment(field) {
+  if (field.dataset.local) return; // done when another part of the page came
+  field.dataset.local = "1";
+  const label = field.parentElement.querySelector(".zone");
+  if (label) label.textContent = "(your time)";
+  if (field.value) field.value = local(new Date(`${field.value}Z`));
+  field.form.addEventListener("formdata", ({ formData }) => {
+    if (field.value) formData.set(field.name, new Date(field.value).toISOString().replace(".000Z", "Z"));
+  });
+}
+
 // Copying. The buttons are hidden until we are here to serve them.
 async function copy(button) {
   try {
@@ -106,6 +119,7 @@ function dress(root) {
   showTimes(root);
   each(root, "[data-copy], [data-dismiss]", (button) => { button.hidden = false; });
   each(root, "[data-zone]", (field) => { field.value = -new Date().getTimezoneOffset(); }); // minutes ahead of UTC
+  each(root, "[data-moment]", localMoment);
   each(root, "[data-focus]", (one) => one.focus());
   each(root, "form[data-send-at-once]", (form) => form.requestSubmit());
 }

@@ -4,16 +4,6 @@ const rows = document.querySelector("[data-lines]");
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const show = (one, yes) => { if (one) one.hidden = !yes; };
 
-// Fields for moments: shown in the viewer's zone, sent as UTC.
-const local = (at) => new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-all("[data-moment]").forEach((field) => {
-  const label = field.parentElement.querySelector(".zone");
-  if (label) label.textContent = "(your time)";
-  if (field.value) field.value = local(new Date(`${field.value}Z`));
-  field.form.addEventListener("formdata", ({ formData }) => {
-    if (field.value) formData.set(field.name, new Date(field.value).toISOString().replace(".000Z", "Z"));
-  });
-});
 // Empty fields stay out of the address, so that it is short enough to share.
 all("[data-filters]").forEach((form) => {
   form.addEventListener("formdata", ({ formData }) => {
