@@ -1,6 +1,6 @@
 """Connecting a source and giving its numbers away, as operators see it."""
 
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.browser.dashboard import OPERATOR, Dashboard, assert_accessible
 from tests.sources.whatsapp.cloud import SECRET, escaped, incoming, message, signed
@@ -43,16 +43,7 @@ async def test_from_no_source_to_an_assigned_number(dashboard: Dashboard) -> Non
         await expect(page.get_by_role("heading", name="A request as it came")).to_be_visible()
         await assert_accessible(page)
         await dashboard.shoot(page, "source-body")
-        await page.goto(f"/sources/{source}/bodies")
-        await page.get_by_role("link", name="Process a time again").click()
-        await page.get_by_label("Listed under the jobs of").select_option("Old Mill")
-        await page.get_by_role("button", name="Show what would be done").click()
-        await expect(page.get_by_role("heading", name="This would be done")).to_be_visible()
-        await assert_accessible(page)
-        await dashboard.shoot(page, "source-span")
-        await page.get_by_role("button", name="Process again").click()
-        await page.get_by_role("dialog").get_by_role("button", name="Process again").click()
-        await expect(page.get_by_role("heading", name="Done: 0 events made that were missing.")).to_be_visible()
+        await processed_again(dashboard, page, source)
 
         await page.goto("/numbers")
         await page.get_by_role("searchbox", name="Search").fill("15550100200")
@@ -73,3 +64,17 @@ async def test_from_no_source_to_an_assigned_number(dashboard: Dashboard) -> Non
         await expect(page.get_by_text(NUMBER)).to_be_visible()
         await assert_accessible(page)
         await dashboard.shoot(page, "own-numbers")
+
+
+async def processed_again(dashboard: Dashboard, page: Page, source: str) -> None:
+    """A time of the source is looked at, and processed again as a job."""
+    await page.goto(f"/sources/{source}/bodies")
+    await page.get_by_role("link", name="Process a time again").click()
+    await page.get_by_label("Listed under the jobs of").select_option("Old Mill")
+    await page.get_by_role("button", name="Show what would be done").click()
+    await expect(page.get_by_role("heading", name="This would be done")).to_be_visible()
+    await assert_accessible(page)
+    await dashboard.shoot(page, "source-span")
+    await page.get_by_role("button", name="Process again").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Process again").click()
+    await expect(page.get_by_role("heading", name="Done: 0 events made that were missing.")).to_be_visible()
