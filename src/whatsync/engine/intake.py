@@ -7,6 +7,7 @@ Knows no payload and no HTTP.
 import asyncio
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -14,28 +15,23 @@ import msgspec
 from whatsync.engine.arrival_counts import ASIDE, DUPLICATE, UPDATE, WEBHOOK, ArrivalCounts
 from whatsync.engine.directory import Directory, RunningAccount
 from whatsync.engine.ingest import Ingest, event_row
+from whatsync.engine.ownership import Ownership
 from whatsync.engine.people import Meeting, People
-from whatsync.engine.source_directory import RunningNumber, RunningSource
+from whatsync.engine.source_directory import RunningSource
 from whatsync.model import limits
 from whatsync.model.arrival import Arrival, Reading, SeenNumber, SetAside, Sighting, draft_of_arrival
 from whatsync.model.draft import Draft
 from whatsync.model.errors import Unavailable
-from whatsync.model.ids import Sequence, derived_id
+from whatsync.model.ids import Sequence, derived_id, ms_of
 from whatsync.model.media import MediaTask, encode_task, media_name
 from whatsync.ports.arrivals import BodyRow, ContactRow, Outdated, SetAsideRow, TakenIn
 from whatsync.ports.clock import Clock
 from whatsync.ports.media import MediaRow, MediaState
-from whatsync.ports.store import Admission, DeliveryRow, EventRow, Intake, Origin, Store, StoreUnavailable
+from whatsync.ports.store import Admission, DeliveryRow, EventRow, Intake, IntakeResult, Origin, Store, StoreUnavailable
 
-UNASSIGNED = "unassigned"
-"""Why something is set aside whose number is nobody's yet; the sentence and the rest stand with it."""
 _PLAIN, _PACKED = b"\0", b"\1"
 _PACK_FROM_BYTES = 4_000
 """Packing less costs more than it saves: setting the packer up takes longer than all else about a small body."""
-_SENTENCE = "the number belongs to no account yet; assign it, and this is processed"
-_NOBODYS = "the business account has no number here that belongs to an account"
-_OTHERS = "the number is another account's and came through another source; this source is for one account only"
-_SEVERAL = "the business account has numbers of several accounts, and this names none of them"
 
 
 class MediaPlaces(msgspec.Struct, frozen=True):
@@ -113,6 +109,7 @@ class Reception:
         media: MediaPlaces | None = None,
     ) -> None:
         self._directory = directory
+        self._ownership = Ownership(directory)
         self._store = store
         self._ingest = ingest
         self._people = people
@@ -132,14 +129,11 @@ class Reception:
         for _ in range(limits.INTAKE_TRIES_MAX):
             body = self._body(source, raw, reading) if again is None else None
             seq = body.seq if body is not None else again or 0
-            parts, left = self._parts(source, reading)
+            parts, left = self._parts(source, reading, self._clock.now_ms() if again is None else ms_of(again))
             for part in parts.values():
                 await self._people.look_up(part.account, _sightings(part))
             shares = self._shares(parts.values(), seq if reading.sample else None)
-            aside = [
-                self._aside_row(source, seq, one)
-                for one in (*left, *(self._owned(source, one) for one in reading.set_aside))
-            ]
+            aside = [self._aside_row(source, seq, one) for one in left]
             intake = Intake(
                 tuple(share.admission for share in shares),
                 tuple(contact for share in shares for contact in share.contacts),
@@ -147,9 +141,9 @@ class Reception:
                 tuple(aside),
                 again,
             )
-            result = await self._write(intake, shares)
+            result = await self._write(source, intake, shares)
             if isinstance(result, TakenIn):
-                return self._taken(source, intake, shares, result, again)
+                return self._taken(source, intake, shares, result)
             self._undo(intake, shares)
             for account, version in result.versions.items():
                 running = self._directory.accounts.get(account)
@@ -171,77 +165,43 @@ class Reception:
         known = self._directory.whatsapp.numbers.get(seen.number)
         if known is None:
             return True
-        if self._is_foreign(source, known):
+        if self._ownership.is_foreign(source, known):
             return False
         told = ((seen.business, known.number.business), (seen.display, known.number.display))
         return any(new is not None and new != old for new, old in told)
 
-    def _parts(self, source: RunningSource, reading: Reading) -> "tuple[dict[int, _Part], list[_Left]]":
-        """The accounts' parts by row; and what is nobody's: one row a number, with how many elements it stands for."""
+    def _parts(self, source: RunningSource, reading: Reading, came_ms: int) -> "tuple[dict[int, _Part], list[_Left]]":
+        """The accounts' parts by row; and what becomes no event: of what is nobody's one row a number, with how many
+        elements it stands for.
+        """
         parts: dict[int, _Part] = {}
         left: dict[tuple[str | None, str], tuple[SetAside, int]] = {}
         for arrival in reading.arrivals:
-            row, why = self._owner(source, arrival.number, arrival.business, arrival.display_number, reading.sample)
-            account = self._directory.accounts.get(row)
+            if reading.sample:
+                owner = self._ownership.of_sample(source)
+            else:
+                owner = self._ownership.of_arrival(source, arrival, came_ms)
+            account = self._directory.accounts.get(owner.account)
             if account is not None and account.account.deleted_ms is None:
                 self._part(parts, account).arrivals.append(arrival)
             elif not reading.sample:
-                key = (arrival.number, why)
-                known = left.get(key)
-                reference = arrival.details.get("wamid") if known is None else known[0].reference
-                one = SetAside(arrival.path, UNASSIGNED, why, arrival.number, reference) if known is None else known[0]
-                left[key] = (one, 1 if known is None else known[1] + 1)
+                key = (arrival.number, owner.sentence)
+                reference = arrival.details.get("wamid")
+                one = SetAside(arrival.path, owner.reason, owner.sentence, arrival.number, reference)
+                known, count = left.get(key, (one, 0))
+                left[key] = (known, count + 1)
         for sighting in reading.sightings:
-            running = self._directory.whatsapp.numbers.get(sighting.number)
-            if running is None or self._is_foreign(source, running):
-                continue
-            account = self._directory.accounts.get(running.account)
+            account = self._directory.accounts.get(self._ownership.of_sighting(source, sighting).account)
             if account is not None and account.account.deleted_ms is None:
                 self._part(parts, account).sightings.append(sighting)
-        return parts, [(0, one, count) for one, count in left.values()]
+        owned = [(self._ownership.of_element(source, one.number, came_ms).account, one, 1) for one in reading.set_aside]
+        return parts, [*((0, one, count) for one, count in left.values()), *owned]
 
     def _part(self, parts: dict[int, _Part], account: RunningAccount) -> _Part:
         part = parts.get(account.row)
         if part is None:
             part = parts[account.row] = _Part(account, [], [])
         return part
-
-    def _owner(
-        self, source: RunningSource, number: str | None, business: str | None, display: str | None, sample: bool
-    ) -> tuple[int, str]:
-        """Row of the account something is for, 0 for none; and why there is none."""
-        if sample:
-            named = self._directory.accounts_by_id.get(source.source.account or "")
-            return (0 if named is None else named.row), _SENTENCE
-        if number is not None:
-            known = self._directory.whatsapp.numbers.get(number)
-            if known is not None and self._is_foreign(source, known):
-                return 0, _OTHERS
-            return (0 if known is None else known.account), _SENTENCE
-        owners = self._directory.whatsapp.accounts_of_business(business or "", display) - {0}
-        own = source.source.account
-        if own is not None:
-            through = {one.account for one in self._directory.whatsapp.of_source(source.source.id)}
-            named = self._directory.accounts_by_id.get(own)
-            owners &= through | (set() if named is None else {named.row})
-        if len(owners) == 1:
-            return owners.pop(), ""
-        return 0, _SEVERAL if owners else _NOBODYS
-
-    def _is_foreign(self, source: RunningSource, known: RunningNumber) -> bool:
-        """Whether a number is out of a source's reach: whoever has the secret of one account's source could make up
-        events of others. A number that came through it may be given to anybody.
-        """
-        own = source.source.account
-        if own is None or not known.account or known.number.source == source.source.id:
-            return False
-        named = self._directory.accounts_by_id.get(own)
-        return named is None or known.account != named.row
-
-    def _owned(self, source: RunningSource, aside: SetAside) -> _Left:
-        known = self._directory.whatsapp.numbers.get(aside.number or "")
-        mine = known is not None and not self._is_foreign(source, known)
-        return (known.account if known is not None and mine else 0), aside, 1
 
     def _aside_row(self, source: RunningSource, body: int, given: _Left) -> SetAsideRow:
         account, one, count = given
@@ -350,10 +310,14 @@ class Reception:
 
     # Writing
 
-    async def _write(self, intake: Intake, shares: list[_Share]) -> TakenIn | Outdated:
+    async def _write(self, source: RunningSource, intake: Intake, shares: list[_Share]) -> TakenIn | Outdated:
+        written = self._store.take_in(intake)
         try:
-            # Shielded: a caller that goes away must not leave places reserved or people remembered who are not stored.
-            return await asyncio.shield(self._store.take_in(intake))
+            return await asyncio.shield(written)
+        except asyncio.CancelledError:
+            # The caller is gone, the write goes on: what becomes of it is seen to all the same.
+            written.add_done_callback(partial(self._written_alone, source, intake, shares))
+            raise
         except StoreUnavailable as problem:
             self._undo(intake, shares)
             raise Unavailable("store_unavailable", problem.reason) from None
@@ -362,14 +326,22 @@ class Reception:
             self._undo(intake, shares)
             raise
 
+    def _written_alone(
+        self, source: RunningSource, intake: Intake, shares: list[_Share], written: "asyncio.Future[IntakeResult]"
+    ) -> None:
+        if written.cancelled() or written.exception() is not None or isinstance(written.result(), Outdated):
+            self._undo(intake, shares)
+        else:
+            result = written.result()
+            assert isinstance(result, TakenIn)
+            self._taken(source, intake, shares, result)
+
     def _undo(self, intake: Intake, shares: Iterable[_Share]) -> None:
         for share in shares:
             self._ingest.forget(share.admission, share.reserved)
         self._people.forget({(contact.account, contact.id) for contact in intake.contacts})
 
-    def _taken(
-        self, source: RunningSource, intake: Intake, shares: list[_Share], result: TakenIn, again: int | None
-    ) -> Taken:
+    def _taken(self, source: RunningSource, intake: Intake, shares: list[_Share], result: TakenIn) -> Taken:
         passed = frozenset(result.passed)
         events = 0
         for share in shares:
@@ -377,9 +349,9 @@ class Reception:
             self._ingest.hand_over(share.admission, share.reserved, mine)
             events += len(share.admission.events)
         aside = sum(row.count for row in intake.set_aside)
-        if again is None:
+        if intake.body is not None:
             self._count(source, intake, len(passed), aside)
-        seq = intake.body.seq if intake.body is not None else again or 0
+        seq = intake.body.seq if intake.body is not None else intake.settled or 0
         return Taken(events - len(passed), len(passed), aside, seq)
 
     def _count(self, source: RunningSource, intake: Intake, duplicates: int, aside: int) -> None:

@@ -17,7 +17,7 @@ from whatsync.engine.source_directory import NUMBER, RunningNumber, RunningSourc
 from whatsync.model import limits
 from whatsync.model.arrival import SeenNumber
 from whatsync.model.errors import Conflict, FieldError, Invalid, LimitExceeded, NotFound, Problem
-from whatsync.model.source import GRAPH_VERSION, NewNumberForm, Number, NumberForm, read_number
+from whatsync.model.source import GRAPH_VERSION, Former, NewNumberForm, Number, NumberForm, read_number
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import Change, Delete, Put
 from whatsync.ports.vault import Vault
@@ -116,6 +116,9 @@ class Numbers:
             read["account"] = self._account_of(form)
         after = msgspec.structs.replace(running.number, updated_ms=self._clock.now_ms(), **read)
         moved = after.account != running.number.account
+        if moved and running.number.account is not None:
+            left = Former(running.number.account, after.updated_ms)
+            after = msgspec.structs.replace(after, former=(*after.former, left)[-limits.FORMER_ACCOUNTS_MAX :])
         if moved and running.account and after.account is not None:
             # Two steps: with each, one account's routing moves on, so that no node goes by an older one.
             await self._write(running, msgspec.structs.replace(after, account=None), actor, "number.changed")

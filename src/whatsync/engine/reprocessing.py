@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from whatsync.engine.directory import Directory
-from whatsync.engine.intake import UNASSIGNED, Reception, Taken, unpacked
+from whatsync.engine.intake import Reception, Taken, unpacked
+from whatsync.engine.ownership import UNASSIGNED
 from whatsync.engine.source_directory import RunningSource
 from whatsync.model import limits
 from whatsync.model.arrival import Reading

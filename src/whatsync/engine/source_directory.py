@@ -48,6 +48,16 @@ class RunningNumber:
         self.number = msgspec.json.decode(document.body, type=Number)
         self.access_token = _opened(self.number.access_token, vault)
 
+    def former_at(self, at_ms: int) -> str | None:
+        """The id of the earlier account whose the number was at a time; ``None`` where it counts as the present one's.
+
+        What came before the first account is the first one's; what came between two is the later one's.
+        """
+        former = self.number.former
+        if not former or at_ms >= former[-1].until_ms:
+            return None
+        return next(one.account for one in former if at_ms < one.until_ms)
+
 
 def _opened(sealed: str | None, vault: Vault) -> str | None:
     return None if sealed is None else vault.unseal(sealed)
@@ -87,11 +97,10 @@ class SourceDirectory:
         """The numbers that came through a source."""
         return [running for running in self.numbers.values() if running.number.source == source]
 
-    def accounts_of_business(self, business: str, display: str | None) -> set[int]:
-        """Accounts with numbers of a business account; where one of them is named, of that one alone."""
-        known = self.by_business.get(business, {})
-        named = [one for one in known.values() if display is not None and one.number.display == display]
-        return {one.account for one in named or known.values()}
+    def of_business(self, business: str, display: str | None) -> list[RunningNumber]:
+        """Numbers of a business account; where one of them is named, that one alone."""
+        known = list(self.by_business.get(business, {}).values())
+        return [one for one in known if display is not None and one.number.display == display] or known
 
     def _drop_number(self, id_: str) -> None:
         known = self.numbers.pop(id_, None)

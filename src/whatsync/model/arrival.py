@@ -79,6 +79,8 @@ class Arrival(msgspec.Struct, frozen=True):
     message_id: str | None = None
     file: File | None = None
     display_number: str | None = None
+    at_ms: int = 0
+    """When it happened, by the source; 0 where it does not say."""
 
 
 class SetAside(msgspec.Struct, frozen=True):

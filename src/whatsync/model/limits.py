@@ -98,6 +98,8 @@ MEDIA_ENDED_DAYS = 30
 # Sources
 SOURCES_MAX = 1_000
 NUMBERS_MAX = 100_000
+FORMER_ACCOUNTS_MAX = 16
+"""Earlier accounts of a number that are remembered, the last ones."""
 SOURCE_SECRET_CHARS_MAX = 256
 ACCESS_TOKEN_CHARS_MAX = 1_024
 PREVIOUS_SECRET_DAYS = 7

@@ -56,6 +56,13 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Numbers that appear are this account's; ``None``: nobody's until they are assigned."""
 
 
+class Former(msgspec.Struct, frozen=True, rename="camel"):
+    """An account a number was taken from."""
+
+    account: str
+    until_ms: int
+
+
 class Number(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """A WhatsApp number. Document kind ``number``, id ``phoneNumberId``, of the account it belongs to, or of none."""
 
@@ -71,6 +78,8 @@ class Number(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Its WhatsApp business account (WABA)."""
     access_token: str | None = None
     """Sealed; ``None``: the source's is used."""
+    former: tuple[Former, ...] = ()
+    """Earlier accounts, oldest first: what happened while it was theirs stays theirs, however late it comes."""
 
 
 class SourceForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

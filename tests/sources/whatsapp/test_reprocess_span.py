@@ -5,7 +5,7 @@ import pytest
 from tests.engine.counter import Counter, opened_counter
 from tests.engine.desk import ACTOR
 from tests.sources.whatsapp.cloud import NUMBER, incoming, message
-from tests.sources.whatsapp.test_reception import Post
+from tests.sources.whatsapp.post import Post
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.reprocess_span import KIND
 from whatsync.model import limits

@@ -71,6 +71,7 @@ def message(change: Change, element: Fields, path: str) -> Arrival | SetAside:
         path,
         sighting=_sighting(change, element, person, reference),
         file=_file(number, reference, content.attached),
+        at_ms=moment_ms(element.get("timestamp")) or change.at_ms,
     )
 
 
@@ -151,6 +152,7 @@ def _beside(change: Change, element: Fields, path: str, person: Person, referenc
         sighting=sighting or _sighting(change, element, person, reference),
         contact=person.phone or person.user_id,
         message_id=related,
+        at_ms=moment_ms(element.get("timestamp")) or change.at_ms,
     )
 
 
@@ -215,6 +217,7 @@ def status(change: Change, element: Fields, path: str) -> Arrival | SetAside:
         sighting=_sighting(change, element, person, f"{wamid}:{said}") if person.name else None,
         contact=recipient,
         message_id=about,
+        at_ms=moment_ms(element.get("timestamp")) or change.at_ms,
     )
 
 
@@ -249,6 +252,7 @@ def other(change: Change, name: str | None, element: Any, path: str, value: Fiel
         path,
         message_id=None if wamid is None or change.number is None else message_id(change.number, wamid),
         display_number=change.display,
+        at_ms=moment_ms(inner.get("timestamp")) or change.at_ms,
     )
 
 
