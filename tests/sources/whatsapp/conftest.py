@@ -1,4 +1,4 @@
-"""An open place for each test."""
+"""Every test here can have an open place to post bodies to; knows nothing of what is posted."""
 
 from collections.abc import AsyncIterator
 
