@@ -1,15 +1,18 @@
 """Mail against a small mail server on the loopback interface: what is sent, and what each refusal becomes."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
+from email.utils import parsedate_to_datetime
 
 import pytest
 import trustme
 
 from whatsync.net.smtp_mailer import SmtpMailer
+from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.mailer import MailRefused
 
 
@@ -83,7 +86,7 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 async def send(url: str, tls: ssl.SSLContext | None = None) -> None:
-    mailer = SmtpMailer(url, "WhatsSync <alerts@sync.example>", tls)
+    mailer = SmtpMailer(url, "WhatsSync <alerts@sync.example>", SystemClock(), SystemRandomness(), tls)
     try:
         await mailer.send(["a@x.example", "b@x.example"], "An endpoint\r\nBcc: c@x.example", "Ünicode body.\n")
     finally:
@@ -99,6 +102,8 @@ async def test_a_mail_arrives_as_it_was_meant() -> None:
     assert mail["Subject"] == "An endpoint Bcc: c@x.example"
     assert mail["Bcc"] is None
     assert mail["To"] == "a@x.example, b@x.example"
+    assert abs(parsedate_to_datetime(mail["Date"]).timestamp() * 1000 - SystemClock().now_ms()) < 60_000
+    assert re.fullmatch(r"<[0-9a-f]{32}@sync\.example>", mail["Message-ID"])
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail.get_content() == "Ünicode body.\n"
     assert server.verbs.count("RCPT") == 2
@@ -177,4 +182,4 @@ async def test_nobody_there_is_worth_another_try() -> None:
 @pytest.mark.parametrize("url", ["mail.example", "http://mail.example", "smtp://"])
 def test_what_is_no_mail_server_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="smtps://"):
-        SmtpMailer(url, "a@x.example")
+        SmtpMailer(url, "a@x.example", SystemClock(), SystemRandomness())

@@ -68,7 +68,7 @@ class RecordsFirst(Attempter):
             claimed.id, claimed.claim, claimed.attempts + 1, claimed.event.account, endpoint.row, now_ms, now_ms,
             State.SUCCEEDED, None, 200, None, ordered=claimed.contact is not None,
         )  # fmt: skip
-        asyncio.get_running_loop().call_soon(done, Outcome(row, Verdict(Kind.SUCCESS), decision))
+        asyncio.get_running_loop().call_soon(done, Outcome(row, Verdict(Kind.SUCCESS), decision, claimed.event.id))
         return super().begin(claimed, endpoint, lambda _outcome: None, signer)
 
 
@@ -82,7 +82,7 @@ class IgnoresSuccess(Attempter):
         verdict = Verdict(Kind.RETRY, "http_500")
         decision = decide(verdict, outcome.row.number, (5, 30, 120), outcome.row.finished_ms, 0.5)
         row = msgspec.structs.replace(outcome.row, state=decision.state, due_ms=decision.due_ms, code="http_500")
-        return Outcome(row, verdict, decision)
+        return Outcome(row, verdict, decision, outcome.event)
 
 
 class RetriesEarly(Attempter):
@@ -95,7 +95,7 @@ class RetriesEarly(Attempter):
             return outcome
         due_ms = row.finished_ms + (row.due_ms - row.finished_ms) // 2
         decision = msgspec.structs.replace(outcome.decision, due_ms=due_ms)
-        return Outcome(msgspec.structs.replace(row, due_ms=due_ms), outcome.verdict, decision)
+        return Outcome(msgspec.structs.replace(row, due_ms=due_ms), outcome.verdict, decision, outcome.event)
 
 
 @dataclass

@@ -184,7 +184,7 @@ class Parts:
         config = self.config
         mailer = None
         if config.smtp_url is not None and config.mail_from is not None:
-            mailer = SmtpMailer(config.smtp_url, config.mail_from)
+            mailer = SmtpMailer(config.smtp_url, config.mail_from, self.clock, self.randomness)
         return Alerts(
             directory=self.directory,
             vault=self.vault,

@@ -216,8 +216,9 @@ def _failing(data: dict[str, Any]) -> str:
 
 def _disabled(data: dict[str, Any]) -> str:
     why = {"gone": "it answered 410 Gone", "failing": f"nothing has succeeded since {data['since']}"}
+    last = "" if data.get("reason") == "gone" else _last(data)
     return (
-        f"was disabled: {why.get(data.get('reason', ''), 'a person asked for it')}.{_last(data)} "
+        f"was disabled: {why.get(data.get('reason', ''), 'a person asked for it')}.{last} "
         "What is for it is held; repair it, then enable it and send what is held."
     )
 

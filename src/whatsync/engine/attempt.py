@@ -40,6 +40,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     row: AttemptRow
     verdict: Verdict
     decision: Decision
+    event: str
+    """Id of the event it was about."""
 
 
 Done = Callable[[Outcome | Exception], None]
@@ -174,7 +176,9 @@ class Attempter:
                 self._randomness.fraction(),
                 single_try=claimed.origin is Origin.TEST,
             )
-        return Outcome(self._row(attempt, answer, verdict, decision, finished_ms), verdict, decision)
+        return Outcome(
+            self._row(attempt, answer, verdict, decision, finished_ms), verdict, decision, attempt.claimed.event.id
+        )
 
     def _row(
         self, attempt: Attempt, answer: Answer | Failure, verdict: Verdict, decision: Decision, finished_ms: int

@@ -27,9 +27,14 @@ class Spans(Protocol):
         start_ms: int,
         seconds: float,
         attributes: Mapping[str, str | int | float | bool | None],
+        *,
         failure: str | None = None,
+        trace: str = "",
+        first: bool = False,
     ) -> None:
-        """Make one span."""
+        """Make one span. All spans with the same text as ``trace`` are one trace, of which one is the ``first`` and the
+        others follow from it; without a text a span stands alone.
+        """
 
 
 class Journal:
@@ -101,11 +106,14 @@ class Journal:
         attributes: dict[str, str | int | None] = {
             "whatsync.account": account.account.id,
             "whatsync.events": len(receipts),
-            "whatsync.event_type": receipts[0].event if receipts else None,
             "http.request.body.size": size_bytes,
         }
         start_ms = self._clock.now_ms() - round(seconds * 1000)
-        spans.span("accept events", "server", start_ms, seconds, attributes)
+        for receipt in receipts:
+            attributes["whatsync.event_type"] = receipt.event
+            # What was accepted before began its trace then.
+            trace = "" if receipt.repeated else _trace(account, receipt.id)
+            spans.span("accept events", "server", start_ms, seconds, attributes, trace=trace, first=True)
 
     def _attempt_span(self, spans: Spans, endpoint: RunningEndpoint, outcome: Outcome) -> None:
         row = outcome.row
@@ -120,7 +128,9 @@ class Journal:
             "server.address": endpoint.target.host,
             "error.type": row.code,
         }
-        spans.span("attempt", "client", row.started_ms, row.total_us / 1_000_000, attributes, row.code)
+        trace = _trace(endpoint.account, outcome.event)
+        seconds = row.total_us / 1_000_000
+        spans.span("attempt", "client", row.started_ms, seconds, attributes, failure=row.code, trace=trace)
 
     def _room(self) -> bool:
         now = self._clock.monotonic()
@@ -139,3 +149,8 @@ class Journal:
             fields["leftOut"] = self.left_out
             self.left_out = 0
         self._write(level, event, fields)
+
+
+def _trace(account: RunningAccount, event_id: str) -> str:
+    """One event's trace, on whatever node and after whatever restart."""
+    return f"{account.account.id} {event_id}"

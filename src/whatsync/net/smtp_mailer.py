@@ -9,10 +9,13 @@ import ssl
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
+from email.utils import formatdate, parseaddr
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
+from whatsync.ports.clock import Clock
 from whatsync.ports.mailer import MailRefused
+from whatsync.ports.randomness import Randomness
 
 _TIMEOUT_SECONDS = 20.0
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
@@ -25,7 +28,9 @@ class SmtpMailer:
     server offers that, and never shows a password to another machine without it.
     """
 
-    def __init__(self, url: str, sender: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, url: str, sender: str, clock: Clock, randomness: Randomness, tls: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError("a mail server is written as smtps://user:password@mail.example.com:465")
@@ -35,6 +40,8 @@ class SmtpMailer:
         self._user = None if parts.username is None else unquote(parts.username)
         self._password = unquote(parts.password or "")
         self._sender = sender
+        self._clock = clock
+        self._randomness = randomness
         self._tls = tls or ssl.create_default_context()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mail")
 
@@ -44,6 +51,10 @@ class SmtpMailer:
         message["From"] = self._sender
         message["To"] = ", ".join(recipients)
         message["Subject"] = " ".join(subject.split())
+        # Mail servers add these only to what their own users send; without them a mail looks like junk.
+        message["Date"] = formatdate(self._clock.now_ms() / 1000)
+        domain = parseaddr(self._sender)[1].rpartition("@")[2]
+        message["Message-ID"] = f"<{self._randomness.token(16).hex()}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._send, message)

@@ -36,7 +36,7 @@ class Arriving:
 
 def body_too_large(most: int = limits.REQUEST_BYTES_MAX) -> TooLarge:
     """The problem of a request over its limit."""
-    return TooLarge("request_too_large", f"a request may have at most {most} bytes; send less at a time")
+    return TooLarge("request_too_large", f"a request may have at most {most:,} bytes; send less at a time")
 
 
 def overloaded() -> Unavailable:

@@ -1,6 +1,5 @@
 """Bodies and queries into the structs a route takes, with problems that name the field. Pure; knows no HTTP library."""
 
-import re
 import types
 import typing
 from collections.abc import Sequence
@@ -10,9 +9,7 @@ from typing import Any
 import msgspec
 
 from whatsync.model.errors import FieldError, Invalid, Malformed
-
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$.*|key in .*)`)?$", re.DOTALL)
-_FIELD = re.compile(r"(?:missing required|contains unknown) field `(?P<field>[^`]*)`")
+from whatsync.web.complaints import field_error
 
 
 @cache
@@ -27,9 +24,17 @@ def decode_body(takes: Any, body: bytes) -> Any:
     try:
         return _decoder(takes).decode(body)
     except msgspec.ValidationError as problem:
-        raise Invalid([field_error(str(problem))]) from None
+        raise Invalid([field_error(str(problem), takes, _untyped(body))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise Malformed("malformed_json", f"the body is not JSON: {problem}") from None
+
+
+def _untyped(body: bytes) -> Any:
+    """A body as it is, to find a place in; nothing where what follows the first mistake is no JSON."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def decode_query(takes: Any, pairs: Sequence[tuple[str, str]]) -> Any:
@@ -46,7 +51,7 @@ def decode_query(takes: Any, pairs: Sequence[tuple[str, str]]) -> Any:
     try:
         return msgspec.convert(values, takes, strict=False)
     except msgspec.ValidationError as problem:
-        raise Invalid([field_error(str(problem))]) from None
+        raise Invalid([field_error(str(problem), takes, values)]) from None
 
 
 class _NoQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,27 +74,3 @@ def _holds_list(hint: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(_holds_list(part) for part in typing.get_args(hint))
     return (origin or hint) in (list, tuple, set, frozenset)
-
-
-def field_error(message: str) -> FieldError:
-    """Turn msgspec's sentence into a field and a message of our own form."""
-    match = _AT.match(message)
-    assert match is not None
-    what, path = match["what"], match["path"] or "$"
-    field = path.removeprefix("$").removeprefix(".")
-    named = _FIELD.search(what)
-    if named is not None:
-        field = f"{field}.{named['field']}" if field else named["field"]
-        missing = "missing required" in what
-        return FieldError(field, "is missing; it is required" if missing else "is not known here; check its spelling")
-    return FieldError(field, _sentence(what))
-
-
-def _sentence(what: str) -> str:
-    expected = re.fullmatch(r"Expected (.+), got (.+)", what, re.DOTALL)
-    if expected is not None:
-        return f"must be {expected[1]}, not {expected[2]}".replace("`", "")
-    expected = re.fullmatch(r"Expected (.+)", what, re.DOTALL)
-    if expected is not None:
-        return f"must be {expected[1]}".replace("`", "")
-    return what[:1].lower() + what[1:].replace("`", "")
