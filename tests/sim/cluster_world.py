@@ -133,6 +133,9 @@ def _add_endpoint(plan: ClusterPlan, source: random.Random, number: int) -> None
 class ClusterWorld:
     """One run of a plan."""
 
+    life: type[NodeLife] = NodeLife
+    """What a node is made of."""
+
     def __init__(self, seed: int, parts: NodeParts | None = None, plan: ClusterPlan | None = None) -> None:
         self.seed = seed
         self.parts = parts or NodeParts()
@@ -210,7 +213,7 @@ class ClusterWorld:
         clock = Clock(self.time, Sleeper())
         clock.offset_s = plan.skew_s
         randomness = Randomness(random.Random(self.seed * 1000 + number))
-        life = NodeLife(number, store, self.network, clock, randomness, self.parts)
+        life = self.life(number, store, self.network, clock, randomness, self.parts)
         life.name, life.role = plan.name, plan.role
         self.lives.append(life)
         self.tasks.append(life.switch.spawn(life.start()))

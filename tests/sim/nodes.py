@@ -62,7 +62,7 @@ class NodeLife(Life):
         self.clock = clock  # type: ignore[assignment]  # reads as the world's clock does
         self.directory = Directory(Vault())
         self.directory.load(opened)
-        sequence = Sequence(opened.run & NODE_MAX, opened.floor)
+        sequence = self.sequence = Sequence(opened.run & NODE_MAX, opened.floor)
         self.node = self.parts.node(
             cluster=self.store,
             role=self.role,
