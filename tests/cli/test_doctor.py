@@ -12,6 +12,7 @@ import pytest
 from tests.cli.conftest import Shell
 from whatsync.cli.child_server import ChildServer
 from whatsync.config import COMMAND_SETTINGS, SETTINGS
+from whatsync.store.sqlite import schema
 
 
 def found(shell: Shell, **settings: str) -> dict[str, dict[str, Any]]:
@@ -106,6 +107,21 @@ def test_a_database_that_can_not_be_used(bare: Shell, data: Path) -> None:
     db.execute("CREATE" + " TABLE t (x)")
     db.close()
     assert "no database of WhatsSync" in found(bare)["Database"]["sentence"]
+
+
+def test_a_damaged_database_is_found(bare: Shell, data: Path) -> None:
+    data.mkdir(parents=True, exist_ok=True)
+    db = apsw.Connection(str(data / "whatsync.db"))
+    schema.migrate(db, data / "whatsync.db")
+    db.close()
+    assert found(bare)["Database"]["state"] == "ok"
+    with (data / "whatsync.db").open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(b"x" * 20_000)
+    check = found(bare)["Database"]
+    assert check["state"] == "problem"
+    assert "is damaged" in check["sentence"]
+    assert "backup" in check["sentence"]
 
 
 def test_a_clock_that_went_back(bare: Shell, data: Path) -> None:

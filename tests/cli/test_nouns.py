@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Shell
+from whatsync.cli.attempt_view import show_attempt
 from whatsync.cli.client import Client
 from whatsync.cli.patience import ask_until
 from whatsync.cli.receiver import Receiver
@@ -61,10 +62,29 @@ def test_an_endpoint_needs_a_url_and_events(shell: Shell) -> None:
     assert "what to change" in shell("endpoints", "update", "ep_x", code=2).err
 
 
+def test_an_endpoint_takes_all_that_the_api_takes(shell: Shell) -> None:
+    words = ("--url", "http://127.0.0.1:9/", "--event", "message.incoming", "--format", "meta", "--retry-schedule", "")
+    made = shell("endpoints", "create", *words, "--header", "X-Team: one", "--header", "Authorization:Bearer a:b")
+    assert "meta" in made.out
+    assert "none: one try" in made.out
+    assert "Bearer" not in made.out
+    read = shell("endpoints", "update", made.out.split()[1], "--header", "X-Team: two", "--json").json
+    assert list(read["headers"]) == ["X-Team"]
+    assert "'NAME: VALUE'" in shell("endpoints", "create", *words, "--header", "nonsense", code=2).err
+
+
+def test_messages_are_listed_by_time(shell: Shell, endpoint: str) -> None:
+    event = send(shell)
+    assert event in shell("messages", "list", "--since", "1h").out
+    assert event not in shell("messages", "list", "--until", "1h").out
+    assert "--since" in shell("messages", "list", "--since", "soon", code=2).err
+
+
 def test_an_id_is_one_word_of_a_path(shell: Shell) -> None:
     for odd in ("../keys", "a/b", "x?y=1", "a#b", "%2e%2e"):
         assert "there is no" in shell("endpoints", "get", odd, code=1).err
-    assert shell("messages", "get", "wamid.a/b+c==", "--json").json["verdict"]["code"] == "not_received"
+    story = json.loads(shell("messages", "get", "wamid.a/b+c==", "--json", code=1).out)
+    assert story["verdict"]["code"] == "not_received"
 
 
 def test_deleting_asks_and_nobody_is_there(shell: Shell, endpoint: str) -> None:
@@ -250,7 +270,7 @@ def test_tests_are_marked_wherever_they_are_listed(shell: Shell, receiver: Recei
 
 def test_a_message_that_nobody_knows_is_told_by_the_exit_status_too(shell: Shell) -> None:
     assert "knows no message by this name" in shell("messages", "get", "nonsense", code=1).out
-    assert shell("messages", "get", "nonsense", "--json").json["verdict"]["code"] == "not_received"
+    assert json.loads(shell("messages", "get", "nonsense", "--json", code=1).out)["verdict"]["code"] == "not_received"
 
 
 def test_an_earlier_try_is_shown_whole_when_asked_for(shell: Shell, dead: str) -> None:
@@ -276,3 +296,12 @@ def test_a_file_is_uploaded(shell: Shell, endpoint: str, receiver: Receiver, tmp
     assert (made["mediaType"], made["size"], made["deliveries"]) == ("sticker", 108, 1)
     assert "can't be read" in shell("media", "upload", str(tmp_path / "nothing"), code=2).err
     assert "mediaType" in shell("media", "upload", str(file), "--media-type", "film", code=2).err
+
+
+def test_a_long_answer_is_cut_for_the_eye(capsys: pytest.CaptureFixture[str]) -> None:
+    show_attempt({"number": 1, "status": 200, "response": {"body": "x" * 1_500}})
+    told = capsys.readouterr().out
+    assert "500 more characters" in told
+    assert told.count("x") == 1_000
+    show_attempt({"number": 1, "status": 200, "response": {"body": "brief"}}, whole=True)
+    assert "more characters" not in capsys.readouterr().out

@@ -4,6 +4,8 @@ from typing import Any
 
 from whatsync.cli.output import clean, look_up, moment, say
 
+_ANSWER_CHARACTERS = 1_000
+
 
 def show_attempt(attempt: dict[str, Any], whole: bool = False) -> None:
     """Print one attempt as the API tells it; ``whole`` with headers and bodies of request and answer."""
@@ -24,7 +26,7 @@ def show_attempt(attempt: dict[str, Any], whole: bool = False) -> None:
         _show_side("Request", attempt.get("request"), f"{look_up(attempt, 'request.method')} ")
         _show_side("Answer", attempt.get("response"))
     elif body := look_up(attempt, "response.body"):
-        say(f"    Answer: {clean(body)}", "dim")
+        say(f"    Answer: {_begin(clean(body))}", "dim")
 
 
 def _show_timing(attempt: dict[str, Any]) -> None:
@@ -48,9 +50,15 @@ def _show_side(title: str, message: dict[str, Any] | None, first: str = "") -> N
     if body is None and message.get("bodyBase64"):
         say("      (the body is not text; --json has it in Base64)", "dim")
     elif body:
-        say(f"      {clean(body)}")
+        say(f"      {_begin(clean(body)) if title == 'Answer' else clean(body)}")
     if message.get("truncated"):
         say("      (cut here; more came)", "dim")
+
+
+def _begin(body: str) -> str:
+    """An answer as far as it helps to read it here."""
+    left = len(body) - _ANSWER_CHARACTERS
+    return body if left <= 0 else f"{body[:_ANSWER_CHARACTERS]} … ({left:,} more characters; --json has them)"
 
 
 def show_command(attempt: dict[str, Any]) -> None:

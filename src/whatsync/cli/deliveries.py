@@ -8,6 +8,7 @@ from whatsync.cli.attempt_view import show_attempt, show_command
 from whatsync.cli.client import connect
 from whatsync.cli.failure import wrong_use
 from whatsync.cli.group import new_app
+from whatsync.cli.hints import as_commands
 from whatsync.cli.job_progress import show_job
 from whatsync.cli.moments import read_moment
 from whatsync.cli.options import (
@@ -23,7 +24,7 @@ from whatsync.cli.options import (
     list_items,
     quoted,
 )
-from whatsync.cli.output import Column, moment, remark, say, show_json, show_one
+from whatsync.cli.output import Column, clean, moment, remark, say, show_json, show_one
 
 app = new_app(no_args_is_help=True, help="Deliveries: what was sent where, and what came back.")
 
@@ -173,4 +174,4 @@ def _promise(answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show_json(answer)
     else:
-        say(str(answer.get("sentence") or answer))
+        say(as_commands(clean(answer.get("sentence") or answer)))

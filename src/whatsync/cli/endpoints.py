@@ -61,6 +61,13 @@ InFlight = Annotated[int | None, typer.Option("--max-in-flight", metavar="N", he
 Rate = Annotated[float | None, typer.Option("--rate-limit", metavar="N", help="Requests a second at most.")]
 Order = Annotated[str | None, typer.Option("--ordering", metavar="contact|none", help="Keep order per contact.")]
 Details = Annotated[bool | None, typer.Option("--details/--no-details", help="With WhatsApp details in the body.")]
+Shape = Annotated[
+    str | None, typer.Option("--format", metavar="whatsync|meta", help="meta: Meta's own bodies, as they came.")
+]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="'NAME: VALUE'", help="Sent along; never shown again. All of them, repeatable."),
+]
 From = Annotated[
     str | None,
     typer.Option("--from", metavar="FILE", help="A JSON object with any of the API's fields; - is standard input."),
@@ -91,6 +98,7 @@ def get(endpoint: Id, as_json: AsJson = False, account: OfAccount = None) -> Non
     epilog=example(
         "whatsync endpoints create --url https://example.com/webhooks --event message.incoming",
         "whatsync endpoints create --url https://crm.example --event '*' --own-secret --description CRM",
+        "whatsync endpoints create --url https://bi.example --event '*' --filter message.status:status=failed",
         "whatsync endpoints create --from endpoint.json",
     )
 )
@@ -107,6 +115,8 @@ def create(
     rate_limit: Rate = None,
     ordering: Order = None,
     details: Details = None,
+    shape: Shape = None,
+    headers: Headers = None,
     own_secret: Annotated[
         bool, typer.Option("--own-secret", help="Sign with a secret of its own: advised for other people's URLs.")
     ] = False,
@@ -126,6 +136,7 @@ def create(
         retry_schedule=retry_schedule,
     )
     form |= _policy(timeout, max_in_flight, rate_limit, ordering, details)
+    form |= _request(shape, headers)
     if own_secret:
         form["secret"] = "generate"
     if disabled:
@@ -159,6 +170,8 @@ def update(
     rate_limit: Rate = None,
     ordering: Order = None,
     details: Details = None,
+    shape: Shape = None,
+    headers: Headers = None,
     reset: Annotated[
         list[str] | None, typer.Option(metavar="FIELD", help="Back to the default, by the API's name. Repeatable.")
     ] = None,
@@ -177,6 +190,7 @@ def update(
         retry_schedule=retry_schedule,
     )
     form |= _policy(timeout, max_in_flight, rate_limit, ordering, details)
+    form |= _request(shape, headers)
     form |= dict.fromkeys(reset or ())
     if not form:
         raise wrong_use("say what to change, such as --url https://… (all options: whatsync endpoints update --help).")
@@ -352,6 +366,17 @@ def _policy(
         ordering=ordering,
         includeDetails=details,
     )
+
+
+def _request(shape: str | None, headers: list[str] | None) -> dict[str, Any]:
+    """The API's fields that say what a request looks like."""
+    named = {}
+    for text in headers or ():
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise wrong_use(f"--header: {text!r} is not 'NAME: VALUE', such as 'Authorization: Bearer …'.")
+        named[name.strip()] = value.strip()
+    return given(format=shape, headers=named or None)
 
 
 def _filters(texts: list[str]) -> dict[str, dict[str, list[str]]]:

@@ -8,7 +8,8 @@ import typer
 from whatsync.cli.client import Client, connect
 from whatsync.cli.group import new_app
 from whatsync.cli.hints import as_commands
-from whatsync.cli.options import AsJson, Cursor, Everything, OfAccount, example, list_items, quoted
+from whatsync.cli.moments import read_moment
+from whatsync.cli.options import AsJson, Cursor, Everything, OfAccount, Since, Until, example, given, list_items, quoted
 from whatsync.cli.output import Column, clean, look_up, moment, say, show_json, show_table
 
 NOT_RECEIVED = "not_received"
@@ -37,9 +38,12 @@ _DELIVERIES = (
 )
 
 
-@app.command("list", epilog=example("whatsync messages list --search +491701234567"))
+@app.command("list", epilog=example("whatsync messages list --search +491701234567 --since 7d"))
 def list_messages(
+    *,
     q: Annotated[str | None, typer.Option("--search", "-q", help="A msg_… id, wamid, phone number or contact.")] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=50, help="Items on a page.")] = 20,
     cursor: Cursor = None,
     every: Everything = False,
@@ -47,7 +51,8 @@ def list_messages(
     account: OfAccount = None,
 ) -> None:
     """List messages, newest first."""
-    query = {"q": q, "limit": limit, "cursor": cursor}
+    query = given(q=q, since=read_moment(since, "--since"), until=read_moment(until, "--until"))
+    query |= {"limit": limit, "cursor": cursor}
     list_items(connect(account), "/v1/messages", query, COLUMNS, "No messages.", every=every, as_json=as_json)
 
 
@@ -61,13 +66,13 @@ def get(
 ) -> None:
     """Tell a message's whole story: received, delivered where, every status, and what to do next.
 
-    Exit status 1 where WhatsSync knows no such message; with --json the verdict alone says it.
+    Exit status 1 where WhatsSync knows no such message.
     """
     story = _read(connect(account), message)
     if as_json:
         show_json(story)
-        return
-    _show(story)
+    else:
+        _show(story)
     if look_up(story, "verdict.code") == NOT_RECEIVED:
         raise typer.Exit(1)
 

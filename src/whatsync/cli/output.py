@@ -125,8 +125,10 @@ def show_fields(item: Mapping[str, Json], first: Sequence[str] = ()) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name in names:
-        if item[name] not in (None, [], {}, ""):
+        if name.endswith(_SCHEDULE) or item[name] not in (None, [], {}, ""):
             value = _waits(item[name]) if name.endswith(_SCHEDULE) else item[name]
+            if value is None:
+                continue
             table.add_row(name, styled(as_commands(value) if name.endswith(_SENTENCES) else value))
     _print(table)
 
@@ -135,7 +137,7 @@ def _waits(seconds: Json) -> Json:
     """A retry schedule as it is typed: 5s, 30s, 2m."""
     if not isinstance(seconds, list) or not all(isinstance(one, int | float) for one in seconds):
         return seconds
-    return ", ".join(_wait(one) for one in seconds)
+    return ", ".join(_wait(one) for one in seconds) or "none: one try"
 
 
 def _wait(seconds: float) -> str:

@@ -248,6 +248,7 @@ def _tell(done: dict[str, Any], target: Path) -> None:
         remark("Nothing was open in it. Start the server: whatsync serve")
         return
     show_table(_HELD, done["endpoints"], "")
-    say(f"{done['held']:,} deliveries are held, as nobody knows which of them arrived after the copy was made.")
+    many = "1 delivery is" if done["held"] == 1 else f"{done['held']:,} deliveries are"
+    say(f"{many} held, as nobody knows what arrived after the copy was made.")
     remark("Start the server (whatsync serve), look at them (whatsync deliveries list --state held), and then for each")
     remark("endpoint: whatsync endpoints enable ep_… --held send    (or --held drop)")

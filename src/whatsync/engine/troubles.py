@@ -60,11 +60,12 @@ class Troubles:
     async def look(self) -> None:
         """Look once; meant to be called every ``limits.TROUBLE_LOOK_SECONDS``."""
         state = self._store.state()
+        sends = self._dispatcher.recorder.gate_open
         self._note(
             "store",
             not state.writable,
-            f"the database can't be written, so no event is accepted and nothing new is sent: {state.reason}",
-            "the database can be written again.",
+            f"no event is accepted{'' if sends else ' and nothing is sent'}: {state.reason}",
+            "events are accepted again.",
         )
         self._note(
             "disk",

@@ -31,6 +31,9 @@ from whatsync.store.sqlite import schema
 from whatsync.store.sqlite.connection import APPLICATION_ID, open_reader, refusal
 from whatsync.store.vault import KEY_FILE
 
+_LOOK_SECONDS = 5.0
+_LOOK_STEPS = 10_000
+"""Of SQLite's own, between two looks at the clock."""
 _MIB = 2**20
 _OPEN_FILES_MIN = 4_096
 _CLOCK_FLOOR_MS = 1_735_689_600_000
@@ -102,6 +105,7 @@ def check_database(config: Config) -> Iterator[Check]:
         try:
             owner = db.execute("PRAGMA application_id").fetchall()[0][0]
             current, newest = schema.version(db), max(schema.migrations())
+            damage = _damage(db)
         finally:
             db.close()
     except apsw.Error as problem:
@@ -109,6 +113,8 @@ def check_database(config: Config) -> Iterator[Check]:
         return
     if owner != APPLICATION_ID:
         yield Check("Database", "problem", f"{path} is no database of WhatsSync. Move it away, or name the right file.")
+    elif damage is not None:
+        yield Check("Database", "problem", f"{path} is damaged ({damage}). Restore it from a backup.")
     elif current > newest:
         yield Check(
             "Database", "problem", f"{path} was written by a newer version. Install that one, or restore a backup."
@@ -119,6 +125,20 @@ def check_database(config: Config) -> Iterator[Check]:
         )
     else:
         yield Check("Database", "ok", f"{path}, {_size(path) / _MIB:,.1f} MiB, schema {current}.")
+
+
+def _damage(db: apsw.Connection) -> str | None:
+    """The first thing that is wrong inside the file, as far as some seconds of looking find one."""
+    clock = SystemClock()
+    end = clock.monotonic() + _LOOK_SECONDS
+    db.set_progress_handler(lambda: clock.monotonic() > end, _LOOK_STEPS)
+    try:
+        found = str(db.execute("PRAGMA quick_check(1)").fetchall()[0][0])
+    except apsw.InterruptError:
+        return None
+    finally:
+        db.set_progress_handler(None)
+    return None if found == "ok" else " ".join(found.split())
 
 
 def check_postgres(config: Config) -> Iterator[Check]:
