@@ -192,6 +192,7 @@ async def test_what_was_set_aside_and_what_never_came(dashboard: Dashboard) -> N
         async with dashboard.open(shop.path, Role.SUPPORT, shop.team) as page:
             await find(page, wamid, "set_aside")
             await expect(page.get_by_role("heading", level=1)).to_contain_text("does not say who wrote it")
+            await expect(page.get_by_text("The account has no endpoint.")).to_have_count(0)
             await assert_accessible(page)
             await dashboard.shoot(page, "message-set-aside")
             await find(page, "wamid.NEVER", "not_received")
@@ -199,6 +200,26 @@ async def test_what_was_set_aside_and_what_never_came(dashboard: Dashboard) -> N
             await dashboard.shoot(page, "message-not-received")
             await page.get_by_role("link", name="Newest messages").click()
             await expect(page.get_by_role("heading", name="No message yet")).to_be_visible()
+            await page.get_by_role("searchbox", name="What you have in hand").fill("+49 151 00000000")
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("heading", name="What to check")).to_be_visible()
+            await expect(page.get_by_text("the last came at")).to_be_visible()
+            await assert_accessible(page)
+            await dashboard.shoot(page, "message-nobody")
+
+
+async def test_what_came_while_the_endpoint_was_paused_says_enable_it(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk")
+        endpoint = await shop.endpoint(receiver.url)
+        await shop.change(endpoint, enabled=False)
+        message = await shop.message("Anybody there?")
+        async with dashboard.open(shop.path, Role.SUPPORT, shop.team) as page:
+            await find(page, message, "no_endpoint")
+            await expect(page.get_by_text("Enable that endpoint;")).to_be_visible()
+            await expect(page.get_by_role("button", name="Send to")).to_have_count(0)
+            await page.get_by_role("link", name="Open the endpoint").click()
+            await expect(page.get_by_role("heading", level=1)).to_contain_text(receiver.url)
 
 
 async def test_several_messages_are_a_list_to_choose_from(dashboard: Dashboard) -> None:

@@ -72,6 +72,8 @@ async def test_held_then_expired() -> None:
         await counter.settled(account, 1, State.RETRYING)
         await counter.enable(endpoint, False)
         assert await verdict(counter, account, message_id) == "held"
+        told = (await counter.messages.read(account, message_id)).verdict
+        assert told.sentence == f"It is held for https://{DOWN}/: that endpoint is paused."
         delivery = counter.store.disk.deliveries[(await counter.views(account))[0].id]
         counter.store.disk.move(delivery, State.CANCELLED)
         delivery.reason = "retention"
@@ -133,7 +135,16 @@ async def test_each_endpoint_that_got_nothing_has_its_reason() -> None:
             off: Why.DISABLED,
             later: Why.CREATED_LATER,
         }
-        assert story.verdict.code == "no_endpoint"
+        told = story.verdict
+        assert told.code == "no_endpoint"
+        reasons = told.sentence.partition(": ")[2].split("; ")
+        assert reasons[0].startswith("https://filtered.example/ filters it out")
+        assert reasons[1:] == [
+            "https://off.example/ was disabled",
+            "https://later.example/ was made later",
+            "and 1 more.",
+        ]
+        assert told.next_step.startswith("Enable https://off.example/; then resend")
 
 
 async def test_the_reason_is_that_of_the_messages_time() -> None:

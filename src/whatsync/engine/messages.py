@@ -14,7 +14,7 @@ from whatsync.engine.missing import Missing
 from whatsync.engine.verdicts import Verdict, judge
 from whatsync.model import limits
 from whatsync.model.details import DetailsError, details_of
-from whatsync.model.endpoint import Endpoint, Why
+from whatsync.model.endpoint import DisabledBy, Endpoint, Why
 from whatsync.model.ids import ms_of
 from whatsync.ports.history import DeliveryQuery, EventQuery, History
 from whatsync.ports.store import EventRow
@@ -56,6 +56,8 @@ class EndpointEntry(msgspec.Struct, frozen=True):
     deleted: bool
     deliveries: tuple[DeliveryStory, ...]
     why: Why | None
+    disabled_by: DisabledBy | None = None
+    """Who disabled it, while it is disabled."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -246,7 +248,8 @@ class Messages:
             # What it says now is the best guess where the version of then is no longer known.
             why = why_not_then(then, main) or Why.NOT_SUBSCRIBED
         policy = running.endpoint
-        return EndpointEntry(policy.id, policy.url, False, tuple(told), why)
+        by = None if policy.enabled else policy.disabled_by or DisabledBy.USER
+        return EndpointEntry(policy.id, policy.url, False, tuple(told), why, by)
 
     async def _as_of(self, running: RunningEndpoint, at_ms: int) -> Endpoint:
         """The endpoint as it was configured at a time, as far as its versions are kept."""

@@ -42,11 +42,9 @@ class Missing:
             for one in self._directory.whatsapp.numbers.values()
             if one.account == account.row and (number is None or one.number.id == number)
         ]
-        if not numbers:
-            return NOT_RECEIVED
         told = [await self._around(one, at_ms) for one in numbers[:_NUMBERS_MAX]]
-        refused = await self._refused(numbers, at_ms)
-        return _not_received(told, refused, at_ms)
+        refused = await self._refused(account, numbers, at_ms)
+        return _not_received(told, refused, at_ms) if told or refused else NOT_RECEIVED
 
     async def _set_aside(self, account: RunningAccount, name: str) -> SetAsideRow | None:
         query = SetAsideQuery(account=account.row, reference=name, limit=1)
@@ -81,14 +79,16 @@ class Missing:
         following = "none after it" if after is None else f"the next one at {format_time(after)}"
         return f"{shown}: {last}, {following}"
 
-    async def _refused(self, numbers: Sequence[RunningNumber], at_ms: int | None) -> int:
-        """Requests refused within an hour of the time, or within the last day."""
+    async def _refused(self, account: RunningAccount, numbers: Sequence[RunningNumber], at_ms: int | None) -> int:
+        """Requests refused within an hour of the time, or within the last day, by the sources of these numbers and of
+        the account: one whose app secret was wrong from the start has no number yet.
+        """
         now_ms = self._clock.now_ms()
         since, until = (now_ms - _DAY_MS, now_ms + 1) if at_ms is None else (at_ms - _HOUR_MS, at_ms + _HOUR_MS)
         total = 0
-        for source_id in {one.number.source for one in numbers}:
-            source = self._directory.whatsapp.sources.get(source_id)
-            if source is not None:
+        named = {one.number.source for one in numbers}
+        for source_id, source in self._directory.whatsapp.sources.items():
+            if source_id in named or source.source.account == account.account.id:
                 counts = await self._counts.between(source.row, since, until)
                 total += sum(one.count for one in counts if one.what == REJECTED)
         return total
@@ -104,11 +104,12 @@ def _set_aside_verdict(row: SetAsideRow) -> Verdict:
 
 def _not_received(told: Sequence[str], refused: int, at_ms: int | None) -> Verdict:
     when = "in the last day" if at_ms is None else "within an hour of that time"
-    words = f"It was never received here. {'; '.join(told)}."
+    words = f"It was never received here. {'; '.join(told)}." if told else "It was never received here."
     if refused:
+        were = "1 request of the source was" if refused == 1 else f"{refused} requests of the source were"
         return Verdict(
             NOT_RECEIVED.code,
-            f"{words} {refused} requests of the source were refused {when}, for a wrong signature.",
+            f"{words} {were} refused {when}, for a wrong signature.",
             "Correct the source's app secret: Meta repeats for 7 days what was refused, so it may still come.",
         )
     return Verdict(NOT_RECEIVED.code, words, NOT_RECEIVED.next_step)

@@ -11,7 +11,7 @@ import msgspec
 from whatsync.engine.inspection import DeliveryStory
 from whatsync.model.delivery import WAITING, State
 from whatsync.model.details import DetailsError
-from whatsync.model.endpoint import Why
+from whatsync.model.endpoint import DisabledBy, Why
 from whatsync.model.ids import delivery_id
 from whatsync.ports.store import EventRow
 
@@ -42,6 +42,10 @@ class Reached(Protocol):
     def why(self) -> Why | None:
         """Why there is no delivery."""
 
+    @property
+    def disabled_by(self) -> DisabledBy | None:
+        """Who disabled it, while it is disabled."""
+
 
 class Reported(Protocol):
     """The last status WhatsApp reported."""
@@ -61,10 +65,19 @@ NOT_RECEIVED = Verdict(
     "Check the id and the account, then whether the number's webhook leads here and its source is healthy.",
 )
 _WHY_NOT = {
-    Why.NOT_SUBSCRIBED: "does not subscribe to this type",
     Why.FILTERED: "filters it out",
     Why.DISABLED: "was disabled",
     Why.CREATED_LATER: "was made later",
+    Why.NOT_SUBSCRIBED: "does not subscribe to this type",
+}
+"""In the order they are told: first what was nearest to getting it."""
+
+_NEAREST = list(_WHY_NOT)
+_REASONS_MAX = 3
+_DISABLED_BY = {
+    DisabledBy.USER: "that endpoint is paused",
+    DisabledBy.GONE: "that endpoint answered 410 Gone and was disabled",
+    DisabledBy.FAILING: "that endpoint failed for days and was disabled by itself",
 }
 
 
@@ -111,9 +124,12 @@ def _held(newest: _Newest) -> Verdict | None:
     found = _of(newest, State.HELD)
     if not found:
         return None
+    endpoint = found[0][0]
+    by = endpoint.disabled_by
+    why = "it was held when that endpoint was enabled again, and kept back" if by is None else _DISABLED_BY[by]
     return Verdict(
         "held",
-        f"It is held for {found[0][0].url}, because that endpoint is disabled or its held deliveries were kept back.",
+        f"It is held for {endpoint.url}: {why}.",
         'Enable the endpoint and send what is held: PATCH it with {"enabled": true, "held": "send"}.',
     )
 
@@ -179,14 +195,18 @@ def _no_endpoint(endpoints: Sequence[Reached]) -> Verdict:
             "It was received, but the account has no endpoint.",
             "Make an endpoint, then recover it with the state missing.",
         )
-    reasons = "; ".join(
-        f"{endpoint.url} {_WHY_NOT[endpoint.why]}" for endpoint in endpoints[:3] if endpoint.why is not None
+    told = sorted(
+        ((endpoint, endpoint.why) for endpoint in endpoints if endpoint.why is not None),
+        key=lambda pair: _NEAREST.index(pair[1]),
     )
-    more = f"; and {len(endpoints) - 3} more" if len(endpoints) > 3 else ""
+    reasons = "; ".join(f"{endpoint.url} {_WHY_NOT[why]}" for endpoint, why in told[:_REASONS_MAX])
+    more = f"; and {len(told) - _REASONS_MAX} more" if len(told) > _REASONS_MAX else ""
+    off = next((endpoint for endpoint, why in told if why is Why.DISABLED and endpoint.disabled_by is not None), None)
+    first = "Change the endpoint's events, numbers or filters" if off is None else f"Enable {off.url}"
     return Verdict(
         "no_endpoint",
         f"It was received, but no endpoint wanted it: {reasons}{more}.",
-        "Change the endpoint's events, numbers or filters; then resend the event, or recover with the state missing.",
+        f"{first}; then resend the event, or recover with the state missing.",
     )
 
 

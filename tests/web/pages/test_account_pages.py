@@ -172,11 +172,15 @@ async def test_the_audit_log_tells_who_changed_what_with_secrets_masked(web: Run
     endpoint_id = made.running.endpoint.id
     await services.endpoints.patch(account, endpoint_id, EndpointForm(url="https://example.com/two"), "engine")
     secret = (await services.accounts.secret(account, f"user:{owner.id}")).current
+    await services.event_types.put(account, "by.command", "", "key:key_local")
+    await services.event_types.put(account, "by.nobody", "", "user:usr_gone")
     await services.endpoints.create(other, EndpointForm(url="https://elsewhere.example/", events=["*"]), ACTOR)
     async with await signed_in(web, team) as client:
         page = (await client.get(f"{team.path}/audit-log")).text
     assert owner.email in page
     assert "WhatsSync itself" in page
+    assert "by the command line on the server’s machine" in page
+    assert "by somebody who has left (usr_gone)" in page
     assert "<del><code>https://example.com/one</code></del>" in page
     assert "<ins><code>https://example.com/two</code></ins>" in page
     assert "hidden-value" not in page

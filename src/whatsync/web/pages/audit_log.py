@@ -56,6 +56,15 @@ async def audit_log(visit: Visit) -> Given:
     return await _page(visit, visit.account.row, visit.here("/audit-log"), False)
 
 
+_WHO = {
+    "engine": "WhatsSync itself",
+    "whatsapp": "WhatsApp",
+    "link": "a sign-in link",
+    "bootstrap": "the first start",
+    "key_local": "the command line on the server’s machine",
+}
+
+
 async def installation_log(visit: Visit) -> Given:
     """What belongs to no account: accounts, sources, people."""
     return await _page(visit, 0, "/audit-log", True)
@@ -79,13 +88,14 @@ def _who(visit: Visit, actor: str) -> str:
     directory = visit.services.directory
     if kind == "user":
         held = directory.users.get(id_)
-        return "Somebody who has left" if held is None else held[1].email
+        return f"somebody who has left ({id_})" if held is None else held[1].email
     if kind == "key" or actor.startswith("key_"):
-        key = directory.keys.get(id_ or actor)
-        return "An API key" if key is None else f"API key {key[1].name}"
+        name = id_ or actor
+        key = directory.keys.get(name)
+        return _WHO.get(name, f"API key {name}") if key is None else f"API key {key[1].name}"
     if kind == "embedded":
-        return "Somebody in another product"
-    return {"engine": "WhatsSync itself", "whatsapp": "WhatsApp", "link": "A sign-in link"}.get(actor, actor)
+        return "somebody in another product"
+    return _WHO.get(actor, actor)
 
 
 def _what(action: str) -> str:

@@ -46,11 +46,13 @@ TITLES = {
     "not_received": "Not received",
 }
 WHY_WORDS = {
-    Why.NOT_SUBSCRIBED: "It does not subscribe to this type of event.",
     Why.FILTERED: "Its numbers or filters leave this event out.",
     Why.DISABLED: "It was disabled when the event came in.",
     Why.CREATED_LATER: "It was made later.",
+    Why.NOT_SUBSCRIBED: "It does not subscribe to this type of event.",
 }
+_NEAREST = list(WHY_WORDS)
+"""First what was nearest to getting the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,11 @@ class Stop:
     """The delivery to retry."""
     proof: Proof | None
 
+    @property
+    def paused_then(self) -> bool:
+        """Got nothing because it was disabled, and still is."""
+        return self.entry.why is Why.DISABLED and not self.enabled
+
 
 @dataclass(frozen=True, slots=True)
 class StoryPage:
@@ -129,6 +136,10 @@ class ListPage:
     tones: dict[str, str]
     widened: bool = False
     """There was nothing at the time asked for; these are from other times."""
+    missing: list[str | int] | None = None
+    """Where nothing was found: what came in at all, with the moments apart."""
+    next_step: str = ""
+    """Where nothing was found: what to do."""
 
 
 async def messages(visit: Visit) -> Given:
@@ -165,6 +176,9 @@ async def _searched(visit: Visit, asked: str, rough: Rough) -> Given:
             return await _told(visit, asked, found.items[0].id)
         if not found.items and not is_phone(rough.words):
             return await _told(visit, asked, rough.words, rough)
+    missing = None
+    if asked and before is None and not found.items:
+        missing = (await visit.services.messages.read(visit.account, rough.words, _middle(rough))).verdict
     page = ListPage(
         asked=asked,
         rough=rough,
@@ -175,8 +189,16 @@ async def _searched(visit: Visit, asked: str, rough: Rough) -> Given:
         titles=TITLES,
         tones=TONES,
         widened=widened and bool(found.items),
+        missing=None if missing is None else moments_apart(missing.sentence),
+        next_step="" if missing is None else missing.next_step,
     )
     return Show("messages.html", page)
+
+
+def _middle(rough: Rough | None) -> int | None:
+    if rough is None or rough.since_ms is None or rough.until_ms is None:
+        return None
+    return (rough.since_ms + rough.until_ms) // 2
 
 
 def _zone(visit: Visit) -> int:
@@ -187,14 +209,11 @@ def _zone(visit: Visit) -> int:
 
 
 async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None) -> Given:
-    at_ms = None
-    if rough is not None and rough.since_ms is not None and rough.until_ms is not None:
-        at_ms = (rough.since_ms + rough.until_ms) // 2
-    message = await visit.services.messages.read(visit.account, name, at_ms)
+    message = await visit.services.messages.read(visit.account, name, _middle(rough))
     main = await _main_event(visit, message)
     mains = {entry.id: entry for entry in endpoints_of(main, message.endpoints)}
     stops = [_stop(visit, message, main, entry, mains.get(entry.id, entry)) for entry in message.endpoints]
-    stops.sort(key=lambda stop: not stop.legs)
+    stops.sort(key=lambda stop: -1 if stop.legs else _NEAREST.index(stop.entry.why or Why.NOT_SUBSCRIBED))
     failed = next((one.event_id for one in reversed(message.statuses) if one.status == "failed"), None)
     verdict = message.verdict
     page = StoryPage(
@@ -292,6 +311,8 @@ def _next_step(message: Message, stops: list[Stop], acts: bool) -> str:
         return "Retry sends what is held for this message now."
     if code == "no_endpoint" and not stops:
         return "Add an endpoint; then this event can be sent to it."
+    if code == "no_endpoint" and any(stop.paused_then for stop in stops):
+        return "Enable that endpoint; this event can then be sent to it from here, and “Recover” sends all it missed."
     return _NEXT.get(code, message.verdict.next_step)
 
 
