@@ -1,7 +1,7 @@
 """Tells the story once over a given store and sender, to its end or until it has clearly stuck; judges it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.failure.faults import Fault
@@ -17,9 +17,16 @@ END_S = 6 * 3600.0
 def tell_on(loop: VirtualLoop, time: Time, store: Any, receivers: Receivers, *store_faults: Fault) -> list[str]:
     """Tell the story in virtual time over a store with both sides; every broken law. The store's faults are armed when
     it is open."""
+    story = Story(store, receivers, time)
+    return told(loop, time, story, lambda: Laws(story).faults(), *store_faults)
+
+
+def told(
+    loop: VirtualLoop, time: Time, story: Story, judge: Callable[[], Awaitable[list[str]]], *store_faults: Fault
+) -> list[str]:
+    """Tell any story, and have it judged."""
     for fault in store_faults:
         fault.armed, fault.now_s = False, lambda: time.now
-    story = Story(store, receivers, time)
     faults: list[str] = []
     tasks: list[asyncio.Task[None]] = []
 
@@ -29,7 +36,7 @@ def tell_on(loop: VirtualLoop, time: Time, store: Any, receivers: Receivers, *st
         for fault in store_faults:
             fault.armed = True
         await story.tell()
-        faults.extend(await Laws(story).faults())
+        faults.extend(await judge())
 
     async def beat() -> None:
         """So that the next timer is never far when everybody waits for the disk."""

@@ -16,7 +16,7 @@ from whatsync.engine.directory import Directory, RunningAccount
 from whatsync.engine.source_directory import NUMBER, RunningNumber, RunningSource
 from whatsync.model import limits
 from whatsync.model.arrival import SeenNumber
-from whatsync.model.errors import Conflict, FieldError, Invalid, LimitExceeded, NotFound, Problem
+from whatsync.model.errors import Conflict, FieldError, Invalid, LimitExceeded, NotFound, Problem, Unavailable
 from whatsync.model.source import GRAPH_VERSION, Former, NewNumberForm, Number, NumberForm, read_number
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import Change, Delete, Put
@@ -189,7 +189,7 @@ class Numbers:
                 except Problem as problem:
                     logger.warning("a number will be noted later: %s", problem.code)
                     await self._clock.sleep(1.0)
-                    if not isinstance(problem, Conflict):
+                    if not isinstance(problem, Conflict | Unavailable):
                         self._seen.pop(number, None)
                 else:
                     self._seen.pop(number, None)
