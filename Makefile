@@ -67,17 +67,18 @@ $(BIN)/python:
 	@bash packaging/venv.sh $(VENV) $(PYTHON)
 
 $(RUNTIME_STAMP): requirements.lock requirements-build.lock | $(BIN)/python
-	@echo "Installing the locked packages into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements-build.lock -r requirements.lock
+	@echo "Installing the locked packages into $(VENV); the first time this takes a minute or two ..."
+	@bash packaging/packages.sh $(BIN) requirements-build.lock requirements.lock
 	@touch $@
 
 $(PACKAGE_STAMP): pyproject.toml $(RUNTIME_STAMP)
+	@echo "Installing WhatsSync itself ..."
 	@$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock $(PACKAGE_STAMP)
 	@echo "Installing the locked development packages into $(VENV) ..."
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@bash packaging/packages.sh $(BIN) requirements-dev.lock
 	@touch $@
 
 $(NODE_STAMP): requirements-node.lock packaging/node.sh | $(BIN)/python
@@ -88,6 +89,7 @@ $(FRONT_STAMP): front/package.json front/package-lock.json front/.npmrc packagin
 	@echo "Installing the dashboard's locked packages ..."
 	@bash packaging/front.sh $(BIN) --omit=dev
 	@touch $@
+	@echo "Ready: $(BIN)/whatsync. Start the server with: make run    See it work: $(BIN)/whatsync demo"
 
 $(FRONT_DEV_STAMP): $(FRONT_STAMP)
 	@bash packaging/front.sh $(BIN)

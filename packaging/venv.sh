@@ -52,4 +52,5 @@ if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     fi
 fi
 
+echo "Making $folder with Python $version ..."
 "$python" -m venv --clear "$folder"

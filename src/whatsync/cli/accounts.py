@@ -21,7 +21,7 @@ from whatsync.cli.options import (
     quoted,
     sure,
 )
-from whatsync.cli.output import Column, moment, remark, say, show_json, show_one
+from whatsync.cli.output import Column, moment, remark, show_done, show_one
 from whatsync.cli.secrets import rotation_form, show_secret
 
 app = new_app(no_args_is_help=True, help="Your own account and its signing secret; for operators, all accounts.")
@@ -107,10 +107,7 @@ def delete(
     client = connect()
     sure(f"Remove {account} with all its endpoints, keys, events and their history, for ever?", yes)
     answer = client.delete(f"/v1/accounts/{account}", {"confirm": account})
-    if as_json:
-        show_json(answer)
-    else:
-        say(f"{account} is being removed.")
+    show_done(answer, as_json, f"{account} is being removed.")
 
 
 @app.command(epilog=example("whatsync accounts secret"))

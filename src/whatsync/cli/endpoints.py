@@ -28,7 +28,7 @@ from whatsync.cli.options import (
     read_document,
     sure,
 )
-from whatsync.cli.output import Column, clean, remark, say, show_json, show_one
+from whatsync.cli.output import Column, clean, remark, say, show_done, show_json, show_one
 from whatsync.cli.secrets import rotation_form, show_secret
 
 app = new_app(no_args_is_help=True, help="The URLs that events are sent to, and how.")
@@ -203,10 +203,7 @@ def delete(endpoint: Id, yes: Yes = False, as_json: AsJson = False, account: OfA
     client = connect(account)
     sure(f"Delete {endpoint} and cancel what waits for it?", yes)
     answer = client.delete(f"/v1/endpoints/{endpoint}")
-    if as_json:
-        show_json(answer)
-    else:
-        say(f"{endpoint} is deleted.")
+    show_done(answer, as_json, f"{endpoint} is deleted.")
 
 
 @app.command(epilog=example("whatsync endpoints enable ep_… --held send"))

@@ -7,7 +7,7 @@ import typer
 from whatsync.cli.client import connect
 from whatsync.cli.group import new_app
 from whatsync.cli.options import AsJson, Cursor, Everything, Limit, OfAccount, Yes, example, list_items, quoted, sure
-from whatsync.cli.output import Column, say, show_json, show_one, show_table
+from whatsync.cli.output import Column, say, show_done, show_json, show_one, show_table
 
 app = new_app(no_args_is_help=True, help="The catalogue of events, and types of your own.")
 
@@ -71,7 +71,4 @@ def delete(name: Name, yes: Yes = False, as_json: AsJson = False, account: OfAcc
     client = connect(account)
     sure(f"Delete the event type {name}?", yes)
     answer = client.delete(f"/v1/event-types/{name}")
-    if as_json:
-        show_json(answer)
-    else:
-        say(f"{name} is deleted.")
+    show_done(answer, as_json, f"{name} is deleted.")

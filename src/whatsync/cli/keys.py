@@ -20,7 +20,7 @@ from whatsync.cli.options import (
     quoted,
     sure,
 )
-from whatsync.cli.output import Column, moment, remark, say, show_json
+from whatsync.cli.output import Column, moment, remark, say, show_done, show_json
 
 app = new_app(no_args_is_help=True, help="API keys: what programs show to call the API.")
 
@@ -91,10 +91,7 @@ def revoke(
     client = connect(account)
     sure(f"Every program that uses {key} is locked out at once. Go on?", yes)
     answer = client.delete(f"{_path(operator)}/{key}", {"force": True} if force else None)
-    if as_json:
-        show_json(answer)
-    else:
-        say(f"{key} is revoked.")
+    show_done(answer, as_json, f"{key} is revoked.")
 
 
 app.command("delete", hidden=True, epilog=example("whatsync keys delete key_… --yes"))(revoke)

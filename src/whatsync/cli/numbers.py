@@ -19,7 +19,7 @@ from whatsync.cli.options import (
     quoted,
     sure,
 )
-from whatsync.cli.output import Column, say, show_json, show_one
+from whatsync.cli.output import Column, show_done, show_one
 
 app = new_app(no_args_is_help=True, help="Your WhatsApp numbers; for operators, all of them and whose they are.")
 
@@ -92,7 +92,4 @@ def delete(number: Id, yes: Yes = False, as_json: AsJson = False) -> None:
     client = connect()
     sure(f"Forget the number {number}?", yes)
     answer = client.delete(f"/v1/numbers/{number}")
-    if as_json:
-        show_json(answer)
-    else:
-        say(f"{number} is forgotten.")
+    show_done(answer, as_json, f"{number} is forgotten.")

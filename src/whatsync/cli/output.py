@@ -170,6 +170,14 @@ def say(text: str, style: str = "") -> None:
     _print(Text(text, style))
 
 
+def show_done(answer: Json, as_json: bool, sentence: str) -> None:
+    """Print what was done: the API's answer as JSON, or a sentence."""
+    if as_json:
+        show_json(answer)
+    else:
+        say(sentence)
+
+
 def remark(text: str) -> None:
     """Print something beside the result, on standard error."""
     console(error=True).print(Text(text, "dim"))

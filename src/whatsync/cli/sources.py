@@ -24,7 +24,7 @@ from whatsync.cli.options import (
     quoted,
     sure,
 )
-from whatsync.cli.output import Column, moment, remark, say, show_json, show_one, show_table
+from whatsync.cli.output import Column, moment, remark, show_done, show_json, show_one, show_table
 
 app = new_app(no_args_is_help=True, help="Meta apps that events come from (operators).")
 
@@ -120,10 +120,7 @@ def delete(source: Id, yes: Yes = False, as_json: AsJson = False) -> None:
     client = connect_api()
     sure(f"Remove {source} with the raw bodies it brought?", yes)
     answer = client.delete(f"/v1/sources/{source}")
-    if as_json:
-        show_json(answer)
-    else:
-        say(f"{source} is deleted.")
+    show_done(answer, as_json, f"{source} is deleted.")
 
 
 @app.command(

@@ -12,7 +12,7 @@ from whatsync.cli.failure import Failure, wrong_use
 from whatsync.cli.group import new_app
 from whatsync.cli.local import read_config, running_here
 from whatsync.cli.options import AsJson, Cursor, Everything, Limit, Yes, example, given, list_items, quoted, sure
-from whatsync.cli.output import Column, moment, remark, say, show_json
+from whatsync.cli.output import Column, moment, remark, say, show_done, show_json
 from whatsync.compose.opening import open_server
 from whatsync.compose.places import Outside, database_path
 from whatsync.config import Config
@@ -113,10 +113,7 @@ def remove(user: User, yes: Yes = False, as_json: AsJson = False) -> None:
     client = connect()
     sure(f"Remove {user} from every account?", yes)
     answer = client.delete(f"/v1/users/{user}")
-    if as_json:
-        show_json(answer)
-    else:
-        say(f"{user} is removed.")
+    show_done(answer, as_json, f"{user} is removed.")
 
 
 @app.command("reset-link", epilog=example("whatsync users reset-link ana@example.com", "whatsync users reset-link"))

@@ -83,7 +83,7 @@ MEDIA_ORPHAN_SECONDS = 7_200
 UPLOAD_FIELD_BYTES_MAX = 512 * 1024
 """Of all fields beside the file."""
 UPLOAD_PARTS_MAX = 16
-UPLOAD_PART_HEAD_BYTES_MAX = 16 * 1024
+"""Of one form, the file among them."""
 MEDIA_UNFINISHED_SECONDS = 7_200
 """An upload or download nobody has written to for so long was left behind by a crash."""
 WEB_CLIENT_CONNECTIONS_MAX = 64

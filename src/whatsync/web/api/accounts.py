@@ -17,7 +17,7 @@ from whatsync.web.api.call import (
     PageQuery,
     Route,
     Time,
-    cursor_of,
+    listed,
     position_of,
     show_time,
     show_time_or_none,
@@ -98,7 +98,7 @@ async def list_accounts(call: Call) -> Answer:
     """All accounts of this installation."""
     query: PageQuery = call.query
     page, after = call.services.accounts.page(position_of(query.cursor), query.limit)
-    return Answer(200, Page([_view(facts) for facts in page], cursor_of(after)))
+    return listed((_view(facts) for facts in page), after)
 
 
 async def create_account(call: Call) -> Answer:

@@ -5,7 +5,7 @@ Knows no HTTP library: ``web/app.py`` turns requests into calls and answers into
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -154,6 +154,14 @@ def cursor_of(position: int | None) -> str | None:
     if position is None:
         return None
     return urlsafe_b64encode(b"\x01" + position.to_bytes(8, "big", signed=True)).decode().rstrip("=")
+
+
+def listed(items: Iterable[Any], after: int | None, searched_to_ms: int | None = None) -> Answer:
+    """Answer with one page: its items, where the next begins, and how far a search has come that stopped for its
+    bound.
+    """
+    searched = show_time_or_none(searched_to_ms)
+    return Answer(200, Page(list(items), cursor_of(after), UNSET if searched is None else searched))
 
 
 def position_of(cursor: str | None, name: str = "cursor") -> int | None:

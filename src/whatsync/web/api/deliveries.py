@@ -12,18 +12,7 @@ from whatsync.model import limits
 from whatsync.model.account import Scope
 from whatsync.model.delivery import State
 from whatsync.model.ids import delivery_id
-from whatsync.web.api.call import (
-    Answer,
-    Call,
-    Moment,
-    Page,
-    PageQuery,
-    Route,
-    cursor_of,
-    position_of,
-    show_time_or_none,
-    to_ms,
-)
+from whatsync.web.api.call import Answer, Call, Moment, Page, PageQuery, Route, listed, position_of, to_ms
 from whatsync.web.api.delivery_views import AttemptItem, DeliveryItem, attempt_item, delivery_item
 from whatsync.web.api.events import Number, TypeName, Words
 from whatsync.web.api.jobs import JobView, PreviewView, job_view, preview_view
@@ -104,15 +93,7 @@ async def list_deliveries(call: Call) -> Answer:
         q=query.q,
     )
     page = await call.services.inspection.deliveries(call.account, wanted, position_of(query.cursor), query.limit)
-    searched = show_time_or_none(page.searched_to_ms)
-    return Answer(
-        200,
-        Page(
-            [delivery_item(story) for story in page.items],
-            cursor_of(page.next),
-            msgspec.UNSET if searched is None else searched,
-        ),
-    )
+    return listed((delivery_item(story) for story in page.items), page.next, page.searched_to_ms)
 
 
 async def read_delivery(call: Call) -> Answer:

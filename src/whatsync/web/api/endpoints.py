@@ -23,7 +23,7 @@ from whatsync.web.api.call import (
     PageQuery,
     Route,
     Time,
-    cursor_of,
+    listed,
     position_of,
     show_time,
     show_time_or_none,
@@ -138,7 +138,7 @@ async def list_endpoints(call: Call) -> Answer:
     """The account's endpoints, without counts."""
     query: PageQuery = call.query
     page, after = call.services.endpoints.page(call.account, position_of(query.cursor), query.limit)
-    return Answer(200, Page([_view(call, facts) for facts in page], cursor_of(after)))
+    return listed((_view(call, facts) for facts in page), after)
 
 
 async def create_endpoint(call: Call) -> Answer:

@@ -9,17 +9,7 @@ from whatsync.engine.event_types import TypeFacts
 from whatsync.model.account import Scope
 from whatsync.model.catalogue import Kind
 from whatsync.model.shape import Field
-from whatsync.web.api.call import (
-    Answer,
-    Call,
-    Page,
-    PageQuery,
-    Route,
-    Time,
-    cursor_of,
-    position_of,
-    show_time_or_none,
-)
+from whatsync.web.api.call import Answer, Call, Page, PageQuery, Route, Time, listed, position_of, show_time_or_none
 
 
 class TypeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -60,7 +50,7 @@ async def list_types(call: Call) -> Answer:
     """The catalogue in its order, then your own types by name. `whatsapp.<name>` types are not listed: any may come."""
     query: PageQuery = call.query
     page, after = call.services.event_types.page(call.account, position_of(query.cursor), query.limit)
-    return Answer(200, Page([_view(facts) for facts in page], cursor_of(after)))
+    return listed((_view(facts) for facts in page), after)
 
 
 async def read_type(call: Call) -> Answer:

@@ -21,9 +21,9 @@ from whatsync.web.api.call import (
     Route,
     Time,
     cursor_of,
+    listed,
     position_of,
     show_time,
-    show_time_or_none,
     to_ms,
 )
 from whatsync.web.api.delivery_views import DeliveryItem, delivery_item, fresh_item
@@ -163,15 +163,7 @@ async def list_events(call: Call) -> Answer:
         q=query.q,
     )
     page = await call.services.inspection.events(call.account, wanted, position_of(query.cursor), query.limit)
-    searched = show_time_or_none(page.searched_to_ms)
-    return Answer(
-        200,
-        Page(
-            [event_item(row) for row in page.items],
-            cursor_of(page.next),
-            msgspec.UNSET if searched is None else searched,
-        ),
-    )
+    return listed((event_item(row) for row in page.items), page.next, page.searched_to_ms)
 
 
 async def read_event(call: Call) -> Answer:
@@ -185,7 +177,7 @@ async def list_event_deliveries(call: Call) -> Answer:
     page = await call.services.inspection.deliveries_of(
         call.account, call.path["event_id"], position_of(query.cursor), query.limit
     )
-    return Answer(200, Page([delivery_item(story) for story in page.items], cursor_of(page.next)))
+    return listed((delivery_item(story) for story in page.items), page.next)
 
 
 async def read_feed(call: Call) -> Answer:

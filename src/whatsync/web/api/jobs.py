@@ -19,7 +19,7 @@ from whatsync.web.api.call import (
     PageQuery,
     Route,
     Time,
-    cursor_of,
+    listed,
     position_of,
     show_time,
     show_time_or_none,
@@ -127,7 +127,7 @@ async def list_jobs(call: Call) -> Answer:
     """Newest first; ended ones stay as long as the account's events."""
     query: PageQuery = call.query
     jobs, after = call.services.jobs.page(call.account, position_of(query.cursor), query.limit)
-    return Answer(200, Page([job_view(job) for job in jobs], cursor_of(after)))
+    return listed((job_view(job) for job in jobs), after)
 
 
 async def read_job(call: Call) -> Answer:

@@ -17,7 +17,7 @@ from whatsync.web.api.call import (
     PageQuery,
     Route,
     Time,
-    cursor_of,
+    listed,
     position_of,
     show_time,
     show_time_or_none,
@@ -99,7 +99,7 @@ async def revoke_operator_key(call: Call) -> Answer:
 def _page(call: Call, account: RunningAccount | None) -> Answer:
     query: PageQuery = call.query
     keys, after = call.services.keys.page(account, position_of(query.cursor), query.limit)
-    return Answer(200, Page([_view(key) for key in keys], cursor_of(after)))
+    return listed((_view(key) for key in keys), after)
 
 
 async def _create(

@@ -17,7 +17,7 @@ from whatsync.web.api.call import (
     Page,
     Route,
     Time,
-    cursor_of,
+    listed,
     position_of,
     show_time,
     show_time_or_none,
@@ -170,15 +170,7 @@ async def list_messages(call: Call) -> Answer:
     page = await call.services.messages.page(
         call.account, query.q, position_of(query.cursor), query.limit, to_ms(query.since), to_ms(query.until)
     )
-    searched = show_time_or_none(page.searched_to_ms)
-    return Answer(
-        200,
-        Page(
-            [message_view(message) for message in page.items],
-            cursor_of(page.next),
-            msgspec.UNSET if searched is None else searched,
-        ),
-    )
+    return listed((message_view(message) for message in page.items), page.next, page.searched_to_ms)
 
 
 async def read_message(call: Call) -> Answer:

@@ -8,7 +8,7 @@ from msgspec import Meta
 from whatsync.engine.source_directory import RunningNumber
 from whatsync.model.account import Scope
 from whatsync.model.source import NewNumberForm, NumberForm
-from whatsync.web.api.call import Answer, Call, Page, PageQuery, Route, Time, cursor_of, position_of, show_time
+from whatsync.web.api.call import Answer, Call, Page, PageQuery, Route, Time, listed, position_of, show_time
 from whatsync.web.api.versions import IF_MATCH, expected_version, tag
 
 
@@ -38,7 +38,7 @@ async def list_own(call: Call) -> Answer:
     """The numbers of your account."""
     query: PageQuery = call.query
     page, after = call.services.numbers.page(call.account, position_of(query.cursor), query.limit)
-    return Answer(200, Page([_view(one) for one in page], cursor_of(after)))
+    return listed((_view(one) for one in page), after)
 
 
 async def read_own(call: Call) -> Answer:
@@ -51,7 +51,7 @@ async def list_all(call: Call) -> Answer:
     query: NumbersQuery = call.query
     numbers = call.services.numbers
     page, after = numbers.page(None, position_of(query.cursor), query.limit, query.source, query.assigned)
-    return Answer(200, Page([_view(one) for one in page], cursor_of(after)))
+    return listed((_view(one) for one in page), after)
 
 
 async def create_number(call: Call) -> Answer:

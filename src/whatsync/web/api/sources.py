@@ -24,7 +24,7 @@ from whatsync.web.api.call import (
     PageQuery,
     Route,
     Time,
-    cursor_of,
+    listed,
     position_of,
     show_time,
     show_time_or_none,
@@ -156,7 +156,7 @@ async def list_sources(call: Call) -> Answer:
     """All sources of this installation."""
     query: PageQuery = call.query
     page, after = call.services.sources.page(position_of(query.cursor), query.limit)
-    return Answer(200, Page([_view(call, one) for one in page], cursor_of(after)))
+    return listed((_view(call, one) for one in page), after)
 
 
 async def create_source(call: Call) -> Answer:
@@ -193,7 +193,7 @@ async def list_bodies(call: Call) -> Answer:
     source = sources.find(call.path["source_id"])
     rows = await sources.bodies(source, position_of(query.cursor), query.limit)
     after = rows[-1].seq if len(rows) == query.limit else None
-    return Answer(200, Page([_body_view(row) for row in rows], cursor_of(after)))
+    return listed((_body_view(row) for row in rows), after)
 
 
 async def read_body(call: Call) -> Answer:
@@ -232,7 +232,7 @@ async def list_set_aside(call: Call) -> Answer:
     source = sources.find(call.path["source_id"])
     rows = await sources.set_aside(source, position_of(query.cursor), query.limit, query.reason)
     after = rows[-1].seq if len(rows) == query.limit else None
-    return Answer(200, Page([_aside_view(row) for row in rows], cursor_of(after)))
+    return listed((_aside_view(row) for row in rows), after)
 
 
 async def process_set_aside(call: Call) -> Answer:

@@ -16,7 +16,7 @@ from whatsync.web.api.call import (
     PageQuery,
     Route,
     Time,
-    cursor_of,
+    listed,
     position_of,
     show_time,
     show_time_or_none,
@@ -87,7 +87,7 @@ async def list_users(call: Call) -> Answer:
     """Everybody who may sign in to the dashboard of this installation."""
     query: PageQuery = call.query
     users, after = call.services.users.page(position_of(query.cursor), query.limit)
-    return Answer(200, Page([_view(user) for user in users], cursor_of(after)))
+    return listed((_view(user) for user in users), after)
 
 
 async def create_user(call: Call) -> Answer:
