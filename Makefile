@@ -17,7 +17,7 @@ FRONT_DEV_STAMP := $(VENV)/.front-dev-installed
 RECEIVERS_STAMP := $(VENV)/.receivers-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup setup-dev test check bench sim lock format clean
+.PHONY: help run setup wheel setup-dev test check bench sim lock format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ run: setup ## set up what is missing, then start the server
 	$(BIN)/whatsync serve
 
 setup: $(PACKAGE_STAMP) $(FRONT_STAMP) ## make .venv with all that the server needs (.venv/bin/whatsync)
+
+wheel: setup ## build dist/whatsync-*.whl, the package with all that it serves
+	@rm -rf dist
+	@$(BIN)/hatchling build --target wheel --directory dist
 
 setup-dev: $(DEV_STAMP) $(FRONT_DEV_STAMP) $(RECEIVERS_STAMP) ## besides, all that tests and checks need
 	@bash packaging/debian.sh curl=curl php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go \

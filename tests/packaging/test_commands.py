@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-INTENTS = {"run", "setup", "test", "check", "bench", "sim", "lock", "format", "clean"}
+INTENTS = {"run", "setup", "test", "check", "bench", "sim", "lock", "format", "clean", "wheel"}
 
 
 def test_every_intent_has_a_command_with_one_line_of_help() -> None:
