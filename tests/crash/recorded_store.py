@@ -108,6 +108,10 @@ class RecordedStore:
         """Remove media, written down."""
         return await self._do("remove_media", *arguments)
 
+    async def count_waiting(self, *arguments: Any) -> Any:
+        """Count how long things waited."""
+        return await self._do("count_waiting", *arguments)
+
     async def count_arrivals(self, *arguments: Any) -> Any:
         """Count arrivals, written down."""
         return await self._do("count_arrivals", *arguments)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from whatsync.engine.figures import ACCEPTED, columns, figures, percentile_ms
+from whatsync.engine.figures import ACCEPTED, columns, figures, percentile_ms, step_length_ms
 from whatsync.ports.history import RollupRow
 
 MINUTE = 60_000
@@ -48,3 +48,8 @@ def test_columns_are_whole_minutes_and_hold_every_row() -> None:
     assert steps == {3 * MINUTE}
     assert shown[0].start_ms <= since_ms
     assert len(shown) <= 24 + 2
+
+
+@pytest.mark.parametrize(("length", "step"), [(60, 2), (24 * 60, 30), (48 * 60, 60), (49 * 60, 120), (168 * 60, 240)])
+def test_steps_are_whole_minutes_and_long_ones_whole_hours(length: int, step: int) -> None:
+    assert step_length_ms(0, length * MINUTE, 48) == step * MINUTE

@@ -255,6 +255,7 @@ async def test_a_410_whose_disabling_was_lost_disables_at_the_next_start() -> No
 def started(counter: Counter, watch: Watch) -> None:
     """What the server does with the state it finds at its start."""
     upkeep = Upkeep(
+        store=counter.store,
         directory=counter.directory,
         dispatcher=counter.dispatcher,
         watch=watch,

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from whatsync.engine.figures import ACCEPTED, SUCCEEDED
+from whatsync.engine.figures import ACCEPTED, SUCCEEDED, WAITED, figures
 from whatsync.engine.trends import SPANS, Ending, Span, ending, steps
 from whatsync.model.outcome import NETWORK
 from whatsync.ports.history import RollupRow
@@ -48,3 +48,12 @@ def test_accepted_events_are_no_attempts_and_unreached_ones_have_no_latency() ->
     assert (last.p50_ms, last.p95_ms) == (64, 64)
     empty = steps([row(NOW, ACCEPTED, 0, 7)], SPANS[0], NOW)[-1]
     assert (empty.p50_ms, empty.p95_ms) == (None, None)
+
+
+def test_looks_at_what_waits_are_no_attempts_and_the_longest_counts() -> None:
+    rows = [row(NOW, WAITED, 13, 40), row(NOW, WAITED, 17, 1), row(NOW, SUCCEEDED, 6, 2), row(NOW - 60_000, WAITED, 14)]
+    before, last = steps(rows, SPANS[0], NOW)[-2:]
+    assert (before.waited_ms, last.waited_ms) == (2**14, 2**17)
+    assert last.endings == {Ending.DELIVERED: 2}
+    assert figures(rows).attempts == 2
+    assert steps([], SPANS[0], NOW)[-1].waited_ms is None

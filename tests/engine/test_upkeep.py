@@ -1,20 +1,24 @@
 """What comes round: notices that fall due by time alone, and how many deliveries an account has open."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.engine.upkeep import Upkeep
 from whatsync.engine.watch import Notice, Watch
 from whatsync.model import limits
 from whatsync.model.health import Health
+from whatsync.web.pages.condition import condition
 
 
 def upkeep_of(web: Running, watch: Watch) -> Upkeep:
     services = web.server.services
     return Upkeep(
+        store=services.store,
         directory=services.directory,
         dispatcher=services.dispatcher,
         watch=watch,
@@ -73,3 +77,57 @@ async def test_held_deliveries_count_against_the_account(tmp_path: Path, monkeyp
         await services.sweep.settled()
         await upkeep.count_open()
         assert (await web.call("POST", "/v1/events", json=event)).status_code == 202
+
+
+async def test_how_long_the_oldest_waited_is_counted_while_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "OPEN_COUNT_PAUSE_SECONDS", 0.0)
+    async with running(tmp_path) as web:
+        services = web.server.services
+        upkeep = upkeep_of(web, Watch(lambda _: None, lambda *_: None))
+        form = {"url": "http://127.0.0.1:9/hook", "events": ["*"], "retrySchedule": [600]}
+        endpoint = services.directory.endpoints_by_id[(await web.call("POST", "/v1/endpoints", json=form)).json()["id"]]
+        event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
+        await web.call("POST", "/v1/events", json=event)
+        async with asyncio.timeout(10):
+            while services.dispatcher.lane(endpoint).next_due_ms is None:  # noqa: ASYNC110 - until it waits for its retry
+                await asyncio.sleep(0.01)
+
+        async def looks() -> list[tuple[int, int, int]]:
+            rows = await services.history.rollups(endpoint.account.row, None, 0, 2 * services.clock.now_ms())
+            return [(row.endpoint, row.bucket, row.count) for row in rows if row.outcome == "waiting"]
+
+        await upkeep.count_open()
+        assert await looks() == []  # what is on its way is nothing to look at
+        monkeypatch.setattr(limits, "WAITING_COUNTED_MS_MIN", 0)
+        await upkeep.count_open()
+        await upkeep.count_open()
+        counted = await looks()
+        assert sum(count for *_, count in counted) == 2
+        assert all(bucket <= 14 for _, bucket, _ in counted)
+
+
+async def test_a_success_before_a_restart_is_known_after_it(tmp_path: Path) -> None:
+    async with receiving() as receiver:
+        async with running(tmp_path, in_memory=False, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8") as web:
+            for url in (receiver.url, "http://127.0.0.1:9/never"):
+                await web.call("POST", "/v1/endpoints", json={"url": url, "events": ["*"], "retrySchedule": []})
+            account = web.first.account.row
+            first = web.first
+            event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
+            await web.call("POST", "/v1/events", json=event)
+            async with asyncio.timeout(10):
+                while not (await web.call("GET", "/v1/deliveries?state=succeeded")).json()["items"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        async with running(tmp_path, in_memory=False, keys=first) as web:
+            endpoints = web.server.services.endpoints
+            await endpoints.successes.look()
+            held = web.server.services.directory.accounts[account].endpoints.values()
+            known = {one.endpoint.url: endpoints.facts(one) for one in held}
+            assert known[receiver.url].health.last_success_ms is None
+            assert {url: facts.succeeded_lately for url, facts in known.items()} == {
+                receiver.url: True,
+                "http://127.0.0.1:9/never": False,
+            }
+            assert condition(known[receiver.url]).word == "Healthy"

@@ -279,6 +279,7 @@ class Parts:
         self.sweep.load(opened.backlog)
         removal.load()
         upkeep = Upkeep(
+            store=self.store,
             directory=self.directory,
             dispatcher=self.dispatcher,
             watch=self.watch,
@@ -321,6 +322,7 @@ class Parts:
         self.media.start(runner, self.standing)
         runner.add_every("troubles", limits.TROUBLE_LOOK_SECONDS, troubles.look)
         runner.add_every("health", limits.HEALTH_LOOK_SECONDS, upkeep.look_at_health)
+        runner.add("successes", self.endpoints.successes.run)
         runner.add_every("counts", limits.OPEN_COUNT_SECONDS, upkeep.count_open)
 
     def _services(self) -> Services:

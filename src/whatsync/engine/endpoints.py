@@ -17,6 +17,7 @@ from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, RunningEndpoint, seal_secrets
 from whatsync.engine.dispatch import Dispatcher
 from whatsync.engine.rotation import RotationForm, SecretFacts, facts_of, made_secret, rotated
+from whatsync.engine.successes import Successes
 from whatsync.engine.watch import Notice, disabled_notice
 from whatsync.model import health as health_rules
 from whatsync.model import limits
@@ -59,6 +60,8 @@ class EndpointFacts(msgspec.Struct, frozen=True):
     health: Health
     disable_at_ms: int | None
     counts: Counts | None = None
+    succeeded_lately: bool = False
+    """Within the last ``limits.SUCCESS_DAYS`` days, also where this process has not seen it."""
 
 
 class HeldPlan(msgspec.Struct, frozen=True):
@@ -108,6 +111,7 @@ class Endpoints:
         self._tell = tell
         self.defaults = defaults
         """The installation's policy where an endpoint has none of its own."""
+        self.successes = Successes(directory, dispatcher, history, clock)
         self._disabling: dict[int, asyncio.Task[None]] = {}
 
     # Reading
@@ -139,7 +143,8 @@ class Endpoints:
         if lane is not None:
             health = msgspec.structs.replace(health, last_success_ms=lane.last_success_ms)
         disable_at = health_rules.disable_at_ms(health, self._clock.now_ms()) if running.endpoint.enabled else None
-        return EndpointFacts(running, health, disable_at, counts)
+        lately = health.last_success_ms is not None or running.row in self.successes.lately
+        return EndpointFacts(running, health, disable_at, counts, lately)
 
     # Making and changing
 

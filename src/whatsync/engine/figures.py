@@ -3,6 +3,7 @@
 Pure sums over rows that are read already. A latency is known to within its bucket, so it is said as the bucket's end.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -13,8 +14,12 @@ from whatsync.ports.history import RollupRow
 SUCCEEDED = "succeeded"
 ACCEPTED = "accepted"
 """Outcome under which accepted events are counted; no attempt."""
+WAITED = "waiting"
+"""Outcome under which looks at what waited longest are counted, by how long that was; no attempt."""
+NO_ATTEMPTS = frozenset({ACCEPTED, WAITED})
 
 _MINUTE_MS = 60_000
+_HOUR_MS = 3_600_000
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -49,7 +54,7 @@ def figures(rows: Iterable[RollupRow]) -> Figures:
     failures: Counter[str] = Counter()
     buckets: Counter[int] = Counter()
     for row in rows:
-        if row.outcome == ACCEPTED:
+        if row.outcome in NO_ATTEMPTS:
             continue
         attempts += row.count
         buckets[row.bucket] += row.count
@@ -87,5 +92,7 @@ def columns(rows: Sequence[RollupRow], since_ms: int, until_ms: int, steps: int)
 
 
 def step_length_ms(since_ms: int, until_ms: int, steps: int) -> int:
-    """How long each of so many steps of whole minutes is."""
-    return max(_MINUTE_MS, -(-(until_ms - since_ms) // steps // _MINUTE_MS) * _MINUTE_MS)
+    """How long each of so many steps is, or of fewer: whole minutes, or whole hours where it is more than one."""
+    length_ms = (until_ms - since_ms) / steps
+    unit_ms = _HOUR_MS if length_ms > _HOUR_MS else _MINUTE_MS  # Long times are quick to read by whole hours.
+    return max(1, math.ceil(length_ms / unit_ms)) * unit_ms

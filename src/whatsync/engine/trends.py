@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from whatsync.engine.figures import ACCEPTED, SUCCEEDED, percentile_ms
+from whatsync.engine.figures import ACCEPTED, SUCCEEDED, WAITED, percentile_ms
 from whatsync.ports.history import RollupRow
 
 
@@ -54,6 +54,8 @@ class Step(msgspec.Struct, frozen=True):
     accepted: int
     p50_ms: int | None
     p95_ms: int | None
+    waited_ms: int | None
+    """The oldest delivery that waited had waited less than this; ``None`` where nothing was seen waiting."""
 
 
 def ending(outcome: str) -> Ending:
@@ -81,14 +83,24 @@ def steps(rows: Iterable[RollupRow], span: Span, now_ms: int) -> Sequence[Step]:
 def _step(start_ms: int, rows: list[RollupRow]) -> Step:
     endings: Counter[Ending] = Counter()
     buckets: Counter[int] = Counter()
-    accepted = 0
+    accepted = waited = 0
     for row in rows:
         if row.outcome == ACCEPTED:
             accepted += row.count
+            continue
+        if row.outcome == WAITED:
+            waited = max(waited, row.bucket)
             continue
         kind = ending(row.outcome)
         endings[kind] += row.count
         if kind is not Ending.UNREACHED:
             buckets[row.bucket] += row.count
     slow, usual = percentile_ms(buckets, 0.95), percentile_ms(buckets, 0.5)
-    return Step(start_ms, dict(endings), accepted, usual if buckets else None, slow if buckets else None)
+    return Step(
+        start_ms,
+        dict(endings),
+        accepted,
+        usual if buckets else None,
+        slow if buckets else None,
+        2**waited if waited else None,
+    )

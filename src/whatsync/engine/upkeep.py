@@ -5,14 +5,15 @@ Looks only at what may have changed, so that an idle server asks its store nothi
 
 from collections.abc import Sequence
 
-from whatsync.engine.directory import Directory
+from whatsync.engine.directory import Directory, RunningEndpoint
 from whatsync.engine.dispatch import Dispatcher
 from whatsync.engine.quota import Quota
 from whatsync.engine.watch import Watch
 from whatsync.model import limits
 from whatsync.ports.clock import Clock
-from whatsync.ports.history import History
-from whatsync.ports.store import Backlog
+from whatsync.ports.history import Counts, History
+from whatsync.ports.rows import Waiting
+from whatsync.ports.store import Backlog, Store
 
 
 class Upkeep:
@@ -24,6 +25,7 @@ class Upkeep:
         directory: Directory,
         dispatcher: Dispatcher,
         watch: Watch,
+        store: Store,
         history: History,
         quota: Quota,
         clock: Clock,
@@ -31,6 +33,7 @@ class Upkeep:
         self._directory = directory
         self._dispatcher = dispatcher
         self._watch = watch
+        self._store = store
         self._history = history
         self._quota = quota
         self._clock = clock
@@ -58,17 +61,30 @@ class Upkeep:
                 self._dispatcher.recorder.keep_health(row, after)
 
     async def count_open(self) -> None:
-        """Count anew the open deliveries of endpoints that have a backlog, a few at a time per call's pause."""
+        """Count anew the open deliveries of endpoints that have a backlog, a few at a time per call's pause; and how
+        long the oldest of each has waited.
+        """
+        looks: list[Waiting] = []
         for row, running in list(self._directory.endpoints.items()):
             lane = self._dispatcher.lanes.get(row)
-            backlogged = lane is not None and not lane.direct
+            backlogged = lane is not None and (not lane.direct or lane.next_due_ms is not None)
             if backlogged or self._open.get(row) or not running.endpoint.enabled:
                 counts = await self._history.counts(row)
                 self._open[row] = counts.waiting + counts.held
+                looks += self._waiting(running, counts)
                 await self._clock.sleep(limits.OPEN_COUNT_PAUSE_SECONDS)
         for row in [row for row in self._open if row not in self._directory.endpoints]:
             del self._open[row]
         self._sum_up()
+        if looks:
+            await self._store.count_waiting(looks)
+
+    def _waiting(self, running: RunningEndpoint, counts: Counts) -> list[Waiting]:
+        """The look that is counted, where something has waited for longer than usual."""
+        now_ms = self._clock.now_ms()
+        if counts.oldest_made_ms is None or now_ms - counts.oldest_made_ms < limits.WAITING_COUNTED_MS_MIN:
+            return []
+        return [Waiting(running.account.row, running.row, now_ms, now_ms - counts.oldest_made_ms)]
 
     def _sum_up(self) -> None:
         sums: dict[int, int] = {}

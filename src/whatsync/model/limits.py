@@ -334,6 +334,13 @@ LOG_LINES_PER_SECOND = 500
 HEALTH_LOOK_SECONDS = 60.0
 OPEN_COUNT_SECONDS = 30.0
 OPEN_COUNT_PAUSE_SECONDS = 0.02
+SUCCESS_DAYS = 7
+"""An endpoint that succeeded within as long, and has not failed since, is well."""
+SUCCESS_LOOK_SECONDS = 300.0
+SUCCESS_LOOK_ENDPOINTS = 50
+"""About how many the rollups are asked at a time."""
+WAITING_COUNTED_MS_MIN = 5_000
+"""What has waited for less is on its way: no look at it is counted."""
 """Between the counts of two endpoints, so that counting never fills a reader."""
 CONNECTION_LOOK_SECONDS = 5.0
 ANSWER_DRAIN_SECONDS = 10

@@ -114,7 +114,8 @@ class RollupRow(msgspec.Struct, frozen=True):
 
     ``outcome`` is the attempt's code, or ``succeeded``; the minute is that of ``finished_ms``. Tests are not counted,
     late attempts are. ``endpoint`` 0 has the attempts of all endpoints added up, and, as outcome ``accepted`` in
-    bucket 0, the events by the minute of their row.
+    bucket 0, the events by the minute of their row. Outcome ``waiting`` counts looks at the oldest delivery that waited
+    for an endpoint, by how long it had waited.
     Bucket ``b`` holds attempts of less than ``2**b`` milliseconds (and not in ``b-1``).
     """
 
@@ -144,6 +145,8 @@ class Counts(msgspec.Struct, frozen=True):
     held: int
     ceiling: int
     oldest_due_ms: int | None
+    oldest_made_ms: int | None = None
+    """When the one that has waited longest was made."""
 
 
 class History(Protocol):
@@ -208,6 +211,11 @@ class History(Protocol):
         """Read the rollups of one endpoint, or of the account as a whole (endpoint 0). Rows that begin in the same step
         of ``step_ms`` are added up under the step's start, which may lie before ``since_ms``.
         """
+
+    async def rollup_sums(
+        self, account: int, endpoints: Sequence[int], since_ms: int, until_ms: int
+    ) -> tuple[RollupRow, ...]:
+        """Read the rollups of several endpoints, each added up over the whole time (``start_ms`` says nothing)."""
 
     async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
         """Read an old version of a document, or the newest that is kept (``None``). Endpoints keep theirs, deleted or

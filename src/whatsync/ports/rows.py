@@ -108,6 +108,15 @@ class AttemptRow(msgspec.Struct, frozen=True, gc=False):
     """The delivery has a contact: its end brings the next one about that contact forward."""
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A look at an endpoint: how long the oldest delivery that waited for it had been waiting."""
+
+    account: int
+    endpoint: int
+    at_ms: int
+    age_ms: int
+
+
 class HealthRow(msgspec.Struct, frozen=True):
     """An endpoint's health, kept with the outcomes that changed it."""
 

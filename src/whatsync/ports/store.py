@@ -17,7 +17,7 @@ from whatsync.model.delivery import Happening, State
 from whatsync.ports.arrivals import BodyRow, ContactRow, Count, Outdated, SetAsideRow, TakenIn
 from whatsync.ports.documents import AuditEntry, Delete, Document, Put
 from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow
-from whatsync.ports.rows import AttemptRow, DeliveryRow, EventRow, HealthRow, Origin
+from whatsync.ports.rows import AttemptRow, DeliveryRow, EventRow, HealthRow, Origin, Waiting
 
 __all__ = [
     "AcceptResult",
@@ -53,6 +53,7 @@ __all__ = [
     "StoreRefused",
     "StoreState",
     "StoreUnavailable",
+    "Waiting",
 ]
 
 
@@ -361,6 +362,9 @@ class Store(Protocol):
         stored version is not one below the given one. Of two contacts in one intake with the same id the second builds
         on the first.
         """
+
+    async def count_waiting(self, samples: Sequence[Waiting]) -> None:
+        """Add to the rollups (as outcome ``waiting``) how long the oldest delivery of each endpoint had waited."""
 
     async def count_arrivals(self, counts: Sequence[Count]) -> None:
         """Add to the counts; ``first_ms`` and ``last_ms`` widen what is stored."""

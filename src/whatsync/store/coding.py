@@ -35,6 +35,10 @@ _STATUS_BITS = 10
 _DURATION_MAX = (1 << 35) - 1
 
 
+WAITED = "waiting"
+"""Outcome under which the rollups count how long the oldest delivery had waited."""
+
+
 def pack_outcome(status: int | None, duration_us: int) -> int:
     """Status and duration of the attempt that decided last, in one number."""
     duration = min(max(duration_us, 0), _DURATION_MAX)

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conformance.clerk import ACCOUNT, HOUR, START_MS, Clerk
+from tests.conformance.clerk import ACCOUNT, DAY, HOUR, START_MS, Clerk
 from tests.conformance.places import VERSION, Place, PostgresPlace, SqlitePlace
 from tests.conformance.script import Actor
 from tests.conformance.test_arrivals import SOURCE, aside, body, person, take_in
@@ -70,6 +70,7 @@ async def history_of(actor: Actor) -> dict[str, Any]:
     found["body"] = await history.body(found["bodies"][0].seq)
     found["set aside"] = await history.set_aside(SetAsideQuery(source=SOURCE))
     found["arrivals"] = await history.arrivals(SOURCE, None, 0, 2 * clerk.now)
+    found["days"] = await history.rollups(ACCOUNT, None, 0, 2 * clerk.now, DAY)
     found["media"] = await history.media("name")
     return found
 

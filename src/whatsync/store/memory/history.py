@@ -26,6 +26,7 @@ from whatsync.ports.media import MediaRow
 from whatsync.ports.store import Document, EventRow, Origin
 from whatsync.store.memory.disk import Delivery, Disk
 from whatsync.store.memory.steps import ACCOUNT_TOTAL
+from whatsync.store.rollup_pieces import WHOLE_MS
 from whatsync.store.search import holds_words
 
 
@@ -210,16 +211,28 @@ class MemoryHistory:
         waiting = [one for one in rows if one.state in WAITING]
         oldest = min((one.due_ms for one in waiting if one.due_ms is not None), default=None)
         held = sum(1 for one in rows if one.state is State.HELD)
-        return Counts(min(len(waiting), ceiling), min(held, ceiling), ceiling, oldest)
+        made = min((ms_of(one.row.id) for one in waiting), default=None)
+        return Counts(min(len(waiting), ceiling), min(held, ceiling), ceiling, oldest, made)
 
     async def rollups(
         self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
     ) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
-        wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
+        wanted = (ACCOUNT_TOTAL if endpoint is None else endpoint,)
+        return self._rollups(account, wanted, (since_ms, until_ms), step_ms)
+
+    async def rollup_sums(
+        self, account: int, endpoints: Sequence[int], since_ms: int, until_ms: int
+    ) -> tuple[RollupRow, ...]:
+        """Rollups of several endpoints, each added up over the whole time."""
+        return self._rollups(account, endpoints, (since_ms, until_ms), WHOLE_MS)
+
+    def _rollups(
+        self, account: int, endpoints: Sequence[int], span_ms: tuple[int, int], step_ms: int
+    ) -> tuple[RollupRow, ...]:
         counts: Counter[tuple[int, int, str, int]] = Counter()
         for (owner, start, to, outcome, bucket), count in self.disk.rollups.items():
-            if owner == account and since_ms <= start < until_ms and to == wanted:
+            if owner == account and span_ms[0] <= start < span_ms[1] and to in endpoints:
                 counts[start - start % step_ms, to, outcome, bucket] += count
         return tuple(RollupRow(*key, count) for key, count in sorted(counts.items()))
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from whatsync.model import limits
 from whatsync.model.delivery import FINAL, OPEN, WAITING, Happening, State, next_state
 from whatsync.model.ids import ms_of
+from whatsync.ports.rows import Waiting
 from whatsync.ports.store import (
     Accepted,
     AcceptResult,
@@ -33,6 +34,7 @@ from whatsync.ports.store import (
     Settlement,
     Stale,
 )
+from whatsync.store.coding import WAITED
 from whatsync.store.memory.arrivals import ArrivalSteps
 from whatsync.store.memory.disk import Delivery, Disk, KeyUse
 from whatsync.store.memory.media import MediaSteps
@@ -446,6 +448,12 @@ class Steps(ArrivalSteps, MediaSteps):
             kept = self.disk.attempts.get(delivery.row.id, {})
             for claim, (row, late) in kept.items():
                 kept[claim] = (replace(row, answer_headers=b"", answer_body=b""), late)
+
+    def apply_count_waiting(self, samples: Sequence[Waiting]) -> None:
+        """Count how long the oldest delivery of each endpoint had waited."""
+        for sample in samples:
+            for endpoint in (sample.endpoint, ACCOUNT_TOTAL):
+                self.count(sample.account, sample.at_ms, endpoint, WAITED, sample.age_ms.bit_length())
 
     def count(self, account: int, at_ms: int, endpoint: int, outcome: str, latency: int) -> None:
         """Add one to a rollup."""

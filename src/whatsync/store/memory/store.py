@@ -15,6 +15,7 @@ import msgspec
 from whatsync.model.delivery import WAITING, State
 from whatsync.ports.arrivals import Count
 from whatsync.ports.media import MediaClaim, MediaOutcome
+from whatsync.ports.rows import Waiting
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -169,6 +170,10 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
     def take_in(self, intake: Intake) -> "Future[IntakeResult]":
         """Write a source's body and all that follows from it."""
         return self._enqueue("take_in", lambda: self.apply_take_in(intake))
+
+    async def count_waiting(self, samples: Sequence[Waiting]) -> None:
+        """Add to the rollups how long what is oldest has waited."""
+        await self._call("count_waiting", lambda: self.apply_count_waiting(samples))
 
     async def count_arrivals(self, counts: Sequence[Count]) -> None:
         """Add to the counts."""

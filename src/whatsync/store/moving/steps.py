@@ -12,7 +12,8 @@ Row = tuple[Any, ...]
 STEPS = (
     "run", "word", "document", "document_version", "account_version", "audit", "health", "event", "event_id",
     "event_key", "remembered", "key_use", "feed_floor", "account_type", "delivery", "open_delivery", "lost_delivery",
-    "attempt", "rollup", "rollup_mark", "source_body", "set_aside", "contact", "contact_word", "arrival_count", "media",
+    "attempt", "rollup", "rollup_long", "rollup_mark", "source_body", "set_aside", "contact", "contact_word",
+    "arrival_count", "media",
 )  # fmt: skip
 _PLAIN_TEXT = frozenset({"node", "label", "version", "role", "kind"})
 """Columns that hold only words of our own; every other text is kept as bytes."""

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from whatsync.model import limits
-from whatsync.model.ids import first_row_at
+from whatsync.model.ids import first_row_at, ms_of
 from whatsync.ports.arrivals import BodyRow, ContactRow, Count, SetAsideQuery, SetAsideRow
 from whatsync.ports.clock import Clock
 from whatsync.ports.history import (
@@ -30,6 +32,7 @@ from whatsync.store.postgres.documents import read
 from whatsync.store.postgres.node import Node
 from whatsync.store.postgres.statements import statements
 from whatsync.store.postgres.words import Words
+from whatsync.store.rollup_pieces import WHOLE_MS, pieces
 
 _SQL = statements("history.sql")
 _ID = "id:"
@@ -160,10 +163,10 @@ class PostgresHistory:
     async def counts(self, endpoint: int) -> Counts:
         """Count what waits for an endpoint, up to a ceiling."""
         ceiling = limits.COUNT_CEILING
-        waiting, held, oldest = await self._database.ask(
+        waiting, held, oldest, made = await self._database.ask(
             lambda connection: fetch_row(connection, _SQL["counts"], endpoint=endpoint, ceiling=ceiling)
         )
-        return Counts(waiting, held, ceiling, oldest)
+        return Counts(waiting, held, ceiling, oldest, None if made is None else ms_of(made))
 
     # Sources and media
 
@@ -197,10 +200,22 @@ class PostgresHistory:
         self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
     ) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
-        wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
+        wanted = (ACCOUNT_TOTAL if endpoint is None else endpoint,)
+        return await self._rollups(account, wanted, (since_ms, until_ms), step_ms)
+
+    async def rollup_sums(
+        self, account: int, endpoints: Sequence[int], since_ms: int, until_ms: int
+    ) -> tuple[RollupRow, ...]:
+        """Rollups of several endpoints, each added up over the whole time."""
+        return await self._rollups(account, endpoints, (since_ms, until_ms), WHOLE_MS)
+
+    async def _rollups(
+        self, account: int, endpoints: Sequence[int], span_ms: tuple[int, int], step_ms: int
+    ) -> tuple[RollupRow, ...]:
+        parted = msgspec.structs.asdict(pieces(*span_ms, step_ms))
 
         async def question(connection: Any) -> tuple[RollupRow, ...]:
-            values = {"account": account, "endpoint": wanted, "since": since_ms, "until": until_ms, "step": step_ms}
+            values = {"account": account, "endpoints": list(endpoints), "step": step_ms, **parted}
             rows = await fetch(connection, _SQL["rollups"], **values)
             await self._words.read(connection, [row[2] for row in rows])
             found = [(start, to, self._words.text(outcome) or "", at, count) for start, to, outcome, at, count in rows]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from whatsync.ports.arrivals import Count
 from whatsync.ports.clock import Clock
 from whatsync.ports.media import MediaClaim, MediaOutcome
+from whatsync.ports.rows import Waiting
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -34,7 +35,7 @@ from whatsync.ports.store import (
     StoreState,
     StoreUnavailable,
 )
-from whatsync.store.postgres import arrivals, documents, epochs, media, retention
+from whatsync.store.postgres import arrivals, documents, epochs, media, retention, rollup
 from whatsync.store.postgres.accept import accept_all
 from whatsync.store.postgres.batches import Batches
 from whatsync.store.postgres.claim import claim, give_back
@@ -217,6 +218,10 @@ class PostgresStore:
             return _failed(problem)
         rows = sum(len(one.events) + len(one.deliveries) for one in intake.admissions)
         return self._accepts.put(intake, 1 + rows)
+
+    async def count_waiting(self, samples: Sequence[Waiting]) -> None:
+        """Add to the rollups how long what is oldest has waited."""
+        await rollup.count_waiting(self.database, samples)
 
     async def count_arrivals(self, counts: Sequence[Count]) -> None:
         """Add to the counts."""

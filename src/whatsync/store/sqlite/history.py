@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from whatsync.model import limits
+from whatsync.model.delivery import WAITING as WAITING_STATES
 from whatsync.model.delivery import State
-from whatsync.model.ids import first_row_at
+from whatsync.model.ids import first_row_at, ms_of
 from whatsync.ports.arrivals import BodyRow, ContactRow, Count, SetAsideQuery, SetAsideRow
 from whatsync.ports.history import (
     AuditRow,
@@ -27,6 +28,7 @@ from whatsync.ports.media import MediaRow
 from whatsync.ports.store import AttemptRow, Document, EventRow
 from whatsync.store.coding import ACCOUNT_TOTAL, LATE, ORDERED, REUSED, STATE_NUMBERS, STATES, TEST, TRUNCATED
 from whatsync.store.keyed_hash import Hash, keyed_hash
+from whatsync.store.rollup_pieces import WHOLE_MS, pieces
 from whatsync.store.sqlite import arrivals, delivery_lists, event_lists, feeds
 from whatsync.store.sqlite.connection import open_reader
 from whatsync.store.sqlite.lookup import Kind, Recent
@@ -160,8 +162,15 @@ class SqliteHistory:
         self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
     ) -> tuple[RollupRow, ...]:
         """Read the rollups of an account or one of its endpoints."""
+        wanted = (ACCOUNT_TOTAL if endpoint is None else endpoint,)
+        return await self._readers.ask(lambda reader: _rollups(reader, account, wanted, (since_ms, until_ms), step_ms))
+
+    async def rollup_sums(
+        self, account: int, endpoints: Sequence[int], since_ms: int, until_ms: int
+    ) -> tuple[RollupRow, ...]:
+        """Rollups of several endpoints, each added up over the whole time."""
         return await self._readers.ask(
-            lambda reader: _rollups(reader, account, endpoint, (since_ms, until_ms), step_ms)
+            lambda reader: _rollups(reader, account, endpoints, (since_ms, until_ms), WHOLE_MS)
         )
 
     async def document_version(self, kind: str, row: int, version: int | None) -> Document | None:
@@ -275,28 +284,37 @@ class _Attempt(msgspec.Struct, array_like=True, frozen=True):
 
 def _counts(reader: Reader, endpoint: int) -> Counts:
     ceiling = limits.COUNT_CEILING
-    waiting = reader.value("count_unqueued", endpoint=endpoint, fold=reader.fold())
-    held = 0
-    for state in (State.PENDING, State.RETRYING, State.HELD):
+    ((waiting, oldest),) = reader.rows("count_unqueued", endpoint=endpoint, fold=reader.fold())
+    made = [] if oldest is None else [oldest]
+    for state in WAITING_STATES:
         number = STATE_NUMBERS[state]
-        counted = reader.value("count_open", endpoint=endpoint, state=number, ceiling=ceiling)
-        if state is State.HELD:
-            held = counted
-        else:
-            waiting += counted
-    return Counts(min(waiting, ceiling), held, ceiling, reader.value("oldest_due", endpoint=endpoint))
+        waiting += reader.value("count_open", endpoint=endpoint, state=number, ceiling=ceiling)
+        made += [row for (row,) in reader.rows("oldest_open", endpoint=endpoint, state=number)]
+    held = reader.value("count_open", endpoint=endpoint, state=STATE_NUMBERS[State.HELD], ceiling=ceiling)
+    return Counts(
+        min(waiting, ceiling),
+        held,
+        ceiling,
+        reader.value("oldest_due", endpoint=endpoint),
+        ms_of(min(made)) if made else None,
+    )
 
 
 def _rollups(
-    reader: Reader, account: int, endpoint: int | None, span_ms: tuple[int, int], step_ms: int
+    reader: Reader, account: int, endpoints: Sequence[int], span_ms: tuple[int, int], step_ms: int
 ) -> tuple[RollupRow, ...]:
-    wanted = ACCOUNT_TOTAL if endpoint is None else endpoint
+    parted = msgspec.structs.asdict(pieces(*span_ms, step_ms))
+    counts: dict[tuple[int, int, str, int], int] = {}
+    for wanted in dict.fromkeys(endpoints):
+        packed = reader.packed("rollups", account=account, endpoint=wanted, step=step_ms, **parted)
+        counts |= {
+            (start, to, reader.words.text(outcome), bucket): count for start, to, outcome, bucket, count in packed
+        }
     since_ms, until_ms = span_ms
-    packed = reader.packed("rollups", account=account, endpoint=wanted, since=since_ms, until=until_ms, step=step_ms)
-    counts = {(start, to, reader.words.text(outcome), bucket): count for start, to, outcome, bucket, count in packed}
+    asked = frozenset(endpoints)
     for (body,) in reader.rows("rollups_pending"):
         for owner, to, start, outcome, bucket, count in decode(body):
-            if owner == account and since_ms <= start < until_ms and to == wanted:
+            if owner == account and since_ms <= start < until_ms and to in asked:
                 key = (start - start % step_ms, to, outcome, bucket)
                 counts[key] = counts.get(key, 0) + count
     return tuple([RollupRow(*key, count) for key, count in sorted(counts.items())])

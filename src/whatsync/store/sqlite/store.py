@@ -16,6 +16,7 @@ import apsw
 from whatsync.ports.arrivals import Count
 from whatsync.ports.clock import Clock
 from whatsync.ports.media import MediaClaim, MediaOutcome
+from whatsync.ports.rows import Waiting
 from whatsync.ports.store import (
     AcceptResult,
     Admission,
@@ -241,6 +242,10 @@ class SqliteStore:
         answer: Future[IntakeResult] = loop.create_future()
         writer.put(TakeInCall(answer, intake))
         return answer
+
+    async def count_waiting(self, samples: Sequence[Waiting]) -> None:
+        """Add to the rollups how long what is oldest has waited."""
+        await self._step(lambda session: rollup.count_waiting(session, samples))
 
     async def count_arrivals(self, counts: Sequence[Count]) -> None:
         """Add to the counts."""

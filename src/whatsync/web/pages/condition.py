@@ -41,6 +41,8 @@ def condition(facts: EndpointFacts) -> Condition:
         failing = health.announced_failing or health.failed_attempts >= limits.FAILING_ATTEMPTS_MIN
         tone, word = (BAD, "Failing") if failing else (WARN, "Last try failed")
         return Condition(tone, word, words.sentence, health.first_failure_ms, words.next_step)
+    if health.last_success_ms is None and facts.succeeded_lately:
+        return Condition(GOOD, "Healthy", f"Deliveries arrived in the last {limits.SUCCESS_DAYS} days.")
     if health.last_success_ms is None:
         return Condition(QUIET, "Quiet", "Nothing failed, and nothing was sent lately.")
     return Condition(GOOD, "Healthy", "The last delivery arrived.", health.last_success_ms)

@@ -13,6 +13,7 @@ from whatsync.engine.figures import Figures, figures
 from whatsync.engine.trends import SPANS, Ending, Span, Step, steps
 from whatsync.model import limits
 from whatsync.model.ids import ms_of
+from whatsync.ports.history import RollupRow
 from whatsync.web.pages.attention import Matter, matters, short
 from whatsync.web.pages.page import Entry, Given, Need, Page, Show, Visit
 
@@ -58,6 +59,8 @@ class OverviewPage:
     spans: list[tuple[Span, bool]]
     outcomes: dict[str, Any]
     latency: dict[str, Any]
+    waited: dict[str, Any] | None
+    """``None`` where nothing has waited for long."""
     lines: list[EndpointLine]
     more: int
     """Endpoints that are not among the lines."""
@@ -87,7 +90,8 @@ async def overview(visit: Visit) -> Given:
         spans=[(one, one is span) for one in SPANS],
         outcomes=_outcomes(columns),
         latency=_latency(columns),
-        lines=[] if visit.htmx else [await _line(visit, one, span, now_ms) for one in _first(all_endpoints)],
+        waited=_waited(columns),
+        lines=[] if visit.htmx else await _lines(visit, _first(all_endpoints), span, now_ms),
         more=max(0, len(all_endpoints) - ENDPOINTS_SHOWN),
     )
     return Show("overview.html", page, fragment="standing")
@@ -102,11 +106,17 @@ def _first(endpoints: list[EndpointFacts]) -> list[EndpointFacts]:
     return sorted(endpoints, key=key)[:ENDPOINTS_SHOWN]
 
 
-async def _line(visit: Visit, facts: EndpointFacts, span: Span, now_ms: int) -> EndpointLine:
+async def _lines(visit: Visit, shown: list[EndpointFacts], span: Span, now_ms: int) -> list[EndpointLine]:
+    rows = [one.running.row for one in shown]
+    since_ms = now_ms - span.length_ms
+    sums: dict[int, list[RollupRow]] = {row: [] for row in rows}
+    for row in await visit.services.history.rollup_sums(visit.account.row, rows, since_ms, now_ms + 1):
+        sums[row.endpoint].append(row)
+    return [_line(visit, one, figures(sums[one.running.row])) for one in shown]
+
+
+def _line(visit: Visit, facts: EndpointFacts, summed: Figures) -> EndpointLine:
     running = facts.running
-    since_ms, whole_ms = now_ms - span.length_ms, span.length_ms
-    rows = await visit.services.history.rollups(visit.account.row, running.row, since_ms, now_ms + 1, whole_ms)
-    summed = figures(rows)
     if not running.endpoint.enabled:
         standing = ("neutral", "Off")
     elif facts.health.announced_failing:
@@ -114,7 +124,7 @@ async def _line(visit: Visit, facts: EndpointFacts, span: Span, now_ms: int) -> 
     elif facts.health.first_failure_ms is not None:
         standing = ("warn", "Last try failed")
     else:
-        standing = ("good", "Healthy") if summed.attempts else ("neutral", "Quiet")
+        standing = ("good", "Healthy") if facts.succeeded_lately or summed.succeeded else ("neutral", "Quiet")
     return EndpointLine(running, short(running.endpoint.url), summed, standing, _overdue(visit, running))
 
 
@@ -150,6 +160,14 @@ def _latency(columns: Sequence[Step]) -> dict[str, Any]:
             {"label": "95 of 100 are faster than", "tone": "spark", "values": [step.p95_ms for step in columns]},
         ],
     }
+
+
+def _waited(columns: Sequence[Step]) -> dict[str, Any] | None:
+    values = [None if step.waited_ms is None else round(step.waited_ms / 1000) for step in columns]
+    if not any(values):
+        return None
+    series = [{"label": "Oldest had waited less than", "tone": "warn", "values": values}]
+    return {"x": [step.start_ms // 1000 for step in columns], "kind": "bars", "unit": "span", "series": series}
 
 
 PAGES = (Page("GET", "/a/{account}", Need.VIEWER, overview, embedded=True),)

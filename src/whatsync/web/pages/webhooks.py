@@ -1,18 +1,21 @@
 """Webhooks Configuration: for each event type the URLs that receive it, and all endpoints. Changes nothing."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from whatsync.engine.directory import RunningAccount, RunningEndpoint
 from whatsync.engine.endpoints import EndpointFacts
+from whatsync.engine.figures import Figures, figures
 from whatsync.model import limits
 from whatsync.model.catalogue import CATALOGUE, Kind, covered_by_wildcard, is_whatsapp
 from whatsync.model.endpoint import WILDCARD, subscribes
+from whatsync.ports.history import RollupRow
 from whatsync.web.pages.condition import STATES, Condition, condition
 from whatsync.web.pages.page import Entry, Filled, Given, Need, Page, Show, Visit, whole
 from whatsync.web.pages.verification_code import CodeShown, code_shown
 
 WHATSAPP = "whatsapp.*"
+_HOUR_MS = 3_600_000
 _WHATSAPP_SENTENCE = "What else WhatsApp tells: reactions, edits, template and number changes. Chosen by name."
 
 
@@ -29,7 +32,10 @@ class EndpointLine:
     """How many it is bound to; 0 for all."""
     filtered: bool
     last_success_ms: int | None
+    succeeded_lately: bool
     disable_at_ms: int | None
+    figures: Figures
+    """Of the last 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,18 @@ class EndpointsPage:
     newest: str | None
 
 
-def line(facts: EndpointFacts) -> EndpointLine:
+async def figures_of(visit: Visit, shown: Iterable[EndpointFacts]) -> dict[int, Figures]:
+    """How each of these endpoints fared in the last 24 hours, by row, with one question."""
+    now_ms = visit.services.clock.now_ms()
+    since_ms = (now_ms - 24 * _HOUR_MS) // _HOUR_MS * _HOUR_MS
+    rows = list({facts.running.row for facts in shown})
+    sums: dict[int, list[RollupRow]] = {row: [] for row in rows}
+    for one in await visit.services.history.rollup_sums(visit.account.row, rows, since_ms, now_ms + 1):
+        sums[one.endpoint].append(one)
+    return {row: figures(mine) for row, mine in sums.items()}
+
+
+def line(facts: EndpointFacts, known: Mapping[int, Figures]) -> EndpointLine:
     """An endpoint as lists show it."""
     endpoint = facts.running.endpoint
     return EndpointLine(
@@ -104,7 +121,9 @@ def line(facts: EndpointFacts) -> EndpointLine:
         numbers=len(endpoint.numbers or ()),
         filtered=bool(endpoint.filters),
         last_success_ms=facts.health.last_success_ms,
+        succeeded_lately=facts.succeeded_lately,
         disable_at_ms=facts.disable_at_ms,
+        figures=known[facts.running.row],
     )
 
 
@@ -120,10 +139,13 @@ async def webhooks(visit: Visit) -> Given:
     states = {facts.running.row: condition(facts).state for facts in known}
     bad = [facts for facts in known if states[facts.running.row] in ("failing", "disabled")]
     bad.sort(key=lambda facts: (facts.disable_at_ms is None, facts.disable_at_ms or 0, -facts.running.row))
+    groups = _groups(visit.account, known, states)
+    bad = bad[: limits.TYPE_ENDPOINTS_SHOWN]
+    fared = await figures_of(visit, [*bad, *(facts for _, chosen in groups for one in chosen for facts in one.shown)])
     page = WebhooksPage(
-        groups=_groups(visit.account, known, states),
+        groups=[_shown(group, chosen, fared) for group, chosen in groups],
         totals=totals(states.values()),
-        troubled=[line(facts) for facts in bad[: limits.TYPE_ENDPOINTS_SHOWN]],
+        troubled=[line(facts, fared) for facts in bad],
         form=Filled({"events": [name for name, one in CATALOGUE.items() if one.kind is Kind.DOCUMENTED]}),
         code=code_shown(visit, None),
     )
@@ -140,9 +162,22 @@ def totals(states: Iterable[str]) -> Totals:
     return Totals(number, counted)
 
 
-def _groups(account: RunningAccount, known: list[EndpointFacts], states: dict[int, str]) -> list[TypeGroup]:
-    def lines(names: Iterable[tuple[str, str]]) -> list[TypeLine]:
-        return [_type_line(name, sentence, _receiving(name, known), states) for name, sentence in names]
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """An event type with the endpoints that are to be shown."""
+
+    name: str
+    sentence: str
+    shown: list[EndpointFacts]
+    more: int
+    troubled: int
+
+
+def _groups(
+    account: RunningAccount, known: list[EndpointFacts], states: dict[int, str]
+) -> list[tuple[TypeGroup, list[_Chosen]]]:
+    def lines(names: Iterable[tuple[str, str]]) -> list[_Chosen]:
+        return [_chosen(name, sentence, _receiving(name, known), states) for name, sentence in names]
 
     def of_kind(kind: Kind) -> list[tuple[str, str]]:
         return [(name, one.description) for name, one in CATALOGUE.items() if one.kind is kind]
@@ -150,15 +185,29 @@ def _groups(account: RunningAccount, known: list[EndpointFacts], states: dict[in
     own = [(name, one.description or "One of your own.") for name, one in sorted(account.own_types.items())]
     subscribed = {event for facts in known for event in facts.running.endpoint.events if is_whatsapp(event)}
     others = [facts for facts in known if any(is_whatsapp(event) for event in facts.running.endpoint.events)]
-    whatsapp = [_type_line(WHATSAPP, _WHATSAPP_SENTENCE, others, states)]
+    whatsapp = [_chosen(WHATSAPP, _WHATSAPP_SENTENCE, others, states)]
     whatsapp += lines((name, "Data as Meta sends it.") for name in sorted(subscribed))
     groups = [
-        TypeGroup("Messages and contacts", "The four types of the Webhooks API.", lines(of_kind(Kind.DOCUMENTED))),
-        TypeGroup("Your own", "Sent by your programs with POST /v1/events.", lines(own)),
-        TypeGroup("More from WhatsApp", "Only for endpoints that name them.", whatsapp),
-        TypeGroup("About WhatsSync itself", "One event for each change of state.", lines(of_kind(Kind.OPERATIONAL))),
+        (
+            TypeGroup("Messages and contacts", "The four types of the Webhooks API.", []),
+            lines(of_kind(Kind.DOCUMENTED)),
+        ),
+        (TypeGroup("Your own", "Sent by your programs with POST /v1/events.", []), lines(own)),
+        (TypeGroup("More from WhatsApp", "Only for endpoints that name them.", []), whatsapp),
+        (
+            TypeGroup("About WhatsSync itself", "One event for each change of state.", []),
+            lines(of_kind(Kind.OPERATIONAL)),
+        ),
     ]
-    return [group for group in groups if group.types]
+    return [(group, chosen) for group, chosen in groups if chosen]
+
+
+def _shown(group: TypeGroup, chosen: list[_Chosen], fared: Mapping[int, Figures]) -> TypeGroup:
+    lines = [
+        TypeLine(one.name, one.sentence, [line(facts, fared) for facts in one.shown], one.more, one.troubled)
+        for one in chosen
+    ]
+    return replace(group, types=lines)
 
 
 def _receiving(name: str, known: list[EndpointFacts]) -> list[EndpointFacts]:
@@ -166,12 +215,12 @@ def _receiving(name: str, known: list[EndpointFacts]) -> list[EndpointFacts]:
     return [facts for facts in known if subscribes(facts.running.endpoint, name, wildcard)]
 
 
-def _type_line(name: str, sentence: str, receiving: list[EndpointFacts], states: dict[int, str]) -> TypeLine:
+def _chosen(name: str, sentence: str, receiving: list[EndpointFacts], states: dict[int, str]) -> _Chosen:
     bad = ("failing", "disabled")
     ordered = sorted(receiving, key=lambda facts: states[facts.running.row] not in bad)
-    shown = [line(facts) for facts in ordered[: limits.TYPE_ENDPOINTS_SHOWN]]
+    shown = ordered[: limits.TYPE_ENDPOINTS_SHOWN]
     troubled = sum(states[facts.running.row] in bad for facts in receiving)
-    return TypeLine(name, sentence, shown, len(receiving) - len(shown), troubled)
+    return _Chosen(name, sentence, shown, len(receiving) - len(shown), troubled)
 
 
 async def endpoints(visit: Visit) -> Given:
@@ -183,10 +232,11 @@ async def endpoints(visit: Visit) -> Given:
     before = whole(visit.asked("before"))
     rest = [facts for facts in found if before is None or facts.running.row < before]
     shown = rest[: limits.ENDPOINTS_SHOWN]
+    fared = await figures_of(visit, shown)
     following = shown[-1].running.row if len(rest) > len(shown) else None
     here = {"q": q, "event": event, "state": state}
     page = EndpointsPage(
-        items=[line(facts) for facts in shown],
+        items=[line(facts, fared) for facts in shown],
         totals=totals(states.values()),
         found=len(found),
         q=q,

@@ -23,7 +23,17 @@ function times(_, ticks, __, ___, between) {
   });
 }
 
-const said = (value, unit) => (value === null || value === undefined ? "–" : unit ? `${value} ${unit}` : value);
+const SPANS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 432000, 864000];
+// Seconds as people say them; the unit "span" asks for it.
+const SIZES = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+function span(seconds) {
+  const at = SIZES.findIndex(([size]) => seconds >= size);
+  if (at < 0) return "0";
+  const [size, word] = SIZES[at];
+  const rest = at + 1 < SIZES.length ? Math.floor((seconds % size) / SIZES[at + 1][0]) : 0;
+  return `${Math.floor(seconds / size)} ${word}${rest ? ` ${rest} ${SIZES[at + 1][1]}` : ""}`;
+}
+const said = (value, unit) => (value === null || value === undefined ? "–" : unit === "span" ? span(value) : unit ? `${value} ${unit}` : value);
 
 // A line needs two points; one without neighbours is drawn as a dot.
 const alone = (chart, at, dotted) => dotted ? null
@@ -41,7 +51,7 @@ function options(figure, data, width) {
     },
     cursor: { points: { size: 6 } },
     legend: { live: true },
-    axes: [{ ...axis, values: times, space: 60 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => (data.unit ? `${tick} ${data.unit}` : tick)) }],
+    axes: [{ ...axis, values: times, space: 60 }, { ...axis, size: 56, incrs: data.unit === "span" ? SPANS : undefined, values: (_, ticks) => ticks.map((tick) => said(tick, data.unit)) }],
     series: [{ label: "Time", value: (_, at) => (at === null ? "–" : moment.format(new Date(at * 1000))) }, ...data.series.map((one) => ({
       label: one.label,
       stroke: style(one.tone),

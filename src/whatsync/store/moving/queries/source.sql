@@ -85,6 +85,10 @@ FROM attempt ORDER BY delivery, claim;
 SELECT account, endpoint, start_ms, outcome, bucket, count FROM rollup
 ORDER BY account, endpoint, start_ms, outcome, bucket;
 
+-- name: rollup_long
+SELECT account, endpoint, step_ms, start_ms, outcome, bucket, count FROM rollup_long
+ORDER BY account, endpoint, step_ms, start_ms, outcome, bucket;
+
 -- name: rollup_mark
 SELECT r.account, r.endpoint, m.row AS until_ms
 FROM (SELECT DISTINCT account, endpoint FROM rollup) AS r JOIN mark AS m ON m.name = 'hours of ' || r.account

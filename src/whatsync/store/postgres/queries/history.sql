@@ -199,6 +199,10 @@ SELECT (
     ) AS held
 ), (
     SELECT min(due_ms) FROM open_delivery WHERE endpoint = :endpoint AND holder IS NULL AND state IN (0, 2)
+), (
+    SELECT min(first.id) FROM (VALUES (0::smallint), (2::smallint)) AS s (state) CROSS JOIN LATERAL (
+        SELECT id FROM open_delivery WHERE endpoint = :endpoint AND state = s.state ORDER BY id LIMIT 1
+    ) AS first
 );
 
 -- Walks over events -------------------------------------------------------------------------------------------------
@@ -323,10 +327,28 @@ ORDER BY w.seq DESC LIMIT :wanted::integer;
 -- name: rollups
 SELECT start_ms - start_ms % :step::bigint, endpoint, outcome, bucket, sum(count)::bigint FROM (
     SELECT start_ms, endpoint, outcome, bucket, count FROM rollup
-    WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since::bigint AND start_ms < :until::bigint
+    WHERE account = :account AND endpoint = ANY(:endpoints::integer[])
+    AND start_ms >= :since::bigint AND start_ms < :first_hour::bigint
+    UNION ALL
+    SELECT start_ms, endpoint, outcome, bucket, count FROM rollup_long
+    WHERE account = :account AND endpoint = ANY(:endpoints::integer[]) AND step_ms = 3600000
+    AND start_ms >= :first_hour::bigint AND start_ms < :first_day::bigint
+    UNION ALL
+    SELECT start_ms, endpoint, outcome, bucket, count FROM rollup_long
+    WHERE account = :account AND endpoint = ANY(:endpoints::integer[]) AND step_ms = 86400000
+    AND start_ms >= :first_day::bigint AND start_ms < :last_day::bigint
+    UNION ALL
+    SELECT start_ms, endpoint, outcome, bucket, count FROM rollup_long
+    WHERE account = :account AND endpoint = ANY(:endpoints::integer[]) AND step_ms = 3600000
+    AND start_ms >= :last_day::bigint AND start_ms < :last_hour::bigint
+    UNION ALL
+    SELECT start_ms, endpoint, outcome, bucket, count FROM rollup
+    WHERE account = :account AND endpoint = ANY(:endpoints::integer[])
+    AND start_ms >= :last_hour::bigint AND start_ms < :until::bigint
     UNION ALL
     SELECT start_ms, endpoint, outcome, bucket, count FROM rollup_pending
-    WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since::bigint AND start_ms < :until::bigint
+    WHERE account = :account AND endpoint = ANY(:endpoints::integer[])
+    AND start_ms >= :since::bigint AND start_ms < :until::bigint
 ) AS counted GROUP BY 1, 2, 3, 4;
 
 -- name: document_version

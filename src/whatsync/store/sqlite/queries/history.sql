@@ -224,8 +224,12 @@ SELECT count(*) FROM (
     WHERE queued = 1 AND endpoint = :endpoint AND state = :state LIMIT :ceiling
 )
 
+-- name: oldest_open
+SELECT id FROM delivery INDEXED BY delivery_open
+WHERE queued = 1 AND endpoint = :endpoint AND state = :state ORDER BY id LIMIT 1
+
 -- name: count_unqueued
-SELECT count(*) FROM delivery NOT INDEXED WHERE id > :fold AND endpoint = :endpoint AND queued = 0 AND state = 0
+SELECT count(*), min(id) FROM delivery NOT INDEXED WHERE id > :fold AND endpoint = :endpoint AND queued = 0 AND state = 0
 
 -- name: oldest_due
 SELECT min(at_ms) FROM delivery INDEXED BY delivery_queue
@@ -398,9 +402,25 @@ SELECT json_group_array(seq) FROM (
 
 -- name: rollups
 SELECT json_group_array(json_array(step, endpoint, outcome, bucket, counted)) FROM (
-    SELECT start_ms - start_ms % :step AS step, endpoint, outcome, bucket, sum(count) AS counted FROM rollup
-    WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since AND start_ms < :until
-    GROUP BY 1, 2, 3, 4
+    SELECT start_ms - start_ms % :step AS step, endpoint, outcome, bucket, sum(count) AS counted FROM (
+        SELECT start_ms, endpoint, outcome, bucket, count FROM rollup
+        WHERE account = :account AND endpoint = :endpoint AND start_ms >= :since AND start_ms < :first_hour
+        UNION ALL
+        SELECT start_ms, endpoint, outcome, bucket, count FROM rollup_long
+        WHERE account = :account AND endpoint = :endpoint AND step_ms = 3600000
+        AND start_ms >= :first_hour AND start_ms < :first_day
+        UNION ALL
+        SELECT start_ms, endpoint, outcome, bucket, count FROM rollup_long
+        WHERE account = :account AND endpoint = :endpoint AND step_ms = 86400000
+        AND start_ms >= :first_day AND start_ms < :last_day
+        UNION ALL
+        SELECT start_ms, endpoint, outcome, bucket, count FROM rollup_long
+        WHERE account = :account AND endpoint = :endpoint AND step_ms = 3600000
+        AND start_ms >= :last_day AND start_ms < :last_hour
+        UNION ALL
+        SELECT start_ms, endpoint, outcome, bucket, count FROM rollup
+        WHERE account = :account AND endpoint = :endpoint AND start_ms >= :last_hour AND start_ms < :until
+    ) GROUP BY 1, 2, 3, 4
 )
 
 -- name: rollups_pending

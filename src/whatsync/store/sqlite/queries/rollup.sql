@@ -13,11 +13,16 @@ DELETE FROM rollup_pending;
 INSERT INTO rollup (account, endpoint, start_ms, outcome, bucket, count) VALUES {(?, ?, ?, ?, ?, ?)}
 ON CONFLICT (account, endpoint, start_ms, outcome, bucket) DO UPDATE SET count = count + excluded.count;
 
+-- name: add_long
+INSERT INTO rollup_long (account, endpoint, step_ms, start_ms, outcome, bucket, count) VALUES {(?, ?, ?, ?, ?, ?, ?)}
+ON CONFLICT (account, endpoint, step_ms, start_ms, outcome, bucket) DO UPDATE SET count = count + excluded.count;
+
 -- name: endpoints
+-- Whole days are the last to go.
 WITH RECURSIVE found(endpoint) AS (
-    SELECT min(endpoint) FROM rollup WHERE account = ?1
+    SELECT min(endpoint) FROM rollup_long WHERE account = ?1
     UNION ALL
-    SELECT (SELECT min(endpoint) FROM rollup WHERE account = ?1 AND endpoint > found.endpoint)
+    SELECT (SELECT min(endpoint) FROM rollup_long WHERE account = ?1 AND endpoint > found.endpoint)
     FROM found WHERE found.endpoint IS NOT NULL
 )
 SELECT endpoint FROM found WHERE endpoint IS NOT NULL;
@@ -36,6 +41,9 @@ WHERE account = ?1 AND endpoint = ?2 AND start_ms >= ?3 AND start_ms < ?4 AND st
 
 -- name: expire
 DELETE FROM rollup WHERE account = ?1 AND endpoint = ?2 AND start_ms <= ?3;
+
+-- name: expire_long
+DELETE FROM rollup_long WHERE account = ?1 AND endpoint = ?2 AND step_ms = ?3 AND start_ms <= ?4;
 
 -- name: hours_mark
 SELECT row FROM mark WHERE name = ?;
