@@ -70,6 +70,14 @@ class Preview(msgspec.Struct, frozen=True):
     skipped_because: dict[str, int]
     examined: int
     complete: bool
+    cursor: int | None = None
+    phase: int = 0
+    """Where a further look goes on."""
+
+    @property
+    def further(self) -> bool:
+        """Whether a further look would find more."""
+        return not self.complete and self.examined < limits.JOB_PREVIEW_ITEMS_MAX
 
 
 class Jobs:
@@ -124,14 +132,33 @@ class Jobs:
         self._wakeup.set()
         return job
 
-    async def preview(self, account: RunningAccount, kind: str, parameters: msgspec.Struct) -> Preview:
-        """Say what a job with these parameters would do, looking at a bounded number of rows and writing nothing."""
+    async def preview(
+        self,
+        account: RunningAccount,
+        kind: str,
+        parameters: msgspec.Struct,
+        before: Preview | None = None,
+        seconds: float = limits.JOB_PREVIEW_SECONDS_MAX,
+    ) -> Preview:
+        """Say what a job with these parameters would do, writing nothing. Looks at a bounded number of rows for a
+        bounded time; ``before`` is an earlier look, which this one goes on from.
+        """
         job = Job("", kind, self._clock.now_ms(), msgspec.Raw(msgspec.json.encode(parameters)))
+        if before is not None:
+            known = {"done": before.would, "cursor": before.cursor, "phase": before.phase}
+            counted = {name: getattr(before, name) for name in ("skipped", "skipped_because", "examined")}
+            job = msgspec.structs.replace(job, **known, **counted)
+        until = self._clock.monotonic() + seconds
         for _ in range(limits.JOB_PREVIEW_ITEMS_MAX // limits.JOB_STEP_ITEMS):
             job = (await self._works[kind].step(account, job)).job
-            if job.state is not JobState.RUNNING:
+            if (
+                job.state is not JobState.RUNNING
+                or job.examined >= limits.JOB_PREVIEW_ITEMS_MAX
+                or self._clock.monotonic() >= until
+            ):
                 break
-        return Preview(job.done, job.skipped, job.skipped_because, job.examined, job.state is not JobState.RUNNING)
+        complete = job.state is not JobState.RUNNING
+        return Preview(job.done, job.skipped, job.skipped_because, job.examined, complete, job.cursor, job.phase)
 
     def page(
         self, account: RunningAccount, before: int | None = None, limit: int = limits.PAGE_ITEMS_DEFAULT

@@ -267,6 +267,9 @@ MESSAGE_ENDPOINTS_MAX = 200
 # Bulk work
 JOB_STEP_ITEMS = 200
 """Deliveries or events that one step, which is one transaction, looks at."""
+JOB_PREVIEW_SECONDS_MAX = 5.0
+JOB_PREVIEW_PART_SECONDS = 0.5
+"""A page shows what it has found by then, and looks on while it is shown."""
 JOB_PREVIEW_ITEMS_MAX = 10_000
 """Deliveries or events that a dry run looks at before it says that there is more."""
 JOB_PAUSE_SECONDS = 0.02

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -251,6 +252,37 @@ async def test_jobs_of_the_page_are_those_of_the_api(web: Running) -> None:
         ended = await post(one.client, f"{one.path}/jobs/{job}/cancel")
         assert ended.status_code == 303
         assert (await one.client.get(f"{one.path}/jobs/job_none")).status_code == 404
+
+
+async def test_a_look_ahead_goes_on_in_parts(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "JOB_STEP_ITEMS", 2)
+    monkeypatch.setattr(limits, "JOB_PREVIEW_PART_SECONDS", 0.0)
+    async with desk(web, retrySchedule=[]) as one:
+        one.receiver.status = 500
+        for _ in range(5):
+            await one.message()
+        await one.settled(5, "failed")
+        part = await one.page("/history/bulk?state=failed")
+        looks = 1
+
+        def further(shown: str) -> str:
+            return str(re.findall(r'id="ahead" hx-get="([^"]+)"', shown)[0]).replace("&amp;", "&").removeprefix(one.path)
+
+        while "Counting goes on" in part:
+            assert f"{2 * looks} or more deliveries would be made." in part
+            part = await one.page(further(part), **{"hx-request": "true"})
+            assert "<html" not in part
+            looks += 1
+        assert looks == 3
+        assert "5 deliveries would be made." in part
+        assert "4 deliveries" not in await one.page("/history/bulk?state=failed&soFar=nonsense")
+        monkeypatch.setattr(limits, "JOB_PREVIEW_ITEMS_MAX", 4)
+        bounded = await one.page("/history/bulk?state=failed")
+        bounded = await one.page(
+            re.findall(r'id="ahead" hx-get="([^"]+)"', bounded)[0].replace("&amp;", "&").removeprefix(one.path)
+        )
+        assert "4 or more deliveries would be made." in bounded
+        assert "Counting goes on" not in bounded
 
 
 async def test_a_page_with_hundreds_of_endpoints_is_light(web: Running) -> None:
