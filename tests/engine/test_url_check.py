@@ -20,15 +20,15 @@ NAMES = {
     [
         ("https://good.example/hook", Standing.GOOD, "good.example is 8.8.8.8 now"),
         ("http://good.example/hook", Standing.DOUBTFUL, "without encryption"),
-        ("https://inside.example/", Standing.WRONG, "10.1.2.3 is a private address; to allow it: WHATSYNC_ALLOW"),
-        ("https://metadata.example/", Standing.WRONG, "a cloud metadata address"),
+        ("https://inside.example/", Standing.WRONG, "inside.example leads to an address that deliveries may not reach"),
+        ("https://metadata.example/", Standing.WRONG, "WHATSYNC_ALLOW_ADDRESSES"),
         ("https://nowhere.example/", Standing.DOUBTFUL, "the name does not exist"),
         ("https://127.1/", Standing.WRONG, "127.0.0.1 is a loopback address"),
         ("https://[::ffff:10.0.0.1]/", Standing.WRONG, "a private address"),
         ("http://localhost:3000/", Standing.WRONG, "a loopback address"),
         ("ftp://good.example/", Standing.WRONG, "must begin with https:// or http://"),
         ("https://user:pw@good.example/", Standing.WRONG, "must not contain a user name or password"),
-        ("https://8.8.4.4/x", Standing.GOOD, "8.8.4.4 is 8.8.4.4 now"),
+        ("https://8.8.4.4/x", Standing.GOOD, "Looks right."),
     ],
 )
 async def test_each_url_gets_one_sentence(url: str, standing: Standing, words: str) -> None:

@@ -1,6 +1,7 @@
 """Builds the parts of a server from the inside out. A room with much to wire has a file of its own beside this one."""
 
 import logging
+from functools import cached_property
 
 from whatsync.compose.media import MediaGround, MediaParts
 from whatsync.compose.people import People
@@ -180,17 +181,22 @@ class Parts:
     def _graph_version(self, number: str) -> str:
         return self.whatsapp.numbers.graph_version(number)
 
+    @cached_property
+    def mailer(self) -> SmtpMailer | None:
+        """Who sends mail, where a mail server is set."""
+        config = self.config
+        if config.smtp_url is None or config.mail_from is None:
+            return None
+        return SmtpMailer(config.smtp_url, config.mail_from, self.clock, self.randomness)
+
     def _alerts(self) -> Alerts:
         config = self.config
-        mailer = None
-        if config.smtp_url is not None and config.mail_from is not None:
-            mailer = SmtpMailer(config.smtp_url, config.mail_from, self.clock, self.randomness)
         return Alerts(
             directory=self.directory,
             vault=self.vault,
             sender=self.sender,
             clock=self.clock,
-            mailer=mailer,
+            mailer=self.mailer,
             operator_url=config.alert_url,
             public_url=config.public_url,
         )
@@ -221,7 +227,7 @@ class Parts:
             defaults=self.defaults,
             tell=self._tell,
         )
-        self.people = People(directory, configuration, clock, randomness, self.config.base_url)
+        self.people = People(directory, configuration, clock, randomness, self.config.base_url, self.mailer)
         self.inspection = Inspection(directory=directory, history=history)
         self.recover = Recover(history=history, clock=clock, sequence=sequence)
         self.bulk_resend = BulkResend(history=history, inspection=self.inspection, clock=clock, sequence=sequence)
@@ -375,6 +381,7 @@ class Parts:
             users=self.people.users,
             sessions=self.people.sessions,
             links=self.people.links,
+            link_mails=self.people.link_mails,
             sign_in=self.people.sign_in,
             url_check=UrlCheck(self.guard, self.names),
         )

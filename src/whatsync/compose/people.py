@@ -2,11 +2,13 @@
 
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory
+from whatsync.engine.link_mails import LinkMails
 from whatsync.engine.links import Links
 from whatsync.engine.sessions import Sessions
 from whatsync.engine.sign_in import SignIn
 from whatsync.engine.users import Users
 from whatsync.ports.clock import Clock
+from whatsync.ports.mailer import Mailer
 from whatsync.ports.randomness import Randomness
 from whatsync.store.passwords import Argon2Passwords
 
@@ -21,6 +23,7 @@ class People:
         clock: Clock,
         randomness: Randomness,
         base_url: str,
+        mailer: Mailer | None = None,
     ) -> None:
         self.passwords = Argon2Passwords(randomness)
         self.sessions = Sessions(directory, configuration, clock, randomness)
@@ -48,3 +51,4 @@ class People:
             passwords=self.passwords,
             clock=clock,
         )
+        self.link_mails = LinkMails(directory=directory, links=self.links, mailer=mailer, clock=clock)

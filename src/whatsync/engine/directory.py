@@ -162,6 +162,8 @@ class Directory:
         self.users: dict[str, tuple[Document, User]] = {}
         self.sessions: dict[str, tuple[Document, Session]] = {}
         self.links: dict[str, tuple[Document, Link]] = {}
+        self.sessions_by_user: dict[str, dict[str, None]] = {}
+        """Ids of each person's sessions."""
         self._keys_by_hash: dict[str, str] = {}
         self._users_by_email: dict[str, str] = {}
         self._others: dict[str, dict[str, Document]] = {}
@@ -304,7 +306,7 @@ class Directory:
         elif document.kind == USER:
             self._put_user(document)
         elif document.kind == SESSION:
-            self.sessions[document.id] = (document, decode(document, Session))
+            self._put_session(document)
         elif document.kind == LINK:
             self.links[document.id] = (document, decode(document, Link))
         elif document.kind in (SOURCE, NUMBER):
@@ -340,6 +342,19 @@ class Directory:
         self.users[document.id] = (document, user)
         self._users_by_email[user.email] = document.id
 
+    def _put_session(self, document: Document) -> None:
+        session = decode(document, Session)
+        self.sessions[document.id] = (document, session)
+        if session.user is not None:
+            self.sessions_by_user.setdefault(session.user, {})[document.id] = None
+
+    def _delete_session(self, document_id: str) -> None:
+        _, session = self.sessions.pop(document_id)
+        own = self.sessions_by_user.get(session.user or "", {})
+        own.pop(document_id, None)
+        if not own:
+            self.sessions_by_user.pop(session.user or "", None)
+
     def _delete(self, kind: str, document_id: str, row: int) -> None:
         self._note_removed(row)
         del self._held[kind, document_id]
@@ -353,8 +368,10 @@ class Directory:
         elif kind == USER:
             _, user = self.users.pop(document_id)
             self._users_by_email.pop(user.email, None)
-        elif kind in (JOB, SESSION, LINK):
-            records: dict[str, dict[str, Any]] = {JOB: self.jobs, SESSION: self.sessions, LINK: self.links}
+        elif kind == SESSION:
+            self._delete_session(document_id)
+        elif kind in (JOB, LINK):
+            records: dict[str, dict[str, Any]] = {JOB: self.jobs, LINK: self.links}
             records[kind].pop(document_id, None)
         elif kind in (SOURCE, NUMBER):
             self.whatsapp.delete(kind, document_id)

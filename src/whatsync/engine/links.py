@@ -98,6 +98,10 @@ class Links:
             raise Conflict("account_suspended", "the account is suspended; nobody can sign in to it")
         return await self._make(LinkPurpose.EMBED, actor, account=account, role=role, logged=account.row)
 
+    def made(self, token: str) -> MadeLink:
+        """A link that was made, by its token. Raises NotFound, Gone."""
+        return MadeLink(self.find(token), token, self._base_url)
+
     def find(self, token: str) -> Link:
         """The usable link of a token. Raises NotFound, or Gone where it was used or has expired."""
         return self._find(token)[1]
@@ -117,7 +121,7 @@ class Links:
         account = next((a for a in self._directory.accounts.values() if a.account.deleted_ms is None), None)
         memberships = {} if account is None else {account.account.id: Role.OWNER}
         user = self._users.draft(email, memberships, operator=True)
-        user = await self._users.with_password(user, password)
+        user = self._signed_in(await self._users.with_password(user, password))
         begun = self._sessions.draft(visitor, user)
         entry = self._users.entry(0, f"user:{user.id}", "user.added", None, user)
         await self._use(document, link, (put_of(user), begun.put), (), entry)
@@ -130,13 +134,16 @@ class Links:
         """
         document, link = self._find(token)
         user = self.user_of(link)
-        after = await self._users.with_password(user, password)
+        after = self._signed_in(await self._users.with_password(user, password))
         begun = self._sessions.draft(visitor, after)
         held = self._directory.users[user.id][0]
         put = Put(USER, user.id, 0, msgspec.json.encode(after), held.version)
         entry = self._users.entry(0, f"user:{user.id}", "user.password_set", user, after)
         await self._use(document, link, (put, begun.put), self._sessions.deletes(user.id), entry)
         return begun
+
+    def _signed_in(self, user: User) -> User:
+        return msgspec.structs.replace(user, signed_in_ms=self._clock.now_ms())
 
     async def use_embedded(self, token: str, visitor: Visitor) -> Begun:
         """Begin an embedded session and use the link up. Raises NotFound, Gone, Conflict, Unavailable."""
@@ -200,6 +207,8 @@ class Links:
             raise _unknown()
         if held[1].used_ms is not None:
             raise Gone("link_used", "this link was used already; it works once")
+        if held[1].purpose is LinkPurpose.FIRST and self._directory.users:
+            raise Gone("link_used", "this link was for the first user, and there is one now")
         if held[1].expires_ms <= self._clock.now_ms():
             raise Gone("link_expired", "this link has expired")
         return held

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from whatsync.engine.intake import Callback
     from whatsync.engine.jobs import Jobs
     from whatsync.engine.keys import Keys
+    from whatsync.engine.link_mails import LinkMails
     from whatsync.engine.links import Links
     from whatsync.engine.media import Media
     from whatsync.engine.messages import Messages
@@ -94,6 +95,7 @@ class Services:
     users: "Users"
     sessions: "Sessions"
     links: "Links"
+    link_mails: "LinkMails"
     sign_in: "SignIn"
     sources: "Sources"
     numbers: "Numbers"

@@ -14,14 +14,16 @@ from whatsync.engine.directory import LINK, SESSION, Directory
 from whatsync.model import limits
 from whatsync.model.errors import NotFound, Problem
 from whatsync.model.ids import derived_id
-from whatsync.model.user import Role, Session, User
+from whatsync.model.user import LinkPurpose, Role, Session, User
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import Change, Delete, Put
 
 TOKEN_BYTES = 32
-_KEPT_MS = 7 * 86_400_000
-"""How long a used or expired link is remembered, so that who opens it again is told what became of it."""
+_KEPT_MS = dict.fromkeys(LinkPurpose, 7 * 86400000) | {LinkPurpose.EMBED: 3_600_000}
+"""How long a used or expired link is remembered, so that who opens it again is told what became of it. Other products
+make one for each visit.
+"""
 
 
 def session_id(token: str) -> str:
@@ -82,8 +84,8 @@ class Sessions:
     def of(self, user_id: str) -> list[Session]:
         """A person's living sessions, the last seen first."""
         now_ms = self._clock.now_ms()
-        living = (session for _, session in self._directory.sessions.values() if not session.ended(now_ms))
-        return sorted((s for s in living if s.user == user_id), key=lambda s: s.seen_ms, reverse=True)
+        own = (self._directory.sessions[name][1] for name in self._directory.sessions_by_user.get(user_id, ()))
+        return sorted((s for s in own if not s.ended(now_ms)), key=lambda s: s.seen_ms, reverse=True)
 
     async def seen(self, session: Session, visitor: Visitor) -> None:
         """Write down, now and then, that a session is alive. Where that can't be written, nothing is lost."""
@@ -118,7 +120,7 @@ class Sessions:
 
     def deletes(self, user_id: str) -> tuple[Delete, ...]:
         """The writes that end all of a person's sessions, ended ones included."""
-        return _deletes(s.id for _, s in self._directory.sessions.values() if s.user == user_id)
+        return _deletes(self._directory.sessions_by_user.get(user_id, ()))
 
     async def clear(self) -> None:
         """Remove sessions that have ended and links of long ago. Called from time to time."""
@@ -128,7 +130,7 @@ class Sessions:
             if session.ended(now_ms):
                 gone.setdefault(document.account, []).append(Delete(SESSION, session.id))
         for document, link in self._directory.links.values():
-            if min(link.expires_ms, link.used_ms or link.expires_ms) < now_ms - _KEPT_MS:
+            if min(link.expires_ms, link.used_ms or link.expires_ms) < now_ms - _KEPT_MS[link.purpose]:
                 gone.setdefault(document.account, []).append(Delete(LINK, link.id))
         for account, deletes in gone.items():
             for at in range(0, len(deletes), limits.JOB_STEP_ITEMS):

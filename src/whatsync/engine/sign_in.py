@@ -13,7 +13,7 @@ from whatsync.engine.sessions import Begun, Sessions, Visitor
 from whatsync.engine.users import Users
 from whatsync.model import limits
 from whatsync.model.errors import FieldError, Invalid, LimitExceeded
-from whatsync.model.user import clean_email
+from whatsync.model.user import User, clean_email
 from whatsync.ports.clock import Clock
 from whatsync.ports.passwords import Passwords
 
@@ -93,6 +93,21 @@ class SignIn:
         after = msgspec.structs.replace(user, signed_in_ms=self._clock.now_ms())
         entry = self._users.entry(0, f"user:{user.id}", "user.signed_in", user, after)
         await self._users.write(user, after, entry, more=(begun.put,), deletes=begun.deletes)
+        return begun
+
+    async def change_password(self, user: User, old: str, new: str, visitor: Visitor, actor: str) -> Begun:
+        """Set a new password for who knows the old one, with the same limit on guessing as signing in.
+
+        Raises Invalid, LimitExceeded, Conflict, Unavailable.
+        """
+        now = self._clock.monotonic()
+        word = f"password of {user.id}"
+        wait = self._by_email.wait_seconds(word, now)
+        if wait:
+            raise LimitExceeded("password_limit", f"too many tries; wait {_minutes(wait)} and try again", wait)
+        self._by_email.add(word, now)
+        begun = await self._users.change_password(user.id, old, new, visitor, actor)
+        self._by_email.forget(word)
         return begun
 
 

@@ -57,7 +57,9 @@ class UrlCheck:
         for address in found.found:
             refused = self._guard.check(address, target.port)
             if refused is not None:
-                return UrlAdvice(Standing.WRONG, f"Leads where deliveries may not go: {refused.sentence}.")
+                # Which address of ours a name has is nobody's business.
+                words = f"{target.host} leads to an address that deliveries may not reach, such as a private one."
+                return UrlAdvice(Standing.WRONG, f"{words} The operator can allow it: WHATSYNC_ALLOW_ADDRESSES.")
         return _reached(target, found.found[0])
 
 
@@ -69,6 +71,10 @@ def _reached(target: Target, address: str) -> UrlAdvice:
         return UrlAdvice(Standing.DOUBTFUL, words)
     if _is_loopback(address):
         return UrlAdvice(Standing.GOOD, "A program on WhatsSync’s own machine.")
+    if target.host == address:
+        return UrlAdvice(Standing.GOOD, "Looks right.")
+    if not ip_address(address).is_global:
+        return UrlAdvice(Standing.GOOD, "Looks right. It is an address of your own network.")
     return UrlAdvice(Standing.GOOD, f"Looks right. {target.host} is {address} now.")
 
 

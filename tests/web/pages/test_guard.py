@@ -13,6 +13,9 @@ from whatsync.model.user import Role
 from whatsync.ports.store import StoreUnavailable
 from whatsync.web.pages import guard
 from whatsync.web.pages.assets import installed
+from whatsync.web.pages.cookies import Jar
+from whatsync.web.pages.guard import check_origin
+from whatsync.web.pages.page import Flash, Tone
 from whatsync.web.pages.table import PAGES
 
 
@@ -203,3 +206,24 @@ async def test_forms_that_are_no_forms_are_refused(web: Running) -> None:
         assert json.status_code == 400
         large = await client.post("/sign-in", data={"csrf": token, "email": "x" * 600_000})
         assert large.status_code == 413
+
+
+@pytest.mark.parametrize("text", ["x" * 5_000, "–" * 5_000, "😀" * 5_000, '"\\' * 3_000, "short"])
+def test_a_message_for_the_next_page_is_never_too_long_for_a_cookie(text: str) -> None:
+    jar = Jar({}, secure=True)
+    jar.keep_flash(Flash(text, Tone.BAD), "secret")
+    (cookie,) = jar.set
+    assert len(cookie) < 4_096
+    name, value = cookie.partition(";")[0].split("=", 1)
+    shown = Jar({name: value}, secure=True).flash("secret")
+    assert shown is not None
+    assert shown.text.rstrip("…")
+    assert text.startswith(shown.text.rstrip("…"))
+
+
+def test_a_proxy_that_changes_the_host_is_named() -> None:
+    with pytest.raises(Forbidden, match="changes the Host header") as refused:
+        check_origin("127.0.0.1:8600", "https://hooks.example.com", "same-origin")
+    assert "WHATSYNC_PUBLIC_URL=https://hooks.example.com" in refused.value.detail
+    with pytest.raises(Forbidden, match="another site"):
+        check_origin("hooks.example.com", "https://evil.example", "cross-site")

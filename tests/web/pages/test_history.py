@@ -266,7 +266,8 @@ async def test_a_look_ahead_goes_on_in_parts(web: Running, monkeypatch: pytest.M
         looks = 1
 
         def further(shown: str) -> str:
-            return str(re.findall(r'id="ahead" hx-get="([^"]+)"', shown)[0]).replace("&amp;", "&").removeprefix(one.path)
+            found: str = re.findall(r'id="ahead" hx-get="([^"]+)"', shown)[0]
+            return found.replace("&amp;", "&").removeprefix(one.path)
 
         while "Counting goes on" in part:
             assert f"{2 * looks} or more deliveries would be made." in part

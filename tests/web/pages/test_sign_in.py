@@ -1,12 +1,18 @@
 """Signing in and out, one-time links, sessions and passwords, over real HTTP."""
 
+import re
+from email import message_from_bytes, policy
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from tests.net.mail_server import MailServer, listening
 from tests.web.people import SESSION_COOKIE, make_operator, make_team, post, sign_in, token_of, visitor
-from tests.web.running import Running
+from tests.web.running import Running, running
 from whatsync.engine.bootstrap import Chosen, way_in
 from whatsync.engine.directory import LINK, SESSION
+from whatsync.engine.sessions import session_id
 from whatsync.engine.sign_in import WRONG
 from whatsync.model import limits
 from whatsync.model.user import LinkPurpose, Role
@@ -285,3 +291,113 @@ async def test_the_token_belongs_to_this_browser(web: Running) -> None:
         await one.get("/sign-in")
         answer = await one.post("/sign-in", data={"csrf": foreign, "email": "a@example.com", "password": "x"})
         assert answer.status_code == 403
+
+
+def links_in(server: MailServer) -> list[tuple[str, str]]:
+    """Whom each mail went to, and the path of the link in it."""
+    mails = [message_from_bytes(raw, policy=policy.default) for raw in server.mails]
+    texts = [(str(mail["To"]), mail.get_content()) for mail in mails]
+    return [(to, re.findall(r"http://127\.0\.0\.1:\d+(/link/\w+)", text)[0]) for to, text in texts]
+
+
+async def test_links_go_by_mail_where_there_is_a_mail_server(tmp_path: Path) -> None:
+    mails = MailServer()
+    async with listening(mails) as port:
+        settings = {"WHATSYNC_SMTP_URL": f"smtp://127.0.0.1:{port}", "WHATSYNC_MAIL_FROM": "hooks@example.com"}
+        async with running(tmp_path, **settings) as web:  # type: ignore[arg-type]
+            team = await make_team(web)
+            async with visitor(web, await sign_in(web, team.users[Role.OWNER])) as owner:
+                assert "Send the link by mail" in (await owner.get(f"{team.path}/team")).text
+                form = {"email": "new@example.com", "role": "viewer", "mail": "on"}
+                assert (await post(owner, f"{team.path}/team", form)).status_code == 303
+                mails.answers["DATA"] = "554 no"
+                shown = await post(owner, f"{team.path}/team", form | {"email": "other@example.com"})
+                assert shown.status_code == 503
+                assert "The mail was not sent: the mail server answered 554." in shown.text
+                token = re.findall(r"/link/(\w+)", shown.text)[0]
+                del mails.answers["DATA"]
+                other = web.server.services.users.by_email("other@example.com")
+                assert other is not None
+                path = f"{team.path}/team/{other.id}/mail"
+                assert (await post(owner, path, {"token": "0" * 64})).status_code == 404
+                assert (await post(owner, path, {"token": token})).status_code == 303
+                assert (await post(owner, path, {"token": token})).status_code == 409
+            (to, link), (second, _) = links_in(mails)
+            assert (to, second) == ("new@example.com", "other@example.com")
+            async with visitor(web) as client:
+                assert (await post(client, link, {"password": PASSWORD})).status_code == 303
+            async with visitor(web) as client:
+                for email in ("new@example.com", "nobody@example.com"):
+                    assert (await post(client, "/forgotten", {"email": email})).status_code == 303
+                await web.server.services.link_mails.sent()
+                to, link = links_in(mails)[-1]
+                assert (len(mails.mails), to) == (3, "new@example.com")
+                assert "Choose a new password" in (await client.get(link)).text
+                statuses = [(await post(client, "/forgotten", {"email": "new@example.com"})).status_code for _ in "123"]
+                assert statuses == [303, 303, 429]
+
+
+async def test_without_a_mail_server_it_is_said(web: Running) -> None:
+    team = await make_team(web)
+    async with visitor(web, await sign_in(web, team.users[Role.OWNER])) as owner:
+        page = (await post(owner, f"{team.path}/team", {"email": "new@example.com", "role": "viewer"})).text
+        assert "This installation can’t send mail" in page
+        assert "Send it by mail" not in page
+    async with visitor(web) as client:
+        assert "whatsync users reset-link" in (await client.get("/sign-in")).text
+        assert (await post(client, "/forgotten", {"email": "new@example.com"})).status_code == 409
+
+
+async def test_operators_make_a_new_link_for_anybody(web: Running) -> None:
+    team = await make_team(web)
+    viewer = team.users[Role.VIEWER]
+    made = await web.server.services.links.make_for(viewer, "test")
+    async with visitor(web) as client:
+        assert (await post(client, made.path, {"password": PASSWORD})).status_code == 303
+    known = web.server.services.users.find(viewer.id)
+    assert known.signed_in_ms is not None
+    path = f"{team.path}/team/{viewer.id}/link"
+    async with visitor(web, await sign_in(web, team.users[Role.OWNER])) as owner:
+        assert (await post(owner, path)).status_code == 409
+    async with visitor(web, await sign_in(web, await make_operator(web))) as boss:
+        assert "Reset link" in (await boss.get(f"{team.path}/team")).text
+        assert "Link for a new password" in (await post(boss, path)).text
+
+
+async def test_an_old_first_link_makes_nobody_operator_once_somebody_is_here(web: Running) -> None:
+    path = await first_link(web)
+    await make_team(web)
+    async with visitor(web) as client:
+        assert (await client.get(path)).status_code == 410
+        form = {"email": "late@example.com", "password": PASSWORD}
+        assert (await post(client, path, form)).status_code == 410
+    assert web.server.services.users.by_email("late@example.com") is None
+
+
+async def test_old_passwords_are_not_guessed_without_end(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    team = await make_team(web)
+    user = team.users[Role.VIEWER]
+    link = await web.server.services.links.make_for(user, "test")
+    async with visitor(web) as client:
+        assert (await post(client, link.path, {"password": PASSWORD})).status_code == 303
+        statuses = []
+        for old in [*["wrong"] * limits.SIGN_IN_FAILURES_PER_EMAIL, PASSWORD]:
+            form = {"old": old, "password": "another long password"}
+            statuses.append((await post(client, "/profile/password", form)).status_code)
+    assert statuses == [*[422] * limits.SIGN_IN_FAILURES_PER_EMAIL, 429]
+
+
+async def test_sessions_are_found_by_their_person(web: Running) -> None:
+    team, sessions = await make_team(web), web.server.services.sessions
+    viewer, owner = team.users[Role.VIEWER], team.users[Role.OWNER]
+    tokens = [await sign_in(web, viewer) for _ in range(3)]
+    await sign_in(web, owner)
+    held = {session.id for session in sessions.of(viewer.id)}
+    assert held == {session_id(token) for token in tokens}
+    assert len(sessions.of(owner.id)) == 1
+    await sessions.end(session_id(tokens[0]), viewer.id, "test")
+    assert {session.id for session in sessions.of(viewer.id)} == held - {session_id(tokens[0])}
+    assert await sessions.end_others(viewer.id, session_id(tokens[1]), "test") == 1
+    await web.server.services.users.set_role(viewer.id, team.account, None, "test")
+    assert sessions.of(viewer.id) == []
+    assert viewer.id not in web.server.services.directory.sessions_by_user

@@ -17,7 +17,8 @@ _CHOICES = ("theme", "account")
 _CHOICE_SECONDS = 365 * 86_400
 _VISITOR_SECONDS = 86_400
 _FLASH_SECONDS = 60
-_FLASH_CHARS_MAX = 1_000
+_FLASH_BYTES_MAX = 2_400
+"""Written as base64 with its seal it stays below the 4 KiB that browsers keep of a cookie."""
 
 
 class Jar:
@@ -74,7 +75,10 @@ class Jar:
 
     def keep_flash(self, flash: Flash, secret: str) -> None:
         """Say something on the next page."""
-        text = urlsafe_b64encode(msgspec.json.encode((flash.tone, flash.text[:_FLASH_CHARS_MAX]))).decode()
+        said = flash.text
+        while len(encoded := msgspec.json.encode((flash.tone, said))) > _FLASH_BYTES_MAX:
+            said = said[: len(said) * _FLASH_BYTES_MAX // len(encoded) - 1] + "…"
+        text = urlsafe_b64encode(encoded).decode()
         self._add("flash", f"{text}.{sign(secret, text)}", _FLASH_SECONDS)
 
     def keep_choices(self, choices: Mapping[str, str]) -> None:

@@ -67,7 +67,8 @@ class Hosts:
         raise WrongHost(
             "unknown_host",
             f"this server does not answer to the name {host[:100]!r}. If it is yours, set "
-            f"WHATSYNC_PUBLIC_URL=https://{name[:100]} and start the server again",
+            f"WHATSYNC_PUBLIC_URL=https://{name[:100]} and start the server again. If you typed another name, a proxy "
+            "in between changes the Host header: let it pass the header on unchanged",
         )
 
     def secure(self, host: str, scheme: str) -> bool:
@@ -106,7 +107,8 @@ def check_origin(host: str, origin: str | None, fetch_site: str | None) -> None:
     if fetch_site is not None and fetch_site not in _OWN_SITES:
         raise _foreign()
     if origin is not None and _place(origin) != host.lower():
-        raise _foreign()
+        # A proxy that puts another name into Host makes our own pages look foreign.
+        raise _rewritten(host, _place(origin) or "") if fetch_site == "same-origin" else _foreign()
 
 
 def _place(origin: str) -> str | None:
@@ -159,3 +161,12 @@ def _mixed(one: bytes, other: bytes) -> bytes:
 
 def _foreign() -> Forbidden:
     return Forbidden("foreign_origin", "this form was sent by another site's page; open the dashboard and do it there")
+
+
+def _rewritten(host: str, place: str) -> Forbidden:
+    words = (
+        f"your browser is at {place[:100]!r}, but the request came in as {host[:100]!r}: a proxy in between changes "
+        "the Host header. Let it pass the header on unchanged (nginx: proxy_set_header Host $http_host), and set "
+        f"WHATSYNC_PUBLIC_URL=https://{place[:100]}"
+    )
+    return Forbidden("rewritten_host", words)

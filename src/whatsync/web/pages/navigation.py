@@ -2,8 +2,9 @@
 beyond what each page asks for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.users import role_in
@@ -56,29 +57,43 @@ def _may_see(entry: Entry, visit: Visit) -> bool:
 
 def choices(visit: Visit) -> list[Choice]:
     """The accounts the visitor can go to, by name; of an operator's many only the first."""
-    accounts = reachable(visit)[:SWITCHER_ACCOUNTS_MAX]
+    accounts = nsmallest(SWITCHER_ACCOUNTS_MAX, _open(visit), key=_by_name)
     current = None if visit.running is None else visit.running.row
     return [Choice(one.account.id, one.account.name, one.row == current) for one in accounts]
 
 
 def reachable(visit: Visit) -> list[RunningAccount]:
     """All accounts the visitor may open, by name."""
+    return sorted(_open(visit), key=_by_name)
+
+
+def _open(visit: Visit) -> Iterator[RunningAccount]:
     held = visit.services.directory.accounts_by_id
     if visit.operator:
-        accounts = list(held.values())
+        accounts = iter(held.values())
     elif visit.user is not None:
-        accounts = [held[id_] for id_ in visit.user.memberships if id_ in held and not held[id_].account.suspended]
+        accounts = (held[id_] for id_ in visit.user.memberships if id_ in held and not held[id_].account.suspended)
     else:
-        accounts = []
-    present = (one for one in accounts if one.account.deleted_ms is None)
-    return sorted(present, key=lambda one: (one.account.name.lower(), one.row))
+        accounts = iter(())
+    return (one for one in accounts if one.account.deleted_ms is None)
+
+
+def _by_name(one: RunningAccount) -> tuple[str, int]:
+    return one.account.name.lower(), one.row
 
 
 def in_last_account(visit: Visit) -> Visit:
     """The visit with the account it was in last, else the first it can open: what its navigation is about."""
-    accounts = reachable(visit)
-    if visit.user is None or not accounts:
+    if visit.user is None:
         return visit
-    last = visit.choices.get("account")
-    chosen = next((one for one in accounts if one.account.id == last), accounts[0])
-    return replace(visit, running=chosen, role=role_in(visit.user, chosen.account.id))
+    last = visit.services.directory.accounts_by_id.get(visit.choices.get("account", ""))
+    role = None if last is None else role_in(visit.user, last.account.id)
+    if last is None or role is None or last.account.deleted_ms is not None or _shut(last, visit):
+        last = min(_open(visit), key=_by_name, default=None)
+    if last is None:
+        return visit
+    return replace(visit, running=last, role=role_in(visit.user, last.account.id))
+
+
+def _shut(account: RunningAccount, visit: Visit) -> bool:
+    return account.account.suspended and not visit.operator

@@ -184,7 +184,7 @@ class Facts:
     """``PUBLIC_URL`` is set."""
     support_url: str | None
     mail: bool
-    """Alerts can be mailed."""
+    """Alerts and links can be mailed."""
     retention_days: int
     """For accounts without their own."""
     settings: Sequence[tuple[str, str, str]]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from whatsync.model import limits
-from whatsync.model.errors import Conflict, Invalid
+from whatsync.model.errors import Conflict, Invalid, LimitExceeded
 from whatsync.model.user import Role, Session
 from whatsync.web.pages.guard import local_path
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit
@@ -65,10 +65,10 @@ async def change_password(visit: Visit) -> Given:
     """Set a new password; all other browsers are signed out."""
     form, user = visit.form, visit.person
     try:
-        begun = await visit.services.users.change_password(
-            user.id, form.raw("old"), form.raw("password"), visit.visitor, visit.actor
+        begun = await visit.services.sign_in.change_password(
+            user, form.raw("old"), form.raw("password"), visit.visitor, visit.actor
         )
-    except (Invalid, Conflict) as problem:
+    except (Invalid, Conflict, LimitExceeded) as problem:
         return _page(visit, Filled.again(form, problem, "old", "password"), problem.status)
     return Redirect("/profile", Flash("Your password is changed. All other browsers are signed out."), begun.token)
 

@@ -58,6 +58,18 @@ async def enter(visit: Visit) -> Given:
     return Redirect(local_path(form.text("next")) or "/", session=begun.token)
 
 
+async def forgotten(visit: Visit) -> Given:
+    """Mail a link for a new password, to who is known."""
+    email = visit.form.text("email")
+    try:
+        await visit.services.link_mails.forgotten(email, visit.visitor)
+    except (Conflict, LimitExceeded) as problem:
+        words = problem.detail[:1].upper() + problem.detail[1:] + "."
+        return _sign_in_page(visit, Filled({"email": email}, {}, words), "", problem.status)
+    words = "If somebody with this address is known here, a mail with a link is on its way."
+    return Redirect("/sign-in", Flash(words, Tone.NOTE))
+
+
 async def leave(visit: Visit) -> Given:
     """End this session."""
     if visit.session is not None:
@@ -126,6 +138,7 @@ def _dead(visit: Visit, problem: Problem) -> Show:
 PAGES = (
     Page("GET", "/sign-in", Need.EVERYONE, sign_in),
     Page("POST", "/sign-in", Need.EVERYONE, enter),
+    Page("POST", "/forgotten", Need.EVERYONE, forgotten),
     Page("POST", "/sign-out", Need.EVERYONE, leave),
     Page("GET", "/link/{token}", Need.EVERYONE, open_link),
     Page("POST", "/link/{token}", Need.EVERYONE, use_link),

@@ -66,7 +66,7 @@ class Site:
             base_url=config.base_url,
             public=config.public_url is not None,
             support_url=config.support_url,
-            mail=config.smtp_url is not None,
+            mail=config.smtp_url is not None and config.mail_from is not None,
             retention_days=config.retention_days,
             settings=shown(config),
         )

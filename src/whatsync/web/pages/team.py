@@ -3,14 +3,16 @@
 Knows the services, no HTTP.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from whatsync.engine.links import MadeLink
 from whatsync.model import limits
-from whatsync.model.errors import Conflict, Invalid
+from whatsync.model.errors import Conflict, Invalid, NotFound, Unavailable
 from whatsync.model.user import ROLE_MEANINGS, Role, User
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit
 
+_FRESH: Mapping[str, str | bool] = {"role": Role.DEVELOPER.value, "mail": True}
 _CHOICES = tuple((role.value, role.value.capitalize(), f"{words}.") for role, words in ROLE_MEANINGS.items())
 
 
@@ -23,7 +25,7 @@ class Member:
     sessions: int
     me: bool
     may_be_linked: bool
-    """A link for him may be made here: he has no password yet and belongs to this account alone."""
+    """A link for him may be made here: by an operator, or where he has no password yet and belongs here alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def _page(visit: Visit, form: Filled, made: tuple[User, MadeLink] | None = None,
 
 async def team(visit: Visit) -> Given:
     """The list."""
-    return _page(visit, Filled({"role": Role.DEVELOPER.value}))
+    return _page(visit, Filled(_FRESH))
 
 
 async def invite(visit: Visit) -> Given:
@@ -80,7 +82,28 @@ async def invite(visit: Visit) -> Given:
     except (Invalid, Conflict) as problem:
         return _page(visit, Filled.again(form, problem, "email", "role"), status=problem.status)
     made = await visit.services.links.make_for(user, visit.actor, account=account.row)
-    return _page(visit, Filled({"role": Role.DEVELOPER.value}), (user, made))
+    if form.flag("mail"):
+        return await _mailed(visit, user, made)
+    return _page(visit, Filled(_FRESH), (user, made))
+
+
+async def _mailed(visit: Visit, user: User, made: MadeLink) -> Given:
+    """Send the link; where that does not work, show it."""
+    try:
+        await visit.services.link_mails.send(made, visit.account)
+    except (Conflict, Unavailable) as problem:
+        words = problem.detail[:1].upper() + problem.detail[1:] + "."
+        return _page(visit, Filled(_FRESH, problem=words), (user, made), status=problem.status)
+    return Redirect(visit.here("/team"), Flash(f"A mail with the link is on its way to {user.email}."))
+
+
+async def mail(visit: Visit) -> Given:
+    """Mail the link that was made just now to whom it is for."""
+    user = visit.services.users.member(visit.account, visit.parameters["user_id"])
+    made = visit.services.links.made(visit.form.text("token"))
+    if made.link.user != user.id or not _may_be_linked(visit, user):
+        raise NotFound("link_not_found", "this link is for somebody else")
+    return await _mailed(visit, user, made)
 
 
 async def change(visit: Visit) -> Given:
@@ -92,16 +115,16 @@ async def change(visit: Visit) -> Given:
 
 
 async def link(visit: Visit) -> Given:
-    """A new link for somebody who has not chosen a password yet.
+    """A new link for somebody who has not chosen a password yet; by an operator for anybody.
 
-    Refused for who belongs elsewhere too, or is an operator: whoever uses the link is that person everywhere.
+    Refused to owners for who belongs elsewhere too, or is an operator: whoever uses the link is that person everywhere.
     """
     user = visit.services.users.member(visit.account, visit.parameters["user_id"])
     if not _may_be_linked(visit, user):
         words = "this person has a password, or belongs elsewhere too; only the operator can make a link for them"
         raise Conflict("not_yours_alone", words)
     made = await visit.services.links.make_for(user, visit.actor, account=visit.account.row)
-    return _page(visit, Filled({"role": Role.DEVELOPER.value}), (user, made))
+    return _page(visit, Filled(_FRESH), (user, made))
 
 
 async def remove(visit: Visit) -> Given:
@@ -115,7 +138,7 @@ async def remove(visit: Visit) -> Given:
 
 def _may_be_linked(visit: Visit, user: User) -> bool:
     alone = set(user.memberships) == {visit.account.account.id} and not user.operator
-    return user.password_hash is None and alone
+    return visit.operator or (user.password_hash is None and alone)
 
 
 def _again(visit: Visit, words: str) -> Filled:
@@ -131,6 +154,7 @@ PAGES = (
     Page("POST", "/a/{account}/team", Need.OWNER, invite),
     Page("POST", "/a/{account}/team/{user_id}", Need.OWNER, change),
     Page("POST", "/a/{account}/team/{user_id}/link", Need.OWNER, link),
+    Page("POST", "/a/{account}/team/{user_id}/mail", Need.OWNER, mail),
     Page("POST", "/a/{account}/team/{user_id}/remove", Need.OWNER, remove),
 )
 ENTRIES = (Entry("Team", "/a/{account}/team", "people", Need.OWNER, group="Account", order=60),)
