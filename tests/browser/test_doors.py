@@ -1,14 +1,23 @@
 """Signing in, links, the profile and failures, as people see them."""
 
+from pathlib import Path
+
 from playwright.async_api import expect
 
 from tests.browser.dashboard import PHONE, Dashboard, assert_accessible
+from tests.web.running import running
+from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.user import Role
 
 PASSWORD = "correct horse battery"
 
 
-async def test_the_first_start_leads_to_the_dashboard(dashboard: Dashboard) -> None:
+async def test_the_first_start_leads_to_the_dashboard(dashboard: Dashboard, tmp_path: Path) -> None:
+    async with running(tmp_path) as web:  # where nobody has been yet
+        await first_start(Dashboard(web, dashboard.browser, dashboard.shots))
+
+
+async def first_start(dashboard: Dashboard) -> None:
     link = await dashboard.web.server.services.links.make_first("test")
     async with dashboard.open(link.path) as page:
         await assert_accessible(page)
@@ -102,6 +111,39 @@ async def test_an_embedded_visit_opens_by_itself_and_shows_no_navigation(dashboa
         await expect(page.locator(".side")).to_have_count(0)
         await assert_accessible(page)
         await dashboard.shoot(page, "embedded")
+
+
+async def test_another_products_user_edits_an_endpoint(dashboard: Dashboard) -> None:
+    """The operator's key asks for a link, the other product's page leads to it, and Configuration works inside."""
+    team, web = await dashboard.team(), dashboard.web
+    services = web.server.services
+    made = await services.endpoints.create(
+        team.account, EndpointForm(url="https://8.8.8.8/hook", events=["message.status"]), "test"
+    )
+    path = f"/v1/accounts/{team.account.account.id}/sign-in-link"
+    link = (await web.call("POST", path, key=web.operator_key, json={"role": "developer"})).json()["url"]
+    product = f'<a id="open" href="{link}">Webhooks</a>'
+    async with dashboard.open(who=None) as page:
+        await page.set_content(product)
+        await page.click("#open")
+        await expect(page.get_by_role("heading", name="Example Ltd")).to_be_visible()
+        await page.get_by_role("link", name="Webhooks", exact=True).click()
+        await page.get_by_role("link", name="8.8.8.8/hook").first.click()
+        await page.get_by_role("link", name="Settings").click()
+        await assert_accessible(page)
+        await dashboard.shoot(page, "embedded-edit")
+        await page.get_by_label("Description").fill("Shop")
+        await page.get_by_role("checkbox", name="message.incoming").check()
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("heading", name="Shop")).to_be_visible()
+        for closed in ("/team", "/keys", "/audit"):
+            answer = await page.goto(team.path + closed)
+            assert answer is not None
+            assert answer.status in (403, 404)
+    endpoint = services.endpoints.find(team.account, made.running.endpoint.id).endpoint
+    assert (endpoint.description, set(endpoint.events)) == ("Shop", {"message.status", "message.incoming"})
+    entries = await services.history.audit(team.account.row, None, 10)
+    assert any(entry.action == "endpoint.changed" and entry.actor.startswith("embedded:") for entry in entries)
 
 
 async def test_home_and_the_phones_navigation(dashboard: Dashboard) -> None:

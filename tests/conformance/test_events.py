@@ -96,6 +96,10 @@ async def test_found_by_any_of_its_words(clerk: Clerk) -> None:
     assert await find("id:d") == ["d"]
     assert await find("id:a", "message:msg_1", "phone:+49", "id:nothing") == ["c", "b", "a"]
     assert await find("message:msg_1", "phone:+49", limit=2) == ["c", "b"]
+    below = await clerk.history.find(ACCOUNT, ("id:c", "message:msg_1", "phone:+49"), 10, before=events[2].seq)
+    assert [event.id for event in below] == ["b", "a"]
+    below = await clerk.history.find(ACCOUNT, ("phone:+49",), 1, before=events[2].seq)
+    assert [event.id for event in below] == ["a"]
     assert await find("message:msg_2") == await find("wamid:x") == await find() == []
 
 

@@ -244,6 +244,39 @@ async def test_a_search_that_has_a_bound_says_so(monkeypatch: pytest.MonkeyPatch
         assert page.searched_to_ms is not None
 
 
+async def test_a_time_is_looked_at_however_much_came_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SEARCH_EVENTS_MAX", 2)
+    async with opened_counter() as counter:
+        account = await counter.account()
+        first = await counter.event(account, "a")
+        then = counter.clock.now_ms()
+        await counter.pass_time(60, 1)
+        for text in "bcd":
+            await counter.event(account, text)
+        assert first not in [one.id for one in (await counter.messages.page(account, "+1234567890")).items]
+        page = await counter.messages.page(account, "+1234567890", since_ms=then - 1_000, until_ms=then + 1_000)
+        assert [one.id for one in page.items] == [first]
+
+
+async def test_a_brief_list_names_only_endpoints_that_count() -> None:
+    async with opened_counter() as counter:
+        account = await counter.account()
+        unwanted = await counter.event(account, "nobody")
+        await counter.endpoint(account)
+        for n in range(5):
+            form = EndpointForm(url=f"https://other{n}.example/", events=["contact.update"])
+            await counter.endpoints.create(account, form, ACTOR)
+        wanted = await counter.event(account, "wanted")
+        await counter.settled(account, 1)
+        brief = {one.id: one for one in (await counter.messages.page(account, brief=True)).items}
+        whole = {one.id: one for one in (await counter.messages.page(account)).items}
+        assert {name: one.verdict.code for name, one in brief.items()} == {
+            name: one.verdict.code for name, one in whole.items()
+        }
+        assert [len(brief[wanted].endpoints), len(whole[wanted].endpoints)] == [1, 6]
+        assert [len(brief[unwanted].endpoints), len(whole[unwanted].endpoints)] == [3, 6]
+
+
 async def test_nothing_crosses_accounts() -> None:
     async with opened_counter() as counter:
         account, stranger = await counter.account(), await counter.account("Other")

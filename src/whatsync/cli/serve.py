@@ -192,8 +192,9 @@ def _url(config: Config, bound: socket.socket) -> str:
 
 
 def _greet(config: Config, url: str, first: FirstKeys | None, link: MadeLink | None) -> None:
+    public = config.public_url
     rows = [
-        f"WhatsSync {__version__} listens on {config.public_url or url}",
+        f"WhatsSync {__version__} listens on {url}" + (f", reached as {public}" if public not in (None, url) else ""),
         f"  Dashboard    {config.base_url}/",
         f"  API          {url}/docs",
         f"  Data folder  {config.data_dir.resolve()}",

@@ -54,6 +54,7 @@ class Place(msgspec.Struct, frozen=True):
     id: str | None
     url: str | None
     deleted: bool = False
+    description: str = ""
 
 
 class DeliveryStory(msgspec.Struct, frozen=True):
@@ -112,7 +113,8 @@ class Inspection:
         if query is None:
             return DeliveryList(())
         page: DeliveryPage = await self._history.deliveries(msgspec.structs.replace(query, before=before, limit=limit))
-        items = tuple([await self._story(view) for view in page.items])
+        places = {row: await self.place(row) for row in {view.endpoint for view in page.items}}
+        items = tuple([_story(view, places[view.endpoint]) for view in page.items])
         searched = page.searched_to_ms
         if page.next is None and searched is None:
             searched = _reached(query.events)
@@ -178,18 +180,18 @@ class Inspection:
         return view
 
     async def _story(self, view: DeliveryView, waiting_for: int | None = None) -> DeliveryStory:
-        explanation = None if view.code is None else explain(view.code)
-        return DeliveryStory(view, await self.place(view.endpoint), explanation, waiting_for)
+        return _story(view, await self.place(view.endpoint), waiting_for)
 
     async def place(self, endpoint: int) -> Place:
         """Name an endpoint by its row, deleted ones included."""
         running = self._directory.endpoints.get(endpoint)
         if running is not None:
-            return Place(running.endpoint.id, running.endpoint.url)
+            return Place(running.endpoint.id, running.endpoint.url, description=running.endpoint.description)
         document = await self._history.document_version(ENDPOINT, endpoint, None)
         if document is None:
             return Place(None, None, deleted=True)
-        return Place(document.id, decode(document, Endpoint).url, deleted=True)
+        gone = decode(document, Endpoint)
+        return Place(document.id, gone.url, deleted=True, description=gone.description)
 
     # Attempts
 
@@ -272,6 +274,11 @@ class Inspection:
         event = await self.event(account, event_id)
         page = await self._history.deliveries(DeliveryQuery(account.row, event=event.seq, before=before, limit=limit))
         return DeliveryList(tuple([await self._story(view) for view in page.items]), page.next, page.searched_to_ms)
+
+
+def _story(view: DeliveryView, place: Place, waiting_for: int | None = None) -> DeliveryStory:
+    explanation = None if view.code is None else explain(view.code)
+    return DeliveryStory(view, place, explanation, waiting_for)
 
 
 def search_keys(words: str) -> list[str]:

@@ -15,7 +15,7 @@ from whatsync.engine.verdicts import Verdict, judge
 from whatsync.model import limits
 from whatsync.model.details import DetailsError, details_of
 from whatsync.model.endpoint import DisabledBy, Endpoint, Why
-from whatsync.model.ids import ms_of
+from whatsync.model.ids import first_row_at, ms_of
 from whatsync.ports.history import DeliveryQuery, EventQuery, History
 from whatsync.ports.store import EventRow
 
@@ -23,6 +23,7 @@ INCOMING = "message.incoming"
 STATUS = "message.status"
 MEDIA = "media.upload"
 
+_NAMED_MAX = 3
 _OLD_VERSIONS_MAX = 20
 """How far back an endpoint's versions are read to find the one of the event's time."""
 
@@ -128,13 +129,17 @@ class Messages:
         limit: int = 20,
         since_ms: int | None = None,
         until_ms: int | None = None,
+        *,
+        brief: bool = False,
     ) -> MessageList:
         """List messages by ``msg_…``, wamid, phone number or contact; without ``q`` the newest incoming ones.
 
-        With ``since_ms <= t < until_ms`` only those of which something came in then.
+        With ``since_ms <= t < until_ms`` only those of which something came in then. ``brief``: of endpoints without a
+        delivery no more than the verdict names.
         """
         limit = min(limit, limits.MESSAGE_ITEMS_MAX)
         words = (q or "").strip()
+        known: dict[str, EventRow] = {}
         if words:
             within = (since_ms or 0, until_ms)
             newest, following, searched = await self._found(account, words, within, before, limit)
@@ -142,17 +147,20 @@ class Messages:
             page = await self._history.events(
                 EventQuery(account.row, type=INCOMING, since_ms=since_ms, until_ms=until_ms, before=before, limit=limit)
             )
-            newest = tuple(event.id for event in page.items)
+            known = {event.id: event for event in page.items}
+            newest = tuple(known)
             following, searched = page.next, page.searched_to_ms
-        return MessageList(tuple([await self._tell(account, one) for one in newest]), following, searched)
+        told = [await self._tell(account, one, known.get(one), brief) for one in newest]
+        return MessageList(tuple(told), following, searched)
 
     async def _found(
         self, account: RunningAccount, words: str, within: tuple[int, int | None], before: int | None, limit: int
     ) -> tuple[tuple[str, ...], int | None, int | None]:
         """Messages by an exact word, by their newest event; how far back the search reached where it has a bound."""
-        found = await self._history.find(account.row, search_keys(words), limits.SEARCH_EVENTS_MAX)
-        newest: dict[str, int] = {}
         since_ms, until_ms = within
+        ending = None if until_ms is None else first_row_at(until_ms)
+        found = await self._history.find(account.row, search_keys(words), limits.SEARCH_EVENTS_MAX, ending)
+        newest: dict[str, int] = {}
         for event in found:
             at_ms = ms_of(event.seq)
             if at_ms < since_ms or (until_ms is not None and at_ms >= until_ms):
@@ -185,8 +193,10 @@ class Messages:
                     return await self._tell(account, message_id)
         return await self._tell(account, name)
 
-    async def _tell(self, account: RunningAccount, message_id: str) -> Message:
-        message = await self._history.event(account.row, message_id)
+    async def _tell(
+        self, account: RunningAccount, message_id: str, message: EventRow | None = None, brief: bool = False
+    ) -> Message:
+        message = message or await self._history.event(account.row, message_id)
         if message is not None and message.type != INCOMING:
             message = None
         related = await self._history.find(account.row, [f"message:{message_id}"], limits.MESSAGE_EVENTS_MAX)
@@ -194,7 +204,7 @@ class Messages:
         media = tuple(_media(event.id, _body(event.body).data) for event in reversed(related) if event.type == MEDIA)
         main = message or next((event for event in related if event.type == STATUS), None) or next(iter(related), None)
         events = [event for event in (message, *related) if event is not None]
-        endpoints = await self._endpoints(account, main, events)
+        endpoints = await self._endpoints(account, main, events, _NAMED_MAX if brief else None)
         verdict = judge(main, endpoints_of(main, endpoints), statuses[-1] if statuses else None)
         data = _Data() if message is None else _body(message.body).data
         if data.media is not None:
@@ -216,7 +226,7 @@ class Messages:
         )
 
     async def _endpoints(
-        self, account: RunningAccount, main: EventRow | None, events: Sequence[EventRow]
+        self, account: RunningAccount, main: EventRow | None, events: Sequence[EventRow], without_max: int | None
     ) -> tuple[EndpointEntry, ...]:
         if main is None:
             return ()
@@ -231,6 +241,8 @@ class Messages:
             query = msgspec.structs.replace(query, before=page.next)
         others = () if main.test else account.endpoints
         without = [row for row in others if row not in stories][: limits.MESSAGE_ENDPOINTS_MAX]
+        if without_max is not None:
+            without = [] if stories else without[:without_max]
         entries = [
             await self._entry(account.endpoints[row], main, stories.get(row, []))
             for row in (*(row for row in stories if row in account.endpoints), *without)

@@ -177,8 +177,12 @@ class History(Protocol):
     async def event_by_seq(self, account: int, seq: int) -> EventRow | None:
         """Read one event by its row."""
 
-    async def find(self, account: int, keys: Sequence[str], limit: int) -> tuple[EventRow, ...]:
-        """Find events by any of the words they can be found by (``id:…`` included), newest first."""
+    async def find(
+        self, account: int, keys: Sequence[str], limit: int, before: int | None = None
+    ) -> tuple[EventRow, ...]:
+        """Find events by any of the words they can be found by (``id:…`` included), newest first, in rows below
+        ``before``.
+        """
 
     async def feed(
         self, account: int, after: int, types: tuple[str, ...], limit: int

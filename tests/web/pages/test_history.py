@@ -92,6 +92,16 @@ async def test_viewers_see_and_support_also_acts(web: Running) -> None:
             assert answer.status_code == (303 if acts else 403)
 
 
+async def test_an_endpoint_is_called_by_its_description_and_its_url(web: Running) -> None:
+    async with desk(web, description="Shop in Ulm") as one:
+        await one.message()
+        await one.settled(1, "succeeded")
+        page = await one.page("/history")
+        assert page.count("Shop in Ulm") >= 2  # in the row, and to choose from
+        row = page[page.index('class="place named"') :]
+        assert one.receiver.url.partition("://")[2] in row[:400]
+
+
 async def test_nobody_elses_rows_are_found(web: Running) -> None:
     async with desk(web) as mine, desk(web) as other:
         event = await mine.message("Only mine")

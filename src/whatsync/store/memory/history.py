@@ -138,13 +138,15 @@ class MemoryHistory:
         event = self.disk.events.get(seq)
         return None if event is None or event.account != account else event
 
-    async def find(self, account: int, keys: Sequence[str], limit: int) -> tuple[EventRow, ...]:
+    async def find(
+        self, account: int, keys: Sequence[str], limit: int, before: int | None = None
+    ) -> tuple[EventRow, ...]:
         """Find events by any of their words, newest first."""
         wanted = set(keys)
         found = [
             event
             for event in self.disk.events.values()
-            if event.account == account and wanted & {f"id:{event.id}", *event.keys}
+            if event.account == account and wanted & {f"id:{event.id}", *event.keys} and _below(event, before)
         ]
         return tuple(sorted(found, key=lambda event: -event.seq)[:limit])
 
@@ -287,3 +289,7 @@ def _cut(event: EventRow, bytes_max: int | None) -> EventRow:
         return event
     details = None if event.details is None else event.details[:bytes_max]
     return msgspec.structs.replace(event, body=event.body[:bytes_max], details=details)
+
+
+def _below(event: EventRow, before: int | None) -> bool:
+    return before is None or event.seq < before

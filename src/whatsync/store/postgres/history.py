@@ -90,24 +90,27 @@ class PostgresHistory:
         found = await self._database.ask(lambda connection: events_of(self._database, connection, account, [seq]))
         return found[0] if found else None
 
-    async def find(self, account: int, keys: Sequence[str], limit: int) -> tuple[EventRow, ...]:
+    async def find(
+        self, account: int, keys: Sequence[str], limit: int, before: int | None = None
+    ) -> tuple[EventRow, ...]:
         """Find events by any of their words, newest first."""
         found: dict[int, EventRow] = {}
+        below = ROW_MAX if before is None else before
         for word in dict.fromkeys(keys):
             if word.startswith(_ID):
                 event = await self.event(account, word.removeprefix(_ID))
-                events = [] if event is None else [event]
+                events = [] if event is None or event.seq >= below else [event]
             else:
-                events = await self._find(account, word, limit)
+                events = await self._find(account, word, limit, below)
             found |= {event.seq: event for event in events}
         return tuple([found[seq] for seq in sorted(found, reverse=True)[:limit]])
 
-    async def _find(self, account: int, word: str, limit: int) -> list[EventRow]:
+    async def _find(self, account: int, word: str, limit: int, before: int) -> list[EventRow]:
         hash_ = self._node.hash_of(account, word)
 
         async def question(connection: Any) -> list[EventRow]:
             found: list[EventRow] = []
-            below, examined = ROW_MAX, 0
+            below, examined = before, 0
             while len(found) < limit and examined < limits.PAGE_ROWS_EXAMINED_MAX:
                 values = {"hash": hash_, "below": below, "limit": limit}
                 seqs = [seq for (seq,) in await fetch(connection, _SQL["seqs_of_hash"], **values)]

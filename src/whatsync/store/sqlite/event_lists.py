@@ -11,7 +11,6 @@ from whatsync.ports.store import EventRow
 from whatsync.store.coding import read_event
 from whatsync.store.sqlite.readers import Along, Reader, heads, rows_value, word_values
 from whatsync.store.sqlite.walks import (
-    ROW_MAX,
     AnyOf,
     Bounds,
     Found,
@@ -126,11 +125,11 @@ def by_id(reader: Reader, account: int, event_id: str, hash_: int, recent: Seque
     return None
 
 
-def by_keyword(
-    reader: Reader, account: int, word: str, hash_: int, recent: Sequence[int], limit: int
+def by_keyword(  # noqa: PLR0917 - one look-up
+    reader: Reader, account: int, word: str, hash_: int, recent: Sequence[int], limit: int, below: int
 ) -> tuple[EventRow, ...]:
-    """The newest events with this word."""
-    bounds = Bounds(0, ROW_MAX, ascending=False)
+    """The newest events with this word, in rows below one."""
+    bounds = Bounds(0, below - 1, ascending=False)
     walks = [_along_run(reader, run, hash_, bounds) for run in reader.packed("keyword_runs")]
     rows = merged([listed(recent, bounds), *walks], ascending=False)
     found: list[EventRow] = []

@@ -109,22 +109,25 @@ class SqliteHistory:
         found = await self._readers.ask(lambda reader: event_lists.rows_of(reader, account, [seq]))
         return found[0] if found else None
 
-    async def find(self, account: int, keys: Sequence[str], limit: int) -> tuple[EventRow, ...]:
+    async def find(
+        self, account: int, keys: Sequence[str], limit: int, before: int | None = None
+    ) -> tuple[EventRow, ...]:
         """Find events by any of their words, newest first."""
         found: dict[int, EventRow] = {}
+        below = ROW_MAX if before is None else before
         for word in dict.fromkeys(keys):
-            for event in await self._find(account, word, limit):
+            for event in await self._find(account, word, limit, below):
                 found[event.seq] = event
         return tuple(found[seq] for seq in sorted(found, reverse=True)[:limit])
 
-    async def _find(self, account: int, word: str, limit: int) -> tuple[EventRow, ...]:
+    async def _find(self, account: int, word: str, limit: int, below: int) -> tuple[EventRow, ...]:
         if word.startswith(_ID):
             event = await self.event(account, word.removeprefix(_ID))
-            return () if event is None else (event,)
+            return () if event is None or event.seq >= below else (event,)
         hash_ = self._hash_of(account, word)
         recent = self._recent.rows(Kind.KEYWORD, hash_)
         return await self._readers.ask(
-            lambda reader: event_lists.by_keyword(reader, account, word, hash_, recent, limit)
+            lambda reader: event_lists.by_keyword(reader, account, word, hash_, recent, limit, below)
         )
 
     async def feed(

@@ -131,4 +131,4 @@ PAGES = (
     Page("GET", "/help", Need.SIGNED_IN, anywhere),
     Page("GET", "/a/{account}/help/support-bundle", Need.DEVELOPER, support_bundle),
 )
-ENTRIES = (Entry("Help", "/a/{account}/help", "help", Need.VIEWER, group="Help", order=90),)
+ENTRIES = (Entry("Help", "/a/{account}/help", "help", Need.VIEWER, group="Support", order=90),)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from whatsync.engine.inspection import DeliveryFilter, EventFilter
 from whatsync.model import limits
 from whatsync.model.delivery import State
+from whatsync.model.endpoint import Endpoint
 from whatsync.model.outcome import NETWORK_CODES
 from whatsync.web.api.call import to_ms
 from whatsync.web.api.deliveries import DeliveriesQuery
@@ -166,7 +167,7 @@ def _words(visit: Visit, name: str, value: str) -> str:
     if name == "endpoint":
         running = visit.services.directory.endpoints_by_id.get(value)
         same = running is not None and running.account.row == visit.account.row
-        return short_url(running.endpoint.url) if running is not None and same else value
+        return _named(running.endpoint) if running is not None and same else value
     if name == "test":
         return "Tests only" if value == "true" else "Without tests"
     if name == "matched":
@@ -184,6 +185,11 @@ STATE_WORDS: dict[str, str] = {
     State.HELD: "Held",
 }
 """A delivery's states as pages call them."""
+
+
+def _named(endpoint: Endpoint) -> str:
+    url = short_url(endpoint.url)
+    return f"{endpoint.description[:60]} · {url}" if endpoint.description else url
 
 
 def short_url(url: str | None) -> str:
@@ -211,7 +217,7 @@ def choices(visit: Visit, query: DeliveriesQuery | EventsQuery) -> Choices:
     endpoints: list[tuple[str, str]] = []
     if isinstance(query, DeliveriesQuery):
         held = sorted(account.endpoints.values(), key=lambda one: one.endpoint.url)[:CHOICES_MAX]
-        endpoints = _with(query.endpoint, [(one.endpoint.id, short_url(one.endpoint.url)) for one in held])
+        endpoints = _with(query.endpoint, [(one.endpoint.id, _named(one.endpoint)) for one in held])
     events = _with(query.event, [(name, name) for name in names])
     return Choices(events, _with(query.number, numbers), endpoints)
 

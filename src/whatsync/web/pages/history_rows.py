@@ -42,6 +42,7 @@ class Row:
     event_id: str
     endpoint_id: str | None
     endpoint: str
+    description: str
     deleted: bool
     state: State
     attempts: int
@@ -95,6 +96,7 @@ def row_of(story: DeliveryStory, event: EventRow | None) -> Row:
         event_id=view.event_id,
         endpoint_id=place.id,
         endpoint=short_url(place.url),
+        description=place.description,
         deleted=place.deleted,
         state=view.state,
         attempts=view.attempts,

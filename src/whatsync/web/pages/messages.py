@@ -167,10 +167,10 @@ async def _searched(visit: Visit, asked: str, rough: Rough) -> Given:
     """Everything that is no id of ours: wamids, phone numbers with or without a time, or nothing at all."""
     before = position_of(visit.asked("cursor") or None)
     page_of = visit.services.messages.page
-    found = await page_of(visit.account, rough.words, before, LIST_ITEMS, rough.since_ms, rough.until_ms)
+    found = await page_of(visit.account, rough.words, before, LIST_ITEMS, rough.since_ms, rough.until_ms, brief=True)
     widened = not found.items and rough.since_ms is not None and bool(rough.words)
     if widened:
-        found = await page_of(visit.account, rough.words, before, LIST_ITEMS)
+        found = await page_of(visit.account, rough.words, before, LIST_ITEMS, brief=True)
     if asked and before is None and not (widened and is_phone(rough.words)):
         if len(found.items) == 1 and found.next is None:
             return await _told(visit, asked, found.items[0].id)
