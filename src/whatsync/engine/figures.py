@@ -22,6 +22,15 @@ _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000
 
 
+TIMEOUT = "timeout"
+_BROKEN = frozenset({"bad_response", "headers_too_large", "connection_reset"})
+
+
+def answered(outcome: str) -> bool:
+    """Whether an attempt with this outcome reached something that answered, rightly or not."""
+    return outcome == SUCCEEDED or outcome.startswith("http_") or outcome in _BROKEN
+
+
 class Figures(msgspec.Struct, frozen=True):
     """How attempts went over a time."""
 
@@ -29,7 +38,7 @@ class Figures(msgspec.Struct, frozen=True):
     succeeded: int
     p50_ms: int | None
     p95_ms: int | None
-    """Ninety-five of a hundred attempts took no longer."""
+    """Ninety-five of a hundred attempts that got an answer, or waited for one in vain, took no longer."""
     failures: tuple[tuple[str, int], ...]
     """Codes and how often, the most frequent first."""
 
@@ -57,7 +66,8 @@ def figures(rows: Iterable[RollupRow]) -> Figures:
         if row.outcome in NO_ATTEMPTS:
             continue
         attempts += row.count
-        buckets[row.bucket] += row.count
+        if answered(row.outcome) or row.outcome == TIMEOUT:
+            buckets[row.bucket] += row.count
         if row.outcome == SUCCEEDED:
             succeeded += row.count
         else:

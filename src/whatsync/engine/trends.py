@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from whatsync.engine.figures import ACCEPTED, SUCCEEDED, WAITED, percentile_ms
+from whatsync.engine.figures import ACCEPTED, SUCCEEDED, TIMEOUT, WAITED, answered, percentile_ms
 from whatsync.ports.history import RollupRow
 
 
@@ -64,9 +64,9 @@ def ending(outcome: str) -> Ending:
         return Ending.DELIVERED
     if outcome.startswith(("http_3", "http_4")):
         return Ending.REFUSED
-    if outcome.startswith("http_") or outcome in ("bad_response", "headers_too_large", "connection_reset"):
+    if answered(outcome):
         return Ending.BROKEN
-    return Ending.LATE if outcome == "timeout" else Ending.UNREACHED
+    return Ending.LATE if outcome == TIMEOUT else Ending.UNREACHED
 
 
 def steps(rows: Iterable[RollupRow], span: Span, now_ms: int) -> Sequence[Step]:

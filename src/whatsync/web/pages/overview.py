@@ -15,9 +15,11 @@ from whatsync.model import limits
 from whatsync.model.ids import ms_of
 from whatsync.ports.history import RollupRow
 from whatsync.web.pages.attention import Matter, matters, short
+from whatsync.web.pages.condition import BAD, GOOD, PAUSED, QUIET, WARN, condition
 from whatsync.web.pages.page import Entry, Given, Need, Page, Show, Visit
 
 ENDPOINTS_SHOWN = 8
+_TONES = {GOOD: "good", WARN: "warn", BAD: "bad", QUIET: "neutral", PAUSED: "neutral"}
 _ENDINGS = (
     (Ending.DELIVERED, "Delivered", "good"),
     (Ending.REFUSED, "Refused (4xx)", "warn"),
@@ -117,14 +119,9 @@ async def _lines(visit: Visit, shown: list[EndpointFacts], span: Span, now_ms: i
 
 def _line(visit: Visit, facts: EndpointFacts, summed: Figures) -> EndpointLine:
     running = facts.running
-    if not running.endpoint.enabled:
-        standing = ("neutral", "Off")
-    elif facts.health.announced_failing:
-        standing = ("bad", "Failing")
-    elif facts.health.first_failure_ms is not None:
-        standing = ("warn", "Last try failed")
-    else:
-        standing = ("good", "Healthy") if facts.succeeded_lately or summed.succeeded else ("neutral", "Quiet")
+    known = condition(facts)
+    lately = known.tone == QUIET and summed.succeeded > 0
+    standing = ("good", "Healthy") if lately else (_TONES[known.tone], known.word)
     return EndpointLine(running, short(running.endpoint.url), summed, standing, _overdue(visit, running))
 
 
