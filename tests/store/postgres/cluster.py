@@ -19,6 +19,7 @@ from typing import Any
 
 NOBODY = 65_534
 START_SECONDS = 30
+STANDBY = "standby"
 _QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _SMALL = {
     "shared_buffers": "64MB",
@@ -58,18 +59,48 @@ def _free_port() -> int:
 
 
 class Cluster:
-    """One server with its own data. ``durable`` keeps the settings WhatsSync insists on; without, it is quick."""
+    """One server with its own data. ``durable`` keeps the settings WhatsSync insists on; without, it is quick. With a
+    ``primary`` it is that one's standby; ``through`` is the port that leads there, where something stands between.
+    """
 
-    def __init__(self, durable: bool = False, **settings: str) -> None:
+    def __init__(
+        self, durable: bool = False, primary: "Cluster | None" = None, through: int | None = None, **settings: str
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="whatsync-postgres-"))
         if os.getuid() == 0:
             os.chown(self.folder, NOBODY, NOBODY)
         self.port = _free_port()
         self.settings = _SMALL | ({} if durable else _QUICK) | settings
         self._process: subprocess.Popen[bytes] | None = None
-        self._run("initdb", "-D", str(self.data), "-U", "whatsync", "-A", "trust", "--no-sync", "-E", "UTF8", "-N")
+        if primary is None:
+            self._run("initdb", "-D", str(self.data), "-U", "whatsync", "-A", "trust", "--no-sync", "-E", "UTF8", "-N")
+        else:
+            self._copy(primary.port, through or primary.port)
         self.start()
         atexit.register(self.close)
+
+    def _copy(self, port: int, through: int) -> None:
+        """Become a standby that streams through a port."""
+        self._run(
+            "pg_basebackup", "-D", str(self.data), "-h", "127.0.0.1", "-p", str(port), "-U", "whatsync",
+            "--checkpoint=fast", "--no-sync",
+        )  # fmt: skip
+        (self.data / "standby.signal").touch()
+        self.settings["primary_conninfo"] = f"host=127.0.0.1 port={through} user=whatsync application_name={STANDBY}"
+        self.settings["wal_retrieve_retry_interval"] = "200ms"
+
+    def wait_for_standby(self) -> None:
+        """From here on nothing is acknowledged that the standby doesn't have."""
+        self.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'")
+        self.sql("SELECT pg_reload_conf()")
+        ends = time.monotonic() + START_SECONDS
+        while self.sql("SELECT sync_state FROM pg_stat_replication").strip() != "sync":
+            assert time.monotonic() < ends, "no standby came"
+            time.sleep(0.05)
+
+    def promote(self) -> None:
+        """Make a standby the server that writes."""
+        self.sql("SELECT pg_promote()")
 
     @property
     def data(self) -> Path:

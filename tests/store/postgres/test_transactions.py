@@ -48,7 +48,8 @@ async def test_a_node_that_opens_while_others_write_keeps_where_the_feeds_places
 ) -> None:
     connection = await connect(Address(databases.url(place.database), unsafe_allowed=True))
     await connection.execute("BEGIN")
-    opening = Transaction(connection, await fetch_value(connection, numbered("SELECT pg_current_xact_id()::text")))
+    await fetch_value(connection, numbered("SELECT pg_current_xact_id()::text"))
+    opening = Transaction(connection)
     for _ in range(3):
         await clerk.accepted(1)
     node = Node("late", "late")

@@ -137,7 +137,7 @@ async def _write(transaction: Transaction, database: Database, node: Node, admis
     await run(connection, _SQL["lock_accounts"], accounts=accounts)
     row = await fetch_row(connection, _SQL["take_keys"], asked=accounts, **_key_values(admissions))
     new, keys = set(row[0]), set(zip(row[1], row[2], strict=True))
-    versions, transaction.number = _versions(row[3]), row[4]
+    versions = _versions(row[3])
     refused = {
         at
         for at, admission in enumerate(admissions)
@@ -191,8 +191,7 @@ async def write_rows(
     for admission in admissions:
         rows.add(admission, dues)
     transaction.days |= rows.days
-    row = await fetch_row(transaction.connection, _SQL["write"], base=node.place_base, **rows.values(passed))
-    transaction.number = row[0]
+    await run(transaction.connection, _SQL["write"], base=node.place_base, **rows.values(passed))
     await media.insert(transaction, admissions)
     return passed + len(rows.events)
 

@@ -14,6 +14,9 @@ import msgspec
 
 from whatsync.ports.store import StoreUnavailable
 
+PATIENCE_SECONDS = 5.0
+_SLOW = StoreUnavailable("PostgreSQL does not answer in time; the same request again, with the same id, is safe")
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -25,15 +28,23 @@ class _Call(msgspec.Struct, Generic[Item]):
 
 
 class Batches(Generic[Item, Answer]):
-    """One kind of call. ``write`` gets a batch and answers each item in order, or says that it was not written."""
+    """One kind of call. ``write`` gets a batch and answers each item in order, or says that it was not written.
+
+    Whoever may do the same again (``hurried``) waits no longer than PATIENCE_SECONDS once a batch has begun: he is told
+    that the database does not answer, and so are those behind him. ``late`` gets what was answered only after that.
+    """
 
     def __init__(
         self,
         write: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | StoreUnavailable]]],
         places: int,
         weight_max: int,
+        hurried: Callable[[Item], bool] = lambda _item: False,
+        late: Callable[[Item], None] = lambda _item: None,
     ) -> None:
         self._write = write
+        self._hurried = hurried
+        self._late = late
         self._places = places
         self._weight_max = weight_max
         self._waiting: deque[_Call[Item]] = deque()
@@ -112,6 +123,26 @@ class Batches(Generic[Item, Answer]):
         return calls
 
     async def _work(self, calls: Sequence[_Call[Item]]) -> None:
+        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._hurry, calls)
+        try:
+            await self._write_all(calls)
+        finally:
+            patience.cancel()
+
+    def _hurry(self, calls: Sequence[_Call[Item]]) -> None:
+        """Whoever need not wait any longer does not; the batch goes on."""
+        for call in calls:
+            if self._hurried(call.item):
+                _fail(call, _SLOW)
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for call in waiting:
+            if self._hurried(call.item):
+                _fail(call, _SLOW)
+            else:
+                self._waiting.append(call)
+
+    async def _write_all(self, calls: Sequence[_Call[Item]]) -> None:
         try:
             answers = await self._write([call.item for call in calls])
         except StoreUnavailable as problem:
@@ -122,8 +153,8 @@ class Batches(Generic[Item, Answer]):
                 _fail(calls[0], problem)
                 return
             middle = len(calls) // 2
-            await self._work(calls[:middle])
-            await self._work(calls[middle:])
+            await self._write_all(calls[:middle])
+            await self._write_all(calls[middle:])
         except asyncio.CancelledError:
             for call in calls:
                 call.answer.cancel()
@@ -131,6 +162,8 @@ class Batches(Generic[Item, Answer]):
         else:
             self.operations += len(calls)
             for call, answer in zip(calls, answers, strict=True):
+                if call.answer.done():
+                    self._late(call.item)
                 _answer(call, answer)
 
 

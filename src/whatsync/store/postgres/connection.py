@@ -4,6 +4,7 @@ asked by statement and named values. Knows no table.
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -12,6 +13,7 @@ from whatsync.ports.store import StoreRefused
 from whatsync.store.postgres.statements import Statement, statements
 
 VERSION_MIN = 14
+PORT = 5432
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 15.0
 """A statement that takes longer is given up, and its connection with it."""
@@ -40,25 +42,59 @@ class Address(msgspec.Struct, frozen=True):
     unsafe_allowed: bool = False
     """Settings that can lose what was acknowledged are taken as they are."""
 
+    @property
+    def hosts(self) -> tuple[dict[str, Any], ...]:
+        """What to tell asyncpg about each of several servers that the URL names; one empty one where it names one."""
+        names = urlsplit(self.url).netloc.rpartition("@")[2].split(",")
+        if len(names) == 1:
+            return ({},)
+        parts = [urlsplit(f"//{name}") for name in names]
+        return tuple([{"host": part.hostname, "port": part.port or PORT} for part in parts])
+
 
 class UnsafeDatabaseError(StoreRefused):
-    """The database is set so that it could lose what it acknowledged, or it is too old or a standby."""
+    """The database is set so that it could lose what it acknowledged, or it is too old."""
+
+
+class StandbyError(UnsafeDatabaseError):
+    """The database takes no writes."""
 
 
 async def connect(address: Address) -> asyncpg.Connection:
-    """Open a connection and look at the settings that durability stands on. Raises UnsafeDatabaseError, asyncpg's
-    errors and OSError.
+    """Open a connection and look at the settings that durability stands on. Of several servers the first is taken that
+    writes. Raises UnsafeDatabaseError, asyncpg's errors and OSError.
     """
+    hosts = address.hosts
+    problems: list[Exception] = []
+    for host in hosts:
+        try:
+            return await _connect(address, host, CONNECT_SECONDS / len(hosts))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, UnsafeDatabaseError) as problem:
+            problems.append(problem)
+    # What the next server says about itself tells less than what is wrong with the one before.
+    raise max(reversed(problems), key=_tells)
+
+
+def _tells(problem: Exception) -> int:
+    """How much a problem tells of why nothing can be written."""
+    if isinstance(problem, StandbyError):
+        return 0
+    return 1 if isinstance(problem, OSError) else 2
+
+
+async def _connect(address: Address, host: dict[str, Any], seconds: float) -> asyncpg.Connection:
     connection = await asyncpg.connect(
         address.url,
-        timeout=CONNECT_SECONDS,
+        **host,
+        timeout=seconds,
         command_timeout=STATEMENT_SECONDS,
         statement_cache_size=0 if address.pooled else STATEMENTS_KEPT,
         max_cached_statement_lifetime=0,
         server_settings=None if address.pooled else _SETTINGS,
     )
     try:
-        check(await fetch_row(connection, _SQL["safety"]), address)
+        async with asyncio.timeout(seconds):
+            check(await fetch_row(connection, _SQL["safety"]), address)
     except BaseException:
         connection.terminate()
         raise
@@ -73,7 +109,7 @@ def check(row: Any, address: Address) -> None:
     if encoding != "UTF8":
         raise UnsafeDatabaseError(f"the database's encoding is {encoding}; make it with ENCODING 'UTF8'")
     if standby:
-        raise UnsafeDatabaseError("the database is a standby, which takes no writes; name its primary")
+        raise StandbyError("the database is a standby, which takes no writes; name its primary")
     found = {"fsync": fsync, "full_page_writes": full_page_writes, "synchronous_commit": synchronous_commit}
     off = [name for name, value in found.items() if value == "off"]
     if off and not address.unsafe_allowed:
@@ -111,6 +147,8 @@ class Pool:
         self._address = address
         self._idle: list[asyncpg.Connection] = []
         self._lent: set[asyncpg.Connection] = set()
+        self._lines: dict[asyncpg.Connection, int] = {}
+        self._opened = 0
         self._places = asyncio.Semaphore(size)
         self._returned = asyncio.Event()
         self.statements = 0
@@ -133,6 +171,7 @@ class Pool:
                 connection = self._idle.pop()
                 if not connection.is_closed():
                     return connection
+                self._lines.pop(connection, None)
             self._returned.clear()
             try:
                 connection = await connect(self._address)
@@ -143,7 +182,13 @@ class Pool:
                 await self._returned.wait()
             else:
                 connection.add_query_logger(self._count)
+                self._opened += 1
+                self._lines[connection] = self._opened
                 return connection
+
+    def line(self, connection: asyncpg.Connection) -> int:
+        """The number of a connection that is lent: no other one of this pool had it or will have it."""
+        return self._lines[connection]
 
     def give(self, connection: asyncpg.Connection) -> None:
         """Hand a connection back that nothing is under way on."""
@@ -156,6 +201,7 @@ class Pool:
     def drop(self, connection: asyncpg.Connection) -> None:
         """Hand a connection back whose state nobody knows: it is cut."""
         connection.terminate()
+        self._lines.pop(connection, None)
         if connection in self._lent:
             self._lent.discard(connection)
             self._returned.set()

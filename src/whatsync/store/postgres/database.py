@@ -3,6 +3,7 @@ whether it can be had at all. Knows no verb.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 
 from whatsync.ports.clock import Clock
 from whatsync.ports.store import StoreRefused, StoreUnavailable
@@ -37,13 +39,19 @@ class Transaction:
     """One transaction under way."""
 
     connection: asyncpg.Connection
-    number: int | None = None
-    """Its id in PostgreSQL, by which its fate can be asked for later; filled in by whoever learns it first."""
     days: set[int] = field(default_factory=set)
     """Days that its rows lie in."""
 
 
 Work = Callable[[Transaction], Awaitable[Result]]
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """What a transaction of a run leaves behind, by which its fate can be asked for later."""
+
+    run: int
+    line: int
+    number: int
 
 
 class Database:
@@ -61,6 +69,7 @@ class Database:
         self.commits = 0
         self.last_commit_seconds = 0.0
         self._probe: asyncio.Task[None] | None = None
+        self._numbers = itertools.count(1)
         self.on_over: Callable[[], None] = lambda: None
         """Called when a transaction finds that its run has ended."""
         self.on_well: list[Callable[[], None]] = []
@@ -71,6 +80,7 @@ class Database:
         """Run ``work`` as one transaction until it is known to be on disk; for a ``run``, only while that goes on.
 
         Raises StoreUnavailable where nothing was written, and whatever ``work`` raises (then nothing was written).
+        Without a run it can also be that all was written and nobody knows: that is for work that may be done twice.
         """
         repeats = 0
         while True:
@@ -79,7 +89,7 @@ class Database:
             try:
                 result = await self._attempt(transaction, work, run)
             except _UnknownFateError as problem:
-                if not await self._was_committed(problem.number):
+                if not await self._was_committed(problem.mark):
                     continue
                 result = problem.result
             except asyncpg.PostgresError as problem:
@@ -100,12 +110,11 @@ class Database:
 
     async def _attempt(self, transaction: Transaction, work: Work[Result], held: int | None) -> Result:
         connection = transaction.connection
+        mark = None if held is None else _Mark(held, self.writers.line(connection), next(self._numbers))
         finished: list[Result] = []
         try:
-            await _begin(connection, held)
+            await _begin(connection, mark)
             result = await work(transaction)
-            if transaction.number is None:
-                transaction.number = await fetch_value(connection, _SQL["transaction"])
             finished.append(result)
             await run(connection, _SQL["commit"])
         except Exception as problem:
@@ -114,8 +123,8 @@ class Database:
                 raise
             self.writers.drop(connection)
             self.failed(problem)
-            if finished and transaction.number is not None:
-                raise _UnknownFateError(transaction.number, finished[0]) from problem
+            if finished and mark is not None:
+                raise _UnknownFateError(mark, finished[0]) from problem
             raise StoreUnavailable(sentence(problem)) from None
         except BaseException:
             self.writers.drop(connection)
@@ -131,19 +140,22 @@ class Database:
         else:
             self.writers.give(connection)
 
-    async def _was_committed(self, number: int) -> bool:
-        """What became of a transaction whose COMMIT was not answered; asked until it is answered."""
+    async def _was_committed(self, mark: _Mark) -> bool:
+        """What became of a transaction whose COMMIT was not answered; asked until it is answered.
+
+        The question is a write: its own commit vouches that what it found is as safe as anything acknowledged. And it
+        waits until nothing of the lost connection is under way any more.
+        """
         while True:
             try:
                 connection = await self._take(self.writers, whatever=True)
                 try:
-                    fate = await fetch_value(connection, _SQL["fate"], transaction=str(number))
+                    last = await fetch_value(connection, _SQL["fate"], run=mark.run, line=mark.line)
                 except BaseException:
                     self.writers.drop(connection)
                     raise
                 self.writers.give(connection)
-                if fate != "in progress":
-                    return bool(fate == "committed")
+                return bool(last == mark.number)
             except StoreUnavailable:
                 if self.closed:
                     raise
@@ -252,12 +264,10 @@ class Database:
             self._probe = None
 
     async def _write_something(self) -> None:
-        """A transaction number is written to disk: a full disk or a standby shows."""
+        """A row is written to disk: a full disk, a standby, a synchronous standby that is away show."""
         connection = await self.writers.take()
         try:
-            await run(connection, _SQL["begin"])
-            await fetch_value(connection, _SQL["transaction"])
-            await run(connection, _SQL["commit"])
+            await run(connection, _SQL["probe"])
         except BaseException:
             self.writers.drop(connection)
             raise
@@ -284,17 +294,18 @@ class Database:
 class _UnknownFateError(Exception):
     """COMMIT was sent and not answered."""
 
-    def __init__(self, number: int, result: Any) -> None:
-        super().__init__(number)
-        self.number = number
+    def __init__(self, mark: _Mark, result: Any) -> None:
+        super().__init__(mark)
+        self.mark = mark
         self.result = result
 
 
-async def _begin(connection: asyncpg.Connection, held: int | None) -> None:
-    if held is None:
+async def _begin(connection: asyncpg.Connection, mark: _Mark | None) -> None:
+    if mark is None:
         await run(connection, _SQL["begin"])
     else:
-        await connection.execute(_SQL["begin_held"].text.format(run=held))
+        text = _SQL["begin_held"].text.format(run=mark.run, line=mark.line, number=mark.number)
+        await connection.execute(text)
 
 
 async def _days(connection: asyncpg.Connection) -> list[int]:

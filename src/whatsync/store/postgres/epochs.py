@@ -106,7 +106,7 @@ async def _clear(transaction: Transaction, ended: int) -> bool:
     await run(connection, _SQL["lock_runs"])
     if not await fetch_value(connection, _SQL["still"], run=ended):
         return False
-    for step in ("take_back", "take_back_media", "free_posts", "clear"):
+    for step in ("take_back", "take_back_media", "free_posts", "forget_marks", "clear"):
         await run(connection, _SQL[step], run=ended)
     return True
 

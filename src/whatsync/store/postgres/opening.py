@@ -57,7 +57,6 @@ async def set_place_base(transaction: Transaction, node: Node) -> None:
     connection = transaction.connection
     base = int(await fetch_value(connection, _SQL["place_base"]))
     top, number, next_number = await fetch_row(connection, _SQL["top_place"])
-    transaction.number = number
     passed = top >> _PLACE_BITS
     if next_number + base <= passed:
         base = passed + 1 - number

@@ -117,9 +117,7 @@ async def _lock_contacts(transaction: Transaction, rows: Sequence[AttemptRow]) -
 
 async def _decide(transaction: Transaction, words: Words, rows: Sequence[AttemptRow]) -> set[int]:
     values = columns(_COLUMNS, [_values(words, row) for row in rows])
-    answer = await fetch_row(transaction.connection, _SQL["decide"], **values)
-    transaction.number = answer[0]
-    return set(answer[1])
+    return {delivery for (delivery,) in await fetch(transaction.connection, _SQL["decide"], **values)}
 
 
 async def _record_one(transaction: Transaction, words: Words, row: AttemptRow) -> tuple[bool, bool]:

@@ -56,6 +56,7 @@ BATCHES_AT_ONCE = 2
 """Of accepts, and of records."""
 BATCH_ROWS_MAX = 1_000
 """Rows that one batch takes in before what still waits is left to the next."""
+RELEASE_PAUSE_SECONDS = 1.0
 NO_BACKUP = (
     "PostgreSQL is backed up by its own tools, which copy one moment of a running server: "
     "pg_dump --format=custom --file=whatsync.dump URL"
@@ -79,13 +80,16 @@ class PostgresStore:
         self.history = PostgresHistory(self.database, self.node, clock)
         self.upkeep = Upkeep(self.database, clock, folder)
         self.cluster = PostgresCluster(self.database, self.node, clock, self._answered)
-        self._accepts: Batches[Admission | Intake, Any] = Batches(self._accept_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
+        self._accepts: Batches[Admission | Intake, Any] = Batches(
+            self._accept_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX, _may_be_repeated, self._release
+        )
         self._records: Batches[Outcomes, Recorded] = Batches(self._record_all, BATCHES_AT_ONCE, BATCH_ROWS_MAX)
         self._steps = asyncio.Lock()
         self._changes = 0
         self._open = False
         self._joining = False
         self._claiming: set[asyncio.Task[Claims]] = set()
+        self._releasing: set[asyncio.Task[None]] = set()
         self.database.on_over = self._over
 
     # Opening and closing
@@ -132,6 +136,8 @@ class PostgresStore:
         self._open = False
         await self._accepts.drained()
         await self._records.drained()
+        for task in self._releasing:
+            task.cancel()
         await self.upkeep.stop()
         if not self.node.over:
             try:
@@ -146,6 +152,8 @@ class PostgresStore:
         self._open = False
         self._accepts.cancel()
         self._records.cancel()
+        for task in self._releasing:
+            task.cancel()
         await self.upkeep.stop()
         self.cluster.ear.cut()
         self.database.cut()
@@ -327,8 +335,29 @@ class PostgresStore:
                 answers += [problem] * len(some)
         return answers
 
+    def _release(self, item: Admission | Intake) -> None:
+        """It was written when nobody waited for it any more: what it claimed is for whoever looks."""
+        admissions = item.admissions if isinstance(item, Intake) else (item,)
+        claims = [(row.id, 1) for one in admissions for row in one.deliveries if row.claimed]
+        if claims and self._open:
+            task = asyncio.get_running_loop().create_task(self._give_back_at_last(claims))
+            self._releasing.add(task)
+            task.add_done_callback(self._releasing.discard)
+
+    async def _give_back_at_last(self, claims: Sequence[tuple[int, int]]) -> None:
+        while self._open and not self.node.over:
+            try:
+                return await self.give_back(claims, self._clock.now_ms())
+            except StoreUnavailable:
+                await self._clock.sleep(RELEASE_PAUSE_SECONDS)
+
     async def _record_all(self, calls: Sequence[Outcomes]) -> Sequence[Recorded]:
         return await record_all(self.database, self.node, calls)
+
+
+def _may_be_repeated(item: Admission | Intake) -> bool:
+    """Whether the same again meets what was written the first time: events do, by their ids; resending does not."""
+    return isinstance(item, Intake) or bool(item.events)
 
 
 def _failed(problem: StoreUnavailable) -> "Future[Any]":

@@ -55,5 +55,8 @@ WHERE holder = :run::integer AND due_ms IS NOT NULL;
 -- name: free_posts
 DELETE FROM post WHERE run = :run::integer;
 
+-- name: forget_marks
+DELETE FROM mark WHERE run = :run::integer OR run NOT IN (SELECT id FROM run WHERE NOT cleared);
+
 -- name: clear
 UPDATE run SET cleared = true WHERE id = :run::integer;

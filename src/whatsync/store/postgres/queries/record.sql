@@ -64,7 +64,7 @@ WITH stands AS MATERIALIZED (
 ), counts AS (
     <counted>
 )
-SELECT pg_current_xact_id()::text::bigint, array(SELECT delivery FROM stands);
+SELECT delivery FROM stands;
 
 -- name: keep_late
 -- One attempt whose claim no longer holds, kept in its delivery's day.

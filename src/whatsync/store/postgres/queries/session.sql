@@ -4,9 +4,9 @@
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 
 -- name: begin_held
--- {run} is filled in, since both go to the server at once.
+-- The numbers are filled in, since both go to the server at once.
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SELECT hold_run({run});
+SELECT hold_run({run}, {line}, {number});
 
 -- name: commit
 COMMIT;
@@ -20,11 +20,16 @@ SELECT
     current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),
     pg_is_in_recovery(), current_setting('server_encoding');
 
--- name: transaction
-SELECT pg_current_xact_id()::text::bigint;
-
 -- name: fate
-SELECT pg_xact_status(:transaction::text::xid8);
+-- The last number on a line, once nothing is under way on it any more. That it is written again makes sure that all
+-- before it is where acknowledged things have to be: on the synchronous standby, too.
+INSERT INTO mark (run, line, number) VALUES (:run::integer, :line::integer, -1)
+ON CONFLICT (run, line) DO UPDATE SET number = mark.number RETURNING number;
+
+-- name: probe
+-- Something is written and committed as accepted events are. Nobody asks for it.
+INSERT INTO mark (run, line, number) VALUES (0, pg_backend_pid(), 0)
+ON CONFLICT (run, line) DO UPDATE SET number = mark.number + 1;
 
 -- name: alive
 SELECT 1;
