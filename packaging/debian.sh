@@ -27,5 +27,11 @@ fi
 
 echo "Installing ${missing[*]} with apt-get ..."
 export DEBIAN_FRONTEND=noninteractive
+# What is installed here is for tests, which start it themselves: nothing shall run as a service of the machine.
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+fi
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

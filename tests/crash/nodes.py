@@ -28,10 +28,11 @@ class NodeReceiver(Receiver):
 
 
 class SlowReceiver:
-    """Takes its time with every answer, and notes how many requests were open at once."""
+    """Takes its time with every answer, other times with the first, and notes how many requests were open at once."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, first: Sequence[float] = ()) -> None:
         self.seconds = seconds
+        self.first = list(first)
         self.deliveries: list[str] = []
         self.open = 0
         self.open_most = 0
@@ -59,7 +60,7 @@ class SlowReceiver:
                 self.open += 1
                 self.open_most = max(self.open_most, self.open)
                 # The endpoint's own slowness is what is tested.
-                await asyncio.sleep(self.seconds)
+                await asyncio.sleep(self.first.pop(0) if self.first else self.seconds)
                 self.open -= 1
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 await writer.drain()
@@ -70,16 +71,27 @@ class SlowReceiver:
 
 
 class Nodes:
-    """Servers over one database. ``clients`` has an API client for each."""
+    """Servers over one database. ``clients`` has an API client for each; ``urls`` are the ways that they take to the
+    database, where that is not the straight one.
+    """
 
-    def __init__(self, folder: Path, cluster: Cluster, database: str, count: int = 3, **settings: str) -> None:
-        cluster.sql(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'")
+    def __init__(
+        self,
+        folder: Path,
+        cluster: Cluster,
+        database: str,
+        count: int = 3,
+        urls: Sequence[str] = (),
+        tablespace: str = "pg_default",
+        **settings: str,
+    ) -> None:
+        cluster.sql(f"CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8' TABLESPACE {tablespace}")
         self.cluster = cluster
         self.database = database
         self.servers = [
             Server(
                 folder / f"node{number}",
-                DATABASE_URL=cluster.url(database),
+                DATABASE_URL=urls[number] if urls else cluster.url(database),
                 ENCRYPTION_KEY=ENCRYPTION_KEY,
                 RETRY_SCHEDULE=",".join(["4s"] * 30),
                 **settings,
@@ -147,6 +159,17 @@ class Nodes:
         for sender in senders:
             while sender.unsure is not None:
                 assert await sender.submit(self.clients[0])
+
+
+async def submit_all(nodes: Nodes, name: str, count: int, by: int | None = None) -> list[str]:
+    """Events accepted by all nodes in turn, or ``by`` one."""
+    made: list[str] = []
+    for number in range(count):
+        sender = Sender(f"{name}-{number}")
+        while not sender.acknowledged:
+            assert await sender.submit(nodes.clients[number % len(nodes.clients) if by is None else by])
+        made += sender.acknowledged
+    return made
 
 
 def _port(server: Server) -> str:

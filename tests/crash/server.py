@@ -37,6 +37,8 @@ class Server:
         self.process: asyncio.subprocess.Process | None = None
         self.program: tuple[str, ...] = ("-m", "whatsync")
         """What Python runs."""
+        self.world: dict[str, str] = {}
+        """Further variables of the process's environment."""
         self._settings: dict[str, str | None] = {
             "DATA_DIR": str(folder),
             "PORT": str(free_port()),
@@ -50,7 +52,11 @@ class Server:
     def environment(self) -> dict[str, str]:
         """What the process is told: nothing of the settings of whoever runs the tests."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("WHATSYNC_")}
-        return kept | {f"WHATSYNC_{name}": value for name, value in self._settings.items() if value is not None}
+        return (
+            kept
+            | self.world
+            | {f"WHATSYNC_{name}": value for name, value in self._settings.items() if value is not None}
+        )
 
     async def begin(self, **settings: str | None) -> asyncio.subprocess.Process:
         """Start the process and wait for nothing."""

@@ -66,7 +66,9 @@ def database(value: str) -> str:
     if value.startswith(POSTGRES):
         try:
             parts = urlsplit(value)
-            named = bool(parts.path.strip("/")) and (parts.port or 1) > 0
+            hosts = parts.netloc.rpartition("@")[2].split(",")
+            ports = [urlsplit(f"//{host}").port for host in hosts]
+            named = bool(parts.path.strip("/")) and all((port or 1) > 0 for port in ports)
         except ValueError:
             named = False
         if not named:

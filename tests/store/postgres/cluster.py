@@ -45,13 +45,15 @@ def binaries() -> Path:
     return Path(found).resolve().parent
 
 
-def _as_whom() -> dict[str, Any]:
+def as_whom() -> dict[str, Any]:
+    """Whom a program runs as that refuses to be root."""
     if os.getuid() != 0:
         return {}
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -69,7 +71,7 @@ class Cluster:
         self.folder = Path(tempfile.mkdtemp(prefix="whatsync-postgres-"))
         if os.getuid() == 0:
             os.chown(self.folder, NOBODY, NOBODY)
-        self.port = _free_port()
+        self.port = free_port()
         self.settings = _SMALL | ({} if durable else _QUICK) | settings
         self._process: subprocess.Popen[bytes] | None = None
         if primary is None:
@@ -125,8 +127,8 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock
-            **_as_whom(),
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call, no lock
+            **as_whom(),
         )
         ends = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -196,7 +198,7 @@ class Cluster:
             text=True,
             timeout=START_SECONDS,
             cwd=self.folder,
-            **_as_whom(),
+            **as_whom(),
         )
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed: {done.stderr}")
@@ -204,7 +206,7 @@ class Cluster:
         return output
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Nothing outlives a test process that was killed. The thread's end counts: start it from the main one."""
     ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
 

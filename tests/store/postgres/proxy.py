@@ -10,7 +10,7 @@ class Proxy:
     """Forwards connections to a port of this machine."""
 
     def __init__(self, port: int) -> None:
-        self._to = port
+        self.to = port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -18,6 +18,8 @@ class Proxy:
         self.swallow_commits = 0
         """So many COMMITs still reach the database, and their connection is cut before the answer."""
         self.refusing = False
+        self.delay_seconds = 0.0
+        """Before each piece that passes."""
         self._flowing = asyncio.Event()
         self._flowing.set()
 
@@ -50,10 +52,13 @@ class Proxy:
         self._flowing.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refusing:
+        try:
+            if self.refusing:
+                raise ConnectionRefusedError
+            back, there = await asyncio.open_connection("127.0.0.1", self.to)
+        except OSError:
             writer.transport.abort()
             return
-        back, there = await asyncio.open_connection("127.0.0.1", self._to)
         self._writers |= {writer, there}
         for source, sink, asks in ((reader, there, True), (back, writer, False)):
             task = asyncio.get_running_loop().create_task(self._forward(source, sink, writer, asks))
@@ -66,6 +71,8 @@ class Proxy:
         with suppress(OSError):
             while data := await source.read(65_536):
                 await self._flowing.wait()
+                if self.delay_seconds:
+                    await asyncio.sleep(self.delay_seconds)
                 if asks and COMMIT in data and self.swallow_commits > 0:
                     self.swallow_commits -= 1
                     # Gone before the database has answered; the database gets it all the same.

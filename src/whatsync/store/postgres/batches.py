@@ -15,7 +15,7 @@ import msgspec
 from whatsync.ports.store import StoreUnavailable
 
 PATIENCE_SECONDS = 5.0
-_SLOW = StoreUnavailable("PostgreSQL does not answer in time; the same request again, with the same id, is safe")
+SLOW = StoreUnavailable("PostgreSQL does not answer in time; the same request again, with the same id, is safe")
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -49,6 +49,7 @@ class Batches(Generic[Item, Answer]):
         self._weight_max = weight_max
         self._waiting: deque[_Call[Item]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._slow: set[int] = set()
         self._scheduled = False
         self._free = asyncio.Event()
         self._free.set()
@@ -58,6 +59,11 @@ class Batches(Generic[Item, Answer]):
     def queued(self) -> int:
         """Calls that no batch has taken yet."""
         return len(self._waiting)
+
+    @property
+    def slow(self) -> bool:
+        """Whether a batch is under way that takes longer than anybody should wait for."""
+        return bool(self._slow)
 
     def hold(self) -> None:
         """Begin no batch until ``go_on``."""
@@ -128,17 +134,19 @@ class Batches(Generic[Item, Answer]):
             await self._write_all(calls)
         finally:
             patience.cancel()
+            self._slow.discard(id(calls))
 
     def _hurry(self, calls: Sequence[_Call[Item]]) -> None:
         """Whoever need not wait any longer does not; the batch goes on."""
+        self._slow.add(id(calls))
         for call in calls:
             if self._hurried(call.item):
-                _fail(call, _SLOW)
+                _fail(call, SLOW)
         waiting = list(self._waiting)
         self._waiting.clear()
         for call in waiting:
             if self._hurried(call.item):
-                _fail(call, _SLOW)
+                _fail(call, SLOW)
             else:
                 self._waiting.append(call)
 

@@ -140,6 +140,15 @@ async def run(connection: asyncpg.Connection, statement: Statement, **values: An
     await connection.execute(statement.text, *statement.values(values))
 
 
+async def _end(connection: asyncpg.Connection) -> None:
+    """Call off what is under way, and close."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await connection.close()
+    except Exception:  # noqa: BLE001 - it is gone either way
+        connection.terminate()
+
+
 class Pool:
     """A few connections to lend out, opened when first needed; one that met trouble is thrown away."""
 
@@ -147,6 +156,8 @@ class Pool:
         self._address = address
         self._idle: list[asyncpg.Connection] = []
         self._lent: set[asyncpg.Connection] = set()
+        self._warned: set[asyncpg.Connection] = set()
+        self._ending: dict[asyncio.Task[None], asyncpg.Connection] = {}
         self._lines: dict[asyncpg.Connection, int] = {}
         self._opened = 0
         self._places = asyncio.Semaphore(size)
@@ -182,6 +193,7 @@ class Pool:
                 await self._returned.wait()
             else:
                 connection.add_query_logger(self._count)
+                connection.add_log_listener(self._note)
                 self._opened += 1
                 self._lines[connection] = self._opened
                 return connection
@@ -199,18 +211,29 @@ class Pool:
             self._places.release()
 
     def drop(self, connection: asyncpg.Connection) -> None:
-        """Hand a connection back whose state nobody knows: it is cut."""
-        connection.terminate()
+        """Hand a connection back whose state nobody knows. What it may still be doing is called off: a server does not
+        notice by itself that nobody waits for a COMMIT any more, and would keep the connection for as long.
+        """
+        if not connection.is_closed():
+            task = asyncio.get_running_loop().create_task(_end(connection))
+            self._ending[task] = connection
+            task.add_done_callback(self._ended)
         self._lines.pop(connection, None)
+        self._warned.discard(connection)
         if connection in self._lent:
             self._lent.discard(connection)
             self._returned.set()
             self._places.release()
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._ending[task]
+
     def cut(self) -> None:
         """Cut all of them."""
-        for connection in (*self._idle, *self._lent):
+        for connection in (*self._idle, *self._lent, *self._ending.values()):
             connection.terminate()
+        for task in self._ending:
+            task.cancel()
         self._idle.clear()
 
     async def close(self) -> None:
@@ -222,6 +245,16 @@ class Pool:
             except Exception:  # noqa: BLE001 - it is gone either way
                 connection.terminate()
         self.cut()
+
+    def _note(self, connection: Any, message: Any) -> None:
+        if message.severity_en == "WARNING":
+            self._warned.add(connection)
+
+    def warned(self, connection: asyncpg.Connection) -> bool:
+        """Whether the server has warned of something on a connection since this was asked last."""
+        found = connection in self._warned
+        self._warned.discard(connection)
+        return found
 
     def _count(self, _query: object) -> None:
         self.statements += 1

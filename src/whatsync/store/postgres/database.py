@@ -69,6 +69,7 @@ class Database:
         self.commits = 0
         self.last_commit_seconds = 0.0
         self._probe: asyncio.Task[None] | None = None
+        self._full = False
         self._numbers = itertools.count(1)
         self.on_over: Callable[[], None] = lambda: None
         """Called when a transaction finds that its run has ended."""
@@ -129,7 +130,11 @@ class Database:
         except BaseException:
             self.writers.drop(connection)
             raise
+        # Somebody ended the wait for the synchronous standby: then COMMIT succeeds, with a warning.
+        warned = self.writers.warned(connection)
         self.writers.give(connection)
+        if warned and mark is not None:
+            raise _UnknownFateError(mark, result)
         return result
 
     async def _roll_back(self, connection: asyncpg.Connection) -> None:
@@ -229,9 +234,7 @@ class Database:
 
     def failed(self, problem: BaseException) -> None:
         """Take note that the database can't be had, and look again until it can."""
-        if isinstance(problem, asyncpg.DiskFullError):
-            # Reading goes on, and so does looking whether there is room again.
-            logger.error("the database: %s", sentence(problem))
+        self._full = self._full or isinstance(problem, asyncpg.DiskFullError)
         self._note(sentence(problem))
 
     def _note(self, reason: str) -> None:
@@ -257,7 +260,7 @@ class Database:
                     self.trouble = sentence(problem)
                 else:
                     logger.info("the database: it is well again")
-                    self.trouble = None
+                    self.trouble, self._full = None, False
                     for tell in self.on_well:
                         tell()
         finally:
@@ -268,6 +271,8 @@ class Database:
         connection = await self.writers.take()
         try:
             await run(connection, _SQL["probe"])
+            if self._full:
+                await connection.execute(_SQL["probe_room"].text)
         except BaseException:
             self.writers.drop(connection)
             raise

@@ -37,7 +37,7 @@ from whatsync.ports.store import (
 )
 from whatsync.store.postgres import arrivals, documents, epochs, media, retention, rollup
 from whatsync.store.postgres.accept import accept_all
-from whatsync.store.postgres.batches import Batches
+from whatsync.store.postgres.batches import SLOW, Batches
 from whatsync.store.postgres.claim import claim, give_back
 from whatsync.store.postgres.cluster import PostgresCluster
 from whatsync.store.postgres.connection import Address, connect
@@ -166,7 +166,7 @@ class PostgresStore:
 
     def accept(self, admission: Admission) -> "Future[AcceptResult]":
         """Write events and deliveries."""
-        problem = self._problem()
+        problem = self._problem() or self._slowness(admission)
         if problem is not None:
             return _failed(problem)
         return self._accepts.put(admission, 1 + len(admission.events) + len(admission.deliveries))
@@ -221,7 +221,7 @@ class PostgresStore:
 
     def take_in(self, intake: Intake) -> "Future[IntakeResult]":
         """Write a source's body and all that follows from it."""
-        problem = self._problem()
+        problem = self._problem() or self._slowness(intake)
         if problem is not None:
             return _failed(problem)
         rows = sum(len(one.events) + len(one.deliveries) for one in intake.admissions)
@@ -272,7 +272,7 @@ class PostgresStore:
 
     def state(self) -> StoreState:
         """Cheap facts for health checks."""
-        problem = self._problem()
+        problem = self._problem() or (SLOW if self._accepts.slow else None)
         return StoreState(
             writable=problem is None,
             reason=None if problem is None else problem.reason,
@@ -294,6 +294,9 @@ class PostgresStore:
         if self.database.trouble is not None:
             return StoreUnavailable(self.database.trouble)
         return None
+
+    def _slowness(self, item: Admission | Intake) -> StoreUnavailable | None:
+        return SLOW if self._accepts.slow and _may_be_repeated(item) else None
 
     def _check(self) -> None:
         problem = self._problem()

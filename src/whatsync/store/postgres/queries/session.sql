@@ -31,6 +31,12 @@ ON CONFLICT (run, line) DO UPDATE SET number = mark.number RETURNING number;
 INSERT INTO mark (run, line, number) VALUES (0, pg_backend_pid(), 0)
 ON CONFLICT (run, line) DO UPDATE SET number = mark.number + 1;
 
+-- name: probe_room
+-- A full disk may still have room for a mark: more is written, and thrown away.
+BEGIN;
+CREATE TEMPORARY TABLE whatsync_room ON COMMIT DROP AS SELECT repeat('x', 1000) FROM generate_series(1, 1000);
+COMMIT;
+
 -- name: alive
 SELECT 1;
 

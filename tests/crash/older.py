@@ -1,0 +1,27 @@
+"""``python older.py serve``: the real server as it was before the newest migration, to be upgraded under load. What has
+changed since is put back here; with the next migration this file is written anew. Nothing but its test imports this.
+"""
+
+import sys
+
+from whatsync.cli.app import main
+from whatsync.store.postgres import schema
+from whatsync.store.postgres.statements import statements
+
+SCHEMA = 3
+"""The last migration it knows."""
+BEFORE = {
+    ("session.sql", "begin_held"): "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT hold_run({run})",
+    ("session.sql", "fate"): "SELECT -1 WHERE :run::integer = 0 AND :line::integer = 0",
+    ("session.sql", "probe"): "SELECT pg_current_xact_id()",
+    ("epochs.sql", "forget_marks"): "SELECT :run::integer",
+}
+
+if __name__ == "__main__":
+    known = {number: text for number, text in schema.migrations().items() if number <= SCHEMA}
+    schema.migrations = lambda: known
+    for (file, name), text in BEFORE.items():
+        assert name in statements(file).names()
+        statements(file)._texts[name] = text
+    sys.argv[0] = "whatsync"
+    main()
