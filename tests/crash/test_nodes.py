@@ -159,7 +159,7 @@ async def test_one_request_at_a_time_is_never_repeated(tmp_path: Path, cluster: 
         endpoint = await nodes.add_endpoint(receiver.url, maxInFlight=1)
         events = await submit_all(nodes, "slow", QUEUED)
         path = f"/v1/endpoints/{endpoint['id']}"
-        await until(nodes.clients[1], path, lambda one: one["counts"]["waiting"] == 0)
+        await until(nodes.clients[1], path, lambda one: one["counts"]["waiting"] == 0, 120)
         receiver.stop()
         assert len(receiver.deliveries) == len(set(receiver.deliveries)) == len(events) == QUEUED
         assert receiver.open_most == 1

@@ -22,6 +22,8 @@ FIRST_LEASE_SECONDS = 45.0
 """From opening the store to the first heartbeat, which says how long the next lease is."""
 CLEARINGS_MAX = 20
 CLEARING_PAUSE_SECONDS = 0.1
+TAKEN_BACK_ROWS = 20_000
+"""Open deliveries that one step looks at."""
 
 _SQL = statements("epochs.sql")
 
@@ -97,18 +99,39 @@ async def clear(database: Database) -> bool:
     """Free the claims and posts of runs that have ended and have nothing under way; false where some have."""
     all_clear = True
     for (ended,) in await database.ask(lambda connection: fetch(connection, _SQL["ended_runs"])):
-        all_clear &= await database.transact(partial(_clear, ended=ended))
+        if await database.transact(partial(_is_still, ended=ended)):
+            await _take_back(database, ended)
+            await database.transact(partial(_clear, ended=ended))
+        else:
+            all_clear = False
     return all_clear
 
 
-async def _clear(transaction: Transaction, ended: int) -> bool:
+async def _is_still(transaction: Transaction, ended: int) -> bool:
+    """Whether nothing of a run that has ended is under way: then nothing of it ever is again."""
+    return bool(await fetch_value(transaction.connection, _SQL["still"], run=ended))
+
+
+async def _take_back(database: Database, ended: int) -> None:
+    """Free the claims, in transactions of bounded length however much waits. Whoever stops in between has done no harm:
+    the next one walks again.
+    """
+    after: int | None = 0
+    while after is not None:
+        after = await database.transact(partial(_take_back_part, ended=ended, after=after))
+
+
+async def _take_back_part(transaction: Transaction, ended: int, after: int) -> int | None:
+    values = {"run": ended, "after": after, "limit": TAKEN_BACK_ROWS}
+    reached: int | None = await fetch_value(transaction.connection, _SQL["take_back"], **values)
+    return reached
+
+
+async def _clear(transaction: Transaction, ended: int) -> None:
     connection = transaction.connection
     await run(connection, _SQL["lock_runs"])
-    if not await fetch_value(connection, _SQL["still"], run=ended):
-        return False
-    for step in ("take_back", "take_back_media", "free_posts", "forget_marks", "clear"):
+    for step in ("take_back_media", "free_posts", "forget_marks", "clear"):
         await run(connection, _SQL[step], run=ended)
-    return True
 
 
 async def begin(transaction: Transaction, node: Node, version: str, role: Role, lease_seconds: float) -> int:
