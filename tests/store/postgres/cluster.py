@@ -115,6 +115,17 @@ class Cluster:
         assert self._process is not None
         return self._process.pid
 
+    def cpu_seconds(self) -> float:
+        """Processor time of all of its processes so far, those that have ended included."""
+        total = 0
+        for pid in (self.pid, *self._children()):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(int(field) for field in fields[11:15])
+        return total / os.sysconf("SC_CLK_TCK")
+
+    def _children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def url(self, database: str = "postgres", port: int | None = None) -> str:
         """A URL for WhatsSync."""
         return f"postgresql://whatsync@127.0.0.1:{port or self.port}/{database}"
@@ -146,10 +157,10 @@ class Cluster:
     def kill(self) -> None:
         """Kill all of its processes at once, as a power failure would."""
         assert self._process is not None
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        children = self._children()
         self._process.kill()
         for child in children:
-            _kill(int(child))
+            _kill(child)
         self._process.wait(START_SECONDS)
         self._process = None
         (self.data / "postmaster.pid").unlink(missing_ok=True)
@@ -181,8 +192,8 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _signal_all(self, number: signal.Signals) -> None:
-        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
-            os.kill(int(child), number)
+        for child in self._children():
+            os.kill(child, number)
         os.kill(self.pid, number)
 
     def _answers(self) -> bool:

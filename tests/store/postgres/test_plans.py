@@ -80,7 +80,9 @@ def wholes(plan: dict[str, Any], rows: dict[str, int]) -> list[str]:
 async def faults(place: PostgresPlace, asked: Asked) -> list[str]:
     """The statements that read too much, each with what it reads."""
     db = await connect(Address(databases.url(place.database), unsafe_allowed=True))
-    counted = await db.fetch("SELECT relname, reltuples::bigint FROM pg_class WHERE relkind = 'r'")
+    counted = await db.fetch(
+        "SELECT relname, reltuples::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
     rows: dict[str, int] = dict(counted)
     found = []
     for text, values in asked.statements.items():
