@@ -8,7 +8,7 @@ from whatsync.cli.app import main
 from whatsync.store.postgres import schema
 from whatsync.store.postgres.statements import statements
 
-SCHEMA = 3
+SCHEMA = 4
 """The last migration it knows."""
 BEFORE = {
     ("session.sql", "begin_held"): "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT hold_run({run})",

@@ -46,3 +46,11 @@ def test_a_statement_is_found() -> None:
         'x = "PRAGMA synchronous=FULL"',
     ):
         assert not list(literals([Module("src/a.py", text)])), text
+
+
+def test_migrations_are_numbered_from_one_without_a_gap_or_a_number_twice() -> None:
+    for store in ("sqlite", "postgres"):
+        found = [path for path in files("src") if path.suffix == ".sql" and path.parts[-3:-1] == (store, "schema")]
+        numbers = sorted(int(path.name[:4]) for path in found)
+        assert numbers
+        assert numbers == list(range(1, len(numbers) + 1))
