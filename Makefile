@@ -33,7 +33,8 @@ wheel: setup ## build dist/whatsync-*.whl, the package with all that it serves
 
 setup-dev: $(DEV_STAMP) $(FRONT_DEV_STAMP) $(RECEIVERS_STAMP) ## besides, all that tests and checks need
 	@bash packaging/debian.sh curl=curl php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go \
-		chromium=chromium pgbouncer=pgbouncer faketime=faketime caddy=caddy file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core
+		chromium=chromium pgbouncer=pgbouncer faketime=faketime caddy=caddy \
+		library:libatomic.so.1=libatomic1 file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
 test: setup-dev ## run every test (WORKERS=3 at once, PYTEST_ARGS=... for pytest)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 --durations 15 $(PYTEST_ARGS)

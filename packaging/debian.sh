@@ -2,12 +2,14 @@
 # Installs Debian packages for programs that are missing, when it may; otherwise says exactly what to type.
 # Usage: debian.sh PROGRAM=PACKAGE ...     for example: debian.sh php=php-cli make=make
 # A library of Ruby's is asked for as ruby:LIBRARY=PACKAGE, for example: ruby:sinatra/base=ruby-sinatra
+# A shared library is asked for as library:NAME=PACKAGE, for example: library:libatomic.so.1=libatomic1
 # What is no program is asked for by its path: file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 set -euo pipefail
 
 is_there() {
     case $1 in
         file:*) [ -e "${1#file:}" ] ;;
+        library:*) [[ $(/sbin/ldconfig -p) == *"${1#library:} "* ]] ;;
         ruby:*) ruby -r "${1#ruby:}" -e '' ;;
         *) command -v "$1" ;;
     esac

@@ -84,3 +84,10 @@ def test_wrong_use_exits_with_2() -> None:
 
 def test_the_version_is_told() -> None:
     assert Shell()("--version").out.startswith("whatsync ")
+
+
+def test_a_noun_shows_whole_sentences_and_a_mistyped_command_the_near_one() -> None:
+    shell = Shell({"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
+    assert "..." not in shell("endpoints", "--help").out.partition("Commands:")[2]
+    assert "Did you mean 'endpoints'?" in shell("endpont", code=2).err
+    assert "Did you mean 'create'" in shell("endpoints", "crete", code=2).err

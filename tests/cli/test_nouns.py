@@ -305,3 +305,11 @@ def test_a_long_answer_is_cut_for_the_eye(capsys: pytest.CaptureFixture[str]) ->
     assert told.count("x") == 1_000
     show_attempt({"number": 1, "status": 200, "response": {"body": "brief"}}, whole=True)
     assert "more characters" not in capsys.readouterr().out
+
+
+def test_a_person_is_erased(shell: Shell, endpoint: str) -> None:
+    event = send(shell)
+    assert "--phone" in shell("erase", code=2).err
+    assert "--yes" in shell("erase", "--phone", "+1234567890", code=2).err
+    assert shell("erase", "--phone", "+1234567890", "--wait", "--yes", "--json").json["state"] == "done"
+    assert json.loads(shell("events", "get", event).out)["data"]["text"] is None

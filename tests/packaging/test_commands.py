@@ -41,9 +41,11 @@ def test_a_missing_program_is_named_with_the_command_that_installs_it(tmp_path: 
     """Without apt-get on the PATH the script can only tell, and has to."""
     for program in ("bash", "id"):
         (tmp_path / program).symlink_to(f"/usr/bin/{program}")
+    there = ("bash=bash", "library:libc.so.6=libc6")
+    asked = (*there, "no-such-program=some-package", "library:libnone.so.9=libnone9")
     done = subprocess.run(
-        ["bash", str(ROOT / "packaging" / "debian.sh"), "bash=bash", "no-such-program=some-package"],
+        ["bash", str(ROOT / "packaging" / "debian.sh"), *asked],
         env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "apt-get install -y --no-install-recommends some-package" in done.stderr
+    assert "apt-get install -y --no-install-recommends some-package libnone9\n" in done.stderr

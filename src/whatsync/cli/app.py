@@ -24,6 +24,7 @@ COMMANDS = (
     Entry("deliveries", "whatsync.cli.deliveries", "What was sent where, and what came back", _LOOK),
     Entry("media", "whatsync.cli.media", "Files to send along", _LOOK),
     Entry("jobs", "whatsync.cli.jobs", "Bulk work and its progress", _LOOK),
+    Entry("erase", "whatsync.cli.erase", "Remove one person's data, for ever", _LOOK),
     Entry("event-types", "whatsync.cli.event_types", "The catalogue, and types of your own", _LOOK),
     Entry("sources", "whatsync.cli.sources", "Meta apps that events come from", _LOOK),
     Entry("numbers", "whatsync.cli.numbers", "WhatsApp numbers, and whose they are", _LOOK),

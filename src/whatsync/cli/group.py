@@ -3,6 +3,7 @@
 Also turns failures into a sentence and an exit status. Knows the commands by name only.
 """
 
+import difflib
 import importlib
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,25 @@ class Entry:
 
 def new_app(**settings: Any) -> typer.Typer:
     """A Typer of one command or noun, with plain help: Rich's would take twice as long to show."""
+    settings = {"cls": NounGroup, **settings}
     return typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, **settings)
+
+
+class NounGroup(TyperGroup):
+    """The verbs of one noun, each with its whole first sentence, however narrow the terminal is."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List them, in the order in which they stand in their file."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, _first(command.help or "")) for name, command in commands if command and not command.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def _first(text: str) -> str:
+    """The first paragraph's first sentence."""
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split()).split(". ")[0].rstrip(".") + "."
 
 
 class LazyGroup(TyperGroup):
@@ -57,6 +76,14 @@ class LazyGroup(TyperGroup):
             if entry.name == cmd_name:
                 return typer.main.get_command(entry.load())
         return None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that was typed, or say which one may have been meant."""
+        known = self.list_commands(ctx)
+        near = difflib.get_close_matches(args[0], known, 1) if args and args[0] not in known else []
+        if near:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a failure becomes its sentence on standard error and its exit status."""
