@@ -59,7 +59,7 @@ def _failing(visit: Visit, endpoints: list[EndpointFacts]) -> Iterator[Matter]:
         yield Matter(
             "bad" if bad else "warn",
             "hook",
-            f"{name} is failing" if bad else f"{name} failed lately",
+            f"{name} is failing",
             f"{words.sentence} {count:,} failed attempt{'' if count == 1 else 's'} since the last success.",
             "See what came back",
             visit.here(f"/webhooks/{endpoint.id}"),
