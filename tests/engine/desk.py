@@ -30,6 +30,7 @@ from whatsync.model.ids import TOKEN_BYTES, Sequence, random_id
 from whatsync.net.address_guard import AddressGuard
 from whatsync.ports.sender import Answer, Failure, Request, Timing
 from whatsync.ports.store import StoreUnavailable
+from whatsync.sources.whatsapp.examples import arrival_of
 from whatsync.sources.whatsapp.samples import example_of
 from whatsync.store.memory import Disk, MemoryStore
 
@@ -263,6 +264,7 @@ class Desk:
             observe=self.observe,
             randomness=self.randomness,
             meta_example=example_of,
+            whatsapp_example=arrival_of,
         )
         self.removal = Removal(directory, store, store, configuration, clock)
         self.accounts.on_deleted.append(self.removal.look)

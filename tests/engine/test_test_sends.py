@@ -21,6 +21,7 @@ from whatsync.model.signature import Signer, hex_signature
 from whatsync.model.timestamp import format_time
 from whatsync.ports.history import DeliveryQuery, DeliveryView
 from whatsync.ports.sender import Request
+from whatsync.sources.whatsapp.examples import NAMES
 
 HOST = "shop.example"
 
@@ -73,6 +74,32 @@ async def test_an_endpoint_of_metas_format_is_tried_with_metas_shape(name: str, 
         assert element["timestamp"] == str(desk.clock.ms // 1000)
         assert b"\r\nX-Hub-Signature-256: sha256=" in request.head
         assert b"\r\nX-WhatsSync-Test: true\r\n" in request.head
+
+
+@pytest.mark.parametrize("name", ["whatsapp." + name for name in NAMES])
+@pytest.mark.parametrize("format_", list(Format))
+async def test_what_meta_says_beside_messages_is_tried_in_its_own_words(name: str, format_: Format) -> None:
+    async with opened_desk() as desk:
+        account = await desk.account()
+        form = EndpointForm(url=f"https://{HOST}/bot", events=[name], format=format_)
+        running = (await desk.endpoints.create(account, form, ACTOR)).running
+        sent = await desk.test_sends.send(account, running.endpoint.id, name)
+        again = await desk.test_sends.send(account, running.endpoint.id, name)
+        assert (sent.event.test, sent.event.type) == (True, name)
+        assert sent.event.id != again.event.id
+        request, _ = desk.receivers.requests
+        assert b"\r\nX-WhatsSync-Test: true\r\n" in request.head
+        body = msgspec.json.decode(request.body)
+        if format_ is Format.META:
+            assert body["object"] == "whatsapp_business_account"
+            (change,) = body["entry"][0]["changes"]
+            value, field = change["value"], change["field"]
+        else:
+            value, field = body["data"], name.removeprefix("whatsapp.")
+            assert body["event"] == name
+        assert field in (name.removeprefix("whatsapp."), "messages")
+        assert value
+        assert sent.event.number == value.get("metadata", {}).get("phone_number_id")
 
 
 async def test_two_tests_are_two_events() -> None:

@@ -23,6 +23,8 @@ class App:
     callback: str | None = None
     fields: list[str] = field(default_factory=list)
     subscribed: set[str] = field(default_factory=set)
+    overrides: dict[str, str] = field(default_factory=dict)
+    """Where business accounts, and numbers, lead what comes for them."""
     valid: bool = True
     scopes: list[str] = field(default_factory=lambda: ["whatsapp_business_messaging", "whatsapp_business_management"])
     expires_at: int = 0
@@ -82,15 +84,28 @@ class App:
             return refusal
         business = request.path_params["id"]
         if request.method == "POST":
+            form = dict((await request.form()).items())
+            self.overrides.pop(business, None)
+            if (url := form.get("override_callback_uri")) is not None:
+                if not await self._challenged(str(url), str(form["verify_token"])):
+                    return JSONResponse({"error": {"message": "The URL couldn't be validated.", "code": 2200}}, 400)
+                self.overrides[business] = str(url)
             self.subscribed.add(business)
             return JSONResponse({"success": True})
-        known = [{"whatsapp_business_api_data": {"id": self.id, "name": "App"}}] if business in self.subscribed else []
-        return JSONResponse({"data": known})
+        entry: dict[str, Any] = {"whatsapp_business_api_data": {"id": self.id, "name": "App"}}
+        if business in self.overrides:
+            entry["override_callback_uri"] = self.overrides[business]
+        return JSONResponse({"data": [entry] if business in self.subscribed else []})
 
     async def _numbers(self, request: Request) -> JSONResponse:
         if (refusal := self._refusal(request, self.token)) is not None:
             return refusal
-        listed: list[dict[str, Any]] = list(self.businesses.get(request.path_params["id"], []))
+        listed: list[dict[str, Any]] = [
+            {**one, "webhook_configuration": {"phone_number": self.overrides[one["id"]]}}
+            if one["id"] in self.overrides and "webhook_configuration" in request.query_params.get("fields", "")
+            else dict(one)
+            for one in self.businesses.get(request.path_params["id"], [])
+        ]
         at = int(request.query_params.get("after", "0"))
         page: dict[str, Any] = {"data": listed[at : at + 1]}
         if at + 1 < len(listed):

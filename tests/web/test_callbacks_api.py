@@ -27,6 +27,7 @@ from tests.sources.whatsapp.kinds import BATCH, BODIES
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.model.ids import message_id
+from whatsync.sources.whatsapp import signature
 from whatsync.sources.whatsapp.signature import sign
 
 PUBLIC = "https://hooks.example.com"
@@ -167,6 +168,51 @@ async def test_gzip_is_understood_whatever_was_signed(meta: Meta) -> None:
     bomb = gzip.compress(b"0" * 20_000_000)
     assert (await meta.post(bomb, content_encoding="gzip")).status_code == 413
     assert (await meta.post(b"{}", content_encoding="br")).status_code == 400
+
+
+async def test_a_body_whose_characters_a_proxy_wrote_out_is_taken_as_it_was_signed(meta: Meta) -> None:
+    raw = escaped(incoming(message(text={"body": "Grüße 😊"})))
+    written_out = json.dumps(json.loads(raw), ensure_ascii=False, separators=(",", ":")).replace("/", "\\/").encode()
+    assert written_out != raw
+    codings: tuple[tuple[bytes, dict[str, str]], ...] = (
+        (written_out, {}),
+        (gzip.compress(written_out), {"content-encoding": "gzip"}),
+    )
+    for sent, coding in codings:
+        answer = await meta.server.client.post(meta.path, content=sent, headers=signed(raw) | coding)
+        assert answer.status_code == 200
+    event = (await meta.server.call("GET", f"/v1/events/{message_id(NUMBER, 'wamid.one')}")).json()
+    assert event["data"]["text"] == "Grüße 😊"
+    changed = written_out.replace("Grüße".encode(), "Größe".encode())
+    assert (await meta.server.client.post(meta.path, content=changed, headers=signed(raw))).status_code == 401
+
+
+async def test_only_what_was_signed_is_read(meta: Meta) -> None:
+    """The escaped form of a backslash before a written-out character is another text: that one was signed."""
+    raw = escaped(incoming(message(text={"body": "a \\u00e4 b"})))
+    other = raw.replace(b"\\\\u00e4", b"\\" + "ä".encode())
+    assert other != raw
+    assert (await meta.server.client.post(meta.path, content=other, headers=signed(raw))).status_code == 200
+    event = (await meta.server.call("GET", f"/v1/events/{message_id(NUMBER, 'wamid.one')}")).json()
+    assert event["data"]["text"] == "a \\u00e4 b"
+
+
+async def test_nothing_is_unpacked_for_who_shows_no_proof(meta: Meta, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("it was unpacked")
+
+    monkeypatch.setattr(signature, "unzipped", refuse)
+    packed = gzip.compress(b"0" * 20_000_000)
+    given: tuple[dict[str, str], ...] = ({}, {"x-hub-signature-256": "sha256=short"})
+    for headers in given:
+        coded = headers | {"content-encoding": "gzip"}
+        assert (await meta.server.client.post(meta.path, content=packed, headers=coded)).status_code == 401
+
+
+async def test_a_bomb_with_a_forged_signature_is_refused(meta: Meta) -> None:
+    packed = gzip.compress(b"0" * 20_000_000)
+    headers = signed(b"else") | {"content-encoding": "gzip"}
+    assert (await meta.server.client.post(meta.path, content=packed, headers=headers)).status_code == 401
 
 
 async def test_four_megabytes_are_taken_and_more_than_the_limit_is_not(meta: Meta) -> None:

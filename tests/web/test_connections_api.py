@@ -86,6 +86,31 @@ async def test_another_callback_is_named_and_replaced_only_when_asked_for(desk: 
     assert desk.app.callback.startswith(PUBLIC)
 
 
+async def test_business_accounts_are_led_here_past_the_apps_own_callback(desk: Desk) -> None:
+    old = desk.app.callback = "https://old.example/hook"
+    desk.app.fields = ["messages"]
+    done = await desk.operator("POST", "/connect", {"overrideCallback": True})
+    assert done.status_code == 200, done.text
+    assert desk.app.callback == old
+    assert desk.app.overrides == {"800000000000001": done.json()["callbackUrl"]}
+    assert await desk.gaps() == ["webhook"]
+    assert (await desk.operator("POST", "/connect", {"replaceCallback": True})).status_code == 200
+    assert desk.app.overrides == {}
+    assert (desk.app.callback, await desk.gaps()) == (done.json()["callbackUrl"], ["webhook"])
+
+
+async def test_what_is_led_away_is_named(desk: Desk) -> None:
+    await desk.operator("POST", "/connect", {})
+    desk.app.overrides = {"800000000000001": "https://old.example/hook"}
+    assert await desk.gaps() == ["override", "webhook"]
+    desk.app.overrides = {"700000000000002": "https://old.example/number"}
+    found = (await desk.operator("GET", "/check")).json()["findings"]
+    (gap,) = [one for one in found if one["code"] == "override"]
+    assert "700000000000002" in gap["sentence"]
+    assert "https://old.example/number" in gap["sentence"]
+    assert gap["ok"] is False
+
+
 async def test_each_gap_has_its_name(desk: Desk) -> None:
     await desk.operator("POST", "/connect", {})
     desk.app.fields = ["account_update"]

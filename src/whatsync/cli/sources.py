@@ -184,10 +184,13 @@ def connect(
     *,
     waba_ids: Annotated[list[str] | None, typer.Option("--waba-id", metavar="ID", help="Repeatable.")] = None,
     replace_callback: Annotated[bool, typer.Option("--replace-callback", help="Replace the app's other one.")] = False,
+    override_callback: Annotated[
+        bool, typer.Option("--override-callback", help="Leave the app's, lead only the business accounts here.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set the app's callback at Meta, subscribe its business accounts, and make their numbers known."""
-    form = {"wabaIds": waba_ids or [], "replaceCallback": replace_callback}
+    form = {"wabaIds": waba_ids or [], "replaceCallback": replace_callback, "overrideCallback": override_callback}
     show_one(connect_api().post(f"/v1/sources/{source}/connect", form), as_json, ("callbackUrl", "wabaIds", "numbers"))
 
 

@@ -58,6 +58,7 @@ from whatsync.net.smtp_mailer import SmtpMailer
 from whatsync.net.web_client import GuardedWebClient
 from whatsync.ports.store import Opened
 from whatsync.ports.vault import Vault
+from whatsync.sources.whatsapp.examples import arrival_of
 from whatsync.sources.whatsapp.samples import example_of
 from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
@@ -400,6 +401,7 @@ class Parts:
             randomness=self.randomness,
             standing=self.standing,
             meta_example=example_of,
+            whatsapp_example=arrival_of,
         )
 
     def _doors(self, outside: Outside) -> Server:

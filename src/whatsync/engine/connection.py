@@ -34,5 +34,7 @@ class Connector(Protocol):
     async def check(self, source: RunningSource) -> list[Finding]:
         """Look at everything that has to be right."""
 
-    async def connect(self, source: RunningSource, businesses: Sequence[str], replace: bool) -> Connected:
+    async def connect(
+        self, source: RunningSource, businesses: Sequence[str], replace: bool, override: bool = False
+    ) -> Connected:
         """Set up what is missing. Raises Invalid, Conflict, Unavailable."""

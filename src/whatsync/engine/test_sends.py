@@ -17,6 +17,7 @@ from whatsync.engine.quota import Quota
 from whatsync.engine.recorder import Recorder
 from whatsync.engine.rotation import made_secret
 from whatsync.engine.standing import SOLE, Standing
+from whatsync.model.arrival import Arrival, draft_of_arrival
 from whatsync.model.catalogue import CATALOGUE, Kind, kind_of
 from whatsync.model.delivery import State
 from whatsync.model.details import Details
@@ -69,7 +70,9 @@ class TestSent(msgspec.Struct, frozen=True):
 
 class TestSends:
     """Sends tests. ``new_id`` makes an event id with the given prefix; ``observe`` hears of each attempt;
-    ``meta_example`` makes Meta's body for an event type, number, wamid and time (s), where Meta has one.
+    ``meta_example`` makes Meta's body for an event type, number, wamid and time (s), where Meta has one;
+    ``whatsapp_example`` gives what a ``whatsapp.…`` event is made of, for type, number, wamid and time (ms), where one
+    is known.
     """
 
     __test__ = False  # the name is the product's; it is no test case
@@ -89,6 +92,7 @@ class TestSends:
         randomness: Randomness,
         standing: Standing = SOLE,
         meta_example: Callable[[str, str, str, int], bytes | None] = lambda *_: None,
+        whatsapp_example: Callable[[str, str, str, int], Arrival | None] = lambda *_: None,
     ) -> None:
         self._standing = standing
         self._directory = directory
@@ -102,6 +106,7 @@ class TestSends:
         self._observe = observe
         self._randomness = randomness
         self._meta_example = meta_example
+        self._whatsapp_example = whatsapp_example
         self._tasks: set[asyncio.Task[TestSent]] = set()
 
     async def send(
@@ -194,6 +199,9 @@ class TestSends:
         own_types = running.account.own_types
         known = CATALOGUE.get(event_type)
         if known is None:
+            arrival = self._arrival(running, event_type, now_ms)
+            if arrival is not None:
+                return draft_of_arrival(arrival, now_ms, None, None)
             if event_type not in own_types:
                 raise Invalid([FieldError("event", _no_example(event_type))])
             body = msgspec.json.encode({"event": event_type, "data": {}})
@@ -206,16 +214,32 @@ class TestSends:
         details = self._details(running, event_type, event_id, now_ms) if known.kind is Kind.DOCUMENTED else None
         return draft_of(event_type, event_id, now_ms, msgspec.json.encode(data), details)
 
+    def _arrival(self, running: RunningEndpoint, event_type: str, now_ms: int) -> Arrival | None:
+        """What Meta says beside messages, under an id of its own each time."""
+        if kind_of(event_type) is not Kind.WHATSAPP:
+            return None
+        event_id, number = self._new_id("evt_"), _number_of(running)
+        arrival = self._whatsapp_example(event_type, number, _wamid_of(event_id), now_ms)
+        return None if arrival is None else msgspec.structs.replace(arrival, id=event_id)
+
     def _details(self, running: RunningEndpoint, event_type: str, event_id: str, now_ms: int) -> Details | None:
         """Meta's own body for an endpoint that gets these; else details where they are asked for."""
-        policy = running.endpoint
-        number = policy.numbers[0] if policy.numbers else _EXAMPLE_NUMBER
+        policy, number = running.endpoint, _number_of(running)
         if policy.format is Format.META:
-            wamid = "wamid." + b64encode(event_id.encode()).decode()
+            wamid = _wamid_of(event_id)
             raw = self._meta_example(event_type, number, wamid, now_ms // 1000)
             if raw is not None:
                 return Details(number=number, wamid=wamid, type="text", raw=msgspec.Raw(raw))
         return _example_details(number) if policy.include_details else None
+
+
+def _number_of(running: RunningEndpoint) -> str:
+    numbers = running.endpoint.numbers
+    return numbers[0] if numbers else _EXAMPLE_NUMBER
+
+
+def _wamid_of(event_id: str) -> str:
+    return "wamid." + b64encode(event_id.encode()).decode()
 
 
 def _example_details(number: str) -> Details:
@@ -225,5 +249,5 @@ def _example_details(number: str) -> Details:
 
 def _no_example(event_type: str) -> str:
     if kind_of(event_type) is Kind.WHATSAPP:
-        return "is a type whose data is Meta's own, so there is no example of it; choose one of GET /v1/event-types"
+        return "is a type of Meta's own that has no example here; choose another, or one of GET /v1/event-types"
     return f"there is no event type {event_type[:80]!r}; GET /v1/event-types lists them"

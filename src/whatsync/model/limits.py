@@ -39,6 +39,8 @@ KNOWN_HEAD_BYTES_MAX = 2_048
 EVENTS_PER_REQUEST_MAX = 1_000
 SOURCE_BODY_BYTES_MAX = 8 * 1024 * 1024
 """Of a source's request, also when unpacked: Meta sends up to 3 MB."""
+SOURCE_ESCAPED_BYTES_MAX = 1024 * 1024
+"""Of a body whose signature may be over its escaped form: to make that one takes time, before anything is proven."""
 WHATSAPP_DATA_BYTES_MAX = 64_000
 """Of what Meta sent, as the data of one ``whatsapp.…`` event; above it, the event says so in its place."""
 WHATSAPP_DETAILS_BYTES_MIN = 8_000

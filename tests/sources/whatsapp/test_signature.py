@@ -8,7 +8,7 @@ import pytest
 
 from whatsync.sources.whatsapp.payloads import read
 from whatsync.sources.whatsapp.samples import KINDS, STATUSES, Sample, body_of
-from whatsync.sources.whatsapp.signature import has_password, is_same, is_signed, sign, unzipped
+from whatsync.sources.whatsapp.signature import escaped, has_password, is_same, is_signed, sign, unzipped
 
 BODY = b'{"text":"caf\\u00e9 \\/ 50\\u0025"}'
 
@@ -89,3 +89,23 @@ def test_a_sample_is_read_as_what_it_is(kind: str) -> None:
         "message.status" if kind in STATUSES else "whatsapp.reaction" if kind == "reaction" else "message.incoming"
     )
     assert {arrival.event_type for arrival in found.arrivals} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("written", "signed"),
+    [
+        ("ä", b"\\u00e4"),
+        ("😊", b"\\ud83d\\ude0a"),
+        ("\x7f a \u2028b", b"\\u007f a \\u2028b"),
+        ("/<%@~", None),
+        ("\\u00e4", None),
+    ],
+)
+def test_the_escaped_form_is_metas_own(written: str, signed: bytes | None) -> None:
+    assert escaped(written.encode()) == signed
+    assert signed is None or escaped(signed) is None
+
+
+def test_what_is_no_utf_8_has_no_escaped_form() -> None:
+    assert escaped(b"\xff") is None
+    assert escaped(b"\xed\xa0\x80") is None

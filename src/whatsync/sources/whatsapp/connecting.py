@@ -80,8 +80,10 @@ class Connecting:
             words = "Without app id and app secret, Meta can't be asked what is set up there."
             findings.append(Finding("app_id", False, words, "Store the app's id and secret to have it checked."))
         else:
-            findings.append(await self._callback_set(source, app))
-            findings += await self._token_and_accounts(source, app)
+            accounts = await self._token_and_accounts(source, app)
+            led = [one for one in accounts if one.code in ("subscribed", "override")]
+            findings.append(await self._callback_set(source, app, bool(led) and all(map(_is_led_here, led))))
+            findings += accounts
         came = facts.last_webhook_ms
         findings.append(
             Finding("webhook", True, f"The last webhook came at {format_time(came)}.", "")
@@ -104,13 +106,17 @@ class Connecting:
             return Finding("app_secret", False, words, "Store it; it stands under App settings, Basic.")
         return Finding("app_secret", True, "Requests can be checked.", "")
 
-    async def _callback_set(self, source: RunningSource, app: _App) -> Finding:
+    async def _callback_set(self, source: RunningSource, app: _App, led_here: bool) -> Finding:
+        """``led_here``: every business account leads what is written to it here, past the app's callback."""
         try:
             known = await self._subscription(app)
         except GraphProblem as problem:
             return Finding("callback", False, f"{problem}.", "Check app id and app secret.")
         ours = self.callback(source)
         url = text(known.get("callback_url"), 2_048)
+        if url != ours and led_here:
+            words = "The app's callback leads elsewhere, its business accounts lead here; news of templates go there."
+            return Finding("callback", True, words, "")
         if url is None:
             return Finding("callback", False, "The app has no callback for WhatsApp.", _CONNECT)
         if url != ours:
@@ -129,10 +135,13 @@ class Connecting:
             token = await self._token(source, app)
         except GraphProblem as problem:
             return [Finding("access_token", False, f"{problem}.", "Make a new token of a system user, and store it.")]
-        finding = self._judged(token)
-        if not finding.ok and finding.code == "access_token":
-            return [finding]
-        return [finding, *[await self._subscribed(app, one) for one in self._accounts(source, token)]]
+        findings = [self._judged(token)]
+        if not findings[0].ok and findings[0].code == "access_token":
+            return findings
+        ours = self.callback(source)
+        for business in self._accounts(source, token):
+            findings += [await self._subscribed(app, business, ours), *await self._led_away(app, business, ours)]
+        return findings
 
     def _judged(self, token: dict[str, Any]) -> Finding:
         renew = "Make a token of a system user, which does not end."
@@ -148,21 +157,46 @@ class Connecting:
             return Finding("token_expiry", False, f"The access token ends at {format_time(ends * 1000)}.", renew)
         return Finding("access_token", True, "The access token is good and has what it needs.", "")
 
-    async def _subscribed(self, app: _App, business: str) -> Finding:
+    async def _subscribed(self, app: _App, business: str, ours: str | None) -> Finding:
         assert app.as_user is not None
         try:
             apps = await app.as_user.items(business, "subscribed_apps")
         except GraphProblem as problem:
             return Finding("subscribed", False, f"Business account {business}: {problem}.", "Check the token's assets.")
-        if any(text(fields(one.get("whatsapp_business_api_data")).get("id")) == app.id for one in apps):
-            return Finding("subscribed", True, f"Business account {business} is subscribed to the app.", "")
+        own = [one for one in apps if text(fields(one.get("whatsapp_business_api_data")).get("id")) == app.id]
+        if own:
+            url = text(own[0].get("override_callback_uri"), 2_048)
+            if url is None:
+                return Finding("subscribed", True, f"Business account {business} is subscribed to the app.", "")
+            if url == ours:
+                return Finding("override", True, f"Business account {business} is led here.", "")
+            words = f"Business account {business} is subscribed, but its messages are led to {url}."
+            return Finding("override", False, words, _LEAD_BACK)
         words = f"Business account {business} is not subscribed to the app: tests work, real messages never come."
         return Finding("subscribed", False, words, _CONNECT)
 
+    async def _led_away(self, app: _App, business: str, ours: str | None) -> list[Finding]:
+        """Numbers whose messages are led elsewhere, whatever holds for their business account."""
+        assert app.as_user is not None
+        try:
+            listed = await app.as_user.items(business, "phone_numbers", fields="id,webhook_configuration")
+        except GraphProblem:
+            return []  # The account's own finding tells.
+        found = [(text(one.get("id")), text(fields(one.get("webhook_configuration")).get("phone_number"), 2_048))
+                 for one in listed]  # fmt: skip
+        return [
+            Finding("override", False, f"The messages of number {number} are led to {url}.", _NUMBER_BACK)
+            for number, url in found
+            if url not in (None, ours)
+        ]
+
     # Connecting
 
-    async def connect(self, source: RunningSource, businesses: Sequence[str], replace: bool) -> Connected:
-        """Set the app's callback, subscribe business accounts, note their numbers.
+    async def connect(
+        self, source: RunningSource, businesses: Sequence[str], replace: bool, override: bool = False
+    ) -> Connected:
+        """Set the app's callback, subscribe business accounts, note their numbers. With ``override`` the app's callback
+        stays as it is, and the business accounts lead their messages here, past it.
 
         Raises Invalid where something is missing here, Conflict where the app has another callback and ``replace`` is
         false, Unavailable with Meta's words where Meta refuses.
@@ -173,22 +207,31 @@ class Connecting:
         if app is None or app.as_user is None:
             raise Invalid([FieldError("", "store app id, app secret and access token with the source first")])
         try:
-            known = text((await self._subscription(app)).get("callback_url"), 2_048)
-            if known not in (None, ours) and not replace:
-                words = f"the app's callback leads to {known}; repeat with replaceCallback to change it"
-                raise Conflict("other_callback", words)
-            form = {"object": OBJECT, "callback_url": ours, "verify_token": source.verify_token}
-            await app.as_app.post(app.id, "subscriptions", **form, fields=",".join(FIELDS), include_values="true")
+            if not override:
+                await self._set_callback(source, app, ours, replace)
             accounts = list(businesses) or self._accounts(source, await self._token(source, app))
             numbers: list[SeenNumber] = []
+            # Without it, Meta drops an override there was.
+            lead = {"override_callback_uri": ours, "verify_token": source.verify_token} if override else {}
             for business in accounts:
-                await app.as_user.post(business, "subscribed_apps")
+                await app.as_user.post(business, "subscribed_apps", **lead)
                 numbers += await self._numbers_of(app.as_user, business)
         except GraphProblem as problem:
             raise Unavailable("meta_refused", str(problem), retry_after_seconds=60) from None
         self._numbers.seen(source, numbers)
         await self._numbers.noted()
         return Connected(ours, tuple(accounts), tuple(one.number for one in numbers))
+
+    async def _set_callback(self, source: RunningSource, app: _App, ours: str, replace: bool) -> None:
+        known = text((await self._subscription(app)).get("callback_url"), 2_048)
+        if known not in (None, ours) and not replace:
+            words = (
+                f"the app's callback leads to {known}; repeat with replaceCallback to change it, or with "
+                "overrideCallback to lead only your business accounts here"
+            )
+            raise Conflict("other_callback", words)
+        form = {"object": OBJECT, "callback_url": ours, "verify_token": source.verify_token}
+        await app.as_app.post(app.id, "subscriptions", **form, fields=",".join(FIELDS), include_values="true")
 
     async def _numbers_of(self, graph: Graph, business: str) -> list[SeenNumber]:
         listed = await graph.items(business, "phone_numbers")
@@ -228,6 +271,15 @@ class Connecting:
         return sorted({one for one in known if one})
 
 
+def _is_led_here(finding: Finding) -> bool:
+    return finding.code == "override" and finding.ok
+
+
+_LEAD_BACK = "Connect the source again: that drops the override. With overrideCallback, it leads here instead."
+_NUMBER_BACK = "Set the number's webhook_configuration.override_callback_uri to an empty text through Meta's API."
 _SET_URL = "Set WHATSYNC_PUBLIC_URL to the https address of this server, and restart it."
 _CONNECT = "Connect the source by itself: whatsync sources connect, or POST /v1/sources/{id}/connect."
-_REPLACE = "Connect the source with replaceCallback, or set the callback by hand; an app has only one."
+_REPLACE = (
+    "Connect the source with replaceCallback, or with overrideCallback to lead only your business accounts here; "
+    "an app has only one callback."
+)

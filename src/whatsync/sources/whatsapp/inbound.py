@@ -4,7 +4,7 @@ Nothing else happens before the answer. Knows the engine, and no HTTP library.
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from whatsync.engine.intake import Reception, Refused, Taken
 from whatsync.engine.source_directory import RunningSource
@@ -16,6 +16,7 @@ from whatsync.ports.clock import Clock
 from whatsync.sources.whatsapp import signature
 from whatsync.sources.whatsapp.payloads import read
 
+_GZIP = frozenset({"gzip", "x-gzip"})
 _NO_SECRET = Refused(
     "no_secret", "this source has no app secret yet, so nothing can be checked; store it, Meta tries again for 7 days"
 )
@@ -46,12 +47,11 @@ class Inbound:
     async def receive(self, source_id: str, headers: Mapping[str, str], body: bytes) -> Taken | Refused:
         """Take a request in. Raises NotFound, Malformed, TooLarge; Unavailable where it could not be written."""
         source = self._sources.find(source_id)
-        plain = _plain(headers, body)
-        refused = self._refusal(source, headers, body, plain)
-        if refused is not None:
+        proven = self._proven(source, headers, body)
+        if isinstance(proven, Refused):
             self._sources.rejected(source)
-            return refused
-        taken = await self._reception.take_in(source, plain, read(plain, self._clock.now_ms()))
+            return proven
+        taken = await self._reception.take_in(source, proven, read(proven, self._clock.now_ms()))
         self._sources.accepted(source)
         return taken
 
@@ -63,26 +63,44 @@ class Inbound:
             return {"authorization": "Basic " + b64encode(credentials).decode()}
         return {} if source.secret is None else {signature.HEADER: signature.sign(source.secret, body)}
 
-    def _refusal(self, source: RunningSource, headers: Mapping[str, str], body: bytes, plain: bytes) -> Refused | None:
+    def _proven(self, source: RunningSource, headers: Mapping[str, str], body: bytes) -> bytes | Refused:
+        """The bytes that are proven to be the source's, plain. Nothing is unpacked for who shows no proof at all."""
         record = source.source
         if record.auth is Auth.BASIC:
             right = signature.has_password(record.username or "", source.password or "", headers.get("authorization"))
-            return None if right else _WRONG_PASSWORD
+            return _plain(headers, body) if right else _WRONG_PASSWORD
         secrets = source.secrets(self._clock.now_ms())
         if not secrets:
             return _NO_SECRET
         given = headers.get(signature.HEADER)
-        # A proxy may have packed or unpacked what Meta signed.
-        bodies = [body] if plain is body else [body, plain]
-        matching = [signature.is_signed(secrets, one, given) for one in bodies]
-        return None if any(matching) else _WRONG_SIGNATURE
+        if not signature.is_shaped(given):
+            return _WRONG_SIGNATURE
+        if signature.is_signed(secrets, body, given):
+            return _plain(headers, body)
+        for form in _other_forms(headers, body):
+            if signature.is_signed(secrets, form, given):
+                return form
+        return _WRONG_SIGNATURE
+
+
+def _other_forms(headers: Mapping[str, str], body: bytes) -> Iterator[bytes]:
+    """What Meta may have signed before a proxy packed it, or wrote its escaped characters out."""
+    plain: bytes | None = body
+    if headers.get("content-encoding", "").strip().lower() in _GZIP:
+        plain = signature.unzipped(body, limits.SOURCE_BODY_BYTES_MAX)
+        if plain is not None:
+            yield plain
+    if plain is not None and len(plain) <= limits.SOURCE_ESCAPED_BYTES_MAX:
+        escaped = signature.escaped(plain)
+        if escaped is not None:
+            yield escaped
 
 
 def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
     coding = headers.get("content-encoding", "").strip().lower()
     if coding in {"", "identity"}:
         return body
-    if coding not in {"gzip", "x-gzip"}:
+    if coding not in _GZIP:
         raise Malformed("unknown_encoding", "the body's Content-Encoding is not known here; send it plain or as gzip")
     plain = signature.unzipped(body, limits.SOURCE_BODY_BYTES_MAX)
     if plain is None:

@@ -33,6 +33,9 @@ class ConnectForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
         Meta(max_length=1_000, description="Business accounts; left out: those the token is made for"),
     ] = []
     replace_callback: Annotated[bool, Meta(description="Take the place of another callback of the app")] = False
+    override_callback: Annotated[
+        bool, Meta(description="Leave the app's callback as it is, and lead only the business accounts' messages here")
+    ] = False
 
 
 class ConnectedView(msgspec.Struct, frozen=True, rename="camel"):
@@ -54,11 +57,13 @@ async def check(call: Call) -> Answer:
 async def connect(call: Call) -> Answer:
     """Sets the app's callback and fields, subscribes the business accounts, and makes their numbers known.
 
-    Needs app id, app secret and access token. An app has one callback: another one is replaced only when asked for.
+    Needs app id, app secret and access token. An app has one callback: another one is replaced only when asked for, or
+    passed by: then business accounts lead messages, echoes, calls, groups and history here, while news of templates and
+    accounts go on to the app's own callback.
     """
     form: ConnectForm = call.body
     source = call.services.sources.find(call.path["source_id"])
-    done = await call.services.connector.connect(source, form.waba_ids, form.replace_callback)
+    done = await call.services.connector.connect(source, form.waba_ids, form.replace_callback, form.override_callback)
     return Answer(200, ConnectedView(done.callback_url, list(done.businesses), list(done.numbers)))
 
 

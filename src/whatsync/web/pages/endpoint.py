@@ -15,7 +15,7 @@ from whatsync.engine.recover import STATES, RecoverParameters
 from whatsync.engine.test_sends import Signing
 from whatsync.model import limits, retry
 from whatsync.model.account import Job, JobState
-from whatsync.model.catalogue import CATALOGUE, Kind
+from whatsync.model.catalogue import CATALOGUE, WHATSAPP_PREFIX, Kind, is_whatsapp
 from whatsync.model.delivery import State
 from whatsync.model.endpoint import WILDCARD, Endpoint, Format, Ordering, Release
 from whatsync.model.endpoint_form import EndpointForm
@@ -24,6 +24,7 @@ from whatsync.model.ids import delivery_id
 from whatsync.model.outcome import explain
 from whatsync.ports.history import Counts, DeliveryQuery
 from whatsync.ports.store import Origin
+from whatsync.sources.whatsapp.examples import NAMES
 from whatsync.web.pages.condition import GOOD, QUIET, Condition, condition
 from whatsync.web.pages.moments import moment_ms
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
@@ -250,6 +251,7 @@ def _test_types(running: RunningEndpoint) -> list[str]:
     wildcard = [name for name in known if WILDCARD in asked and CATALOGUE.get(name, None) is None]
     documented = [name for name, one in CATALOGUE.items() if one.kind is Kind.DOCUMENTED]
     mine = [name for name in known if name in asked] + (documented + wildcard if WILDCARD in asked else [])
+    mine += [name for name in asked if is_whatsapp(name) and name.removeprefix(WHATSAPP_PREFIX) in NAMES]
     return list(dict.fromkeys(mine or documented))
 
 

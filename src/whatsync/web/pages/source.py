@@ -146,7 +146,9 @@ async def connect(visit: Visit) -> Given:
     """Let the source connect itself through Meta's API."""
     running = found_source(visit)
     try:
-        done = await visit.services.connector.connect(running, (), visit.form.flag("replace"))
+        done = await visit.services.connector.connect(
+            running, (), visit.form.flag("replace"), visit.form.flag("override")
+        )
     except (Invalid, Conflict, Unavailable) as problem:
         return await _page(visit, Filled({"kind": "text"}, problem=_sentence(problem)), status=problem.status)
     words = f"Connected: {len(done.businesses)} business account(s) with {len(done.numbers)} number(s)."
