@@ -41,7 +41,6 @@ def _messages(at: str) -> dict[str, Element]:
 
 def _of_number(at: str, wamid: str) -> dict[str, Element]:
     """Fields about one number."""
-    group = {"group_id": "Y2FwaV9ncm91cDox", "timestamp": at}
     return {
         "smb_message_echoes": {
             "message_echoes": [
@@ -111,6 +110,13 @@ def _of_number(at: str, wamid: str) -> dict[str, Element]:
                 }
             ]
         },
+    }
+
+
+def _of_groups(at: str) -> dict[str, Element]:
+    """Fields about groups of a number."""
+    group = {"group_id": "Y2FwaV9ncm91cDox", "timestamp": at}
+    return {
         "group_lifecycle_update": {"groups": [{**group, "type": "group_create", "subject": "Orders"}]},
         "group_participants_update": {
             "groups": [{**group, "type": "group_participants_add", "added_participants": [{"wa_id": PERSON}]}]
@@ -184,7 +190,7 @@ def arrival_of(event_type: str, number: str, wamid: str, now_ms: int) -> Arrival
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": DISPLAY, "phone_number_id": number},
     }
-    messages, numbers, accounts = _messages(at), _of_number(at, wamid), _of_account()
+    messages, numbers, accounts = _messages(at), _of_number(at, wamid) | _of_groups(at), _of_account()
     entry: Element = {"id": BUSINESS}
     if name in messages:
         head = {"from": PERSON, "id": wamid, "timestamp": at}
@@ -203,5 +209,5 @@ def arrival_of(event_type: str, number: str, wamid: str, now_ms: int) -> Arrival
     return found[0] if found else None
 
 
-NAMES = tuple(sorted({*_messages("0"), *_of_number("0", ""), *_of_account()}))
+NAMES = tuple(sorted({*_messages("0"), *_of_number("0", ""), *_of_groups("0"), *_of_account()}))
 """What stands behind ``whatsapp.`` in the types that have an example."""
