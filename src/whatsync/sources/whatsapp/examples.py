@@ -86,6 +86,12 @@ def _of_number(at: str, wamid: str) -> dict[str, Element]:
                 }
             ]
         },
+    }
+
+
+def _of_people(at: str) -> dict[str, Element]:
+    """Fields about somebody who calls, asks for something or is known otherwise."""
+    return {
         "calls": {
             "calls": [{"id": "wacid.HBgKMTIz", "from": PERSON, "to": DISPLAY, "event": "connect", "timestamp": at}]
         },
@@ -190,7 +196,7 @@ def arrival_of(event_type: str, number: str, wamid: str, now_ms: int) -> Arrival
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": DISPLAY, "phone_number_id": number},
     }
-    messages, numbers, accounts = _messages(at), _of_number(at, wamid) | _of_groups(at), _of_account()
+    messages, numbers, accounts = _messages(at), _of_number(at, wamid) | _of_people(at) | _of_groups(at), _of_account()
     entry: Element = {"id": BUSINESS}
     if name in messages:
         head = {"from": PERSON, "id": wamid, "timestamp": at}
@@ -209,5 +215,5 @@ def arrival_of(event_type: str, number: str, wamid: str, now_ms: int) -> Arrival
     return found[0] if found else None
 
 
-NAMES = tuple(sorted({*_messages("0"), *_of_number("0", ""), *_of_groups("0"), *_of_account()}))
+NAMES = tuple(sorted({*_messages("0"), *_of_number("0", ""), *_of_people("0"), *_of_groups("0"), *_of_account()}))
 """What stands behind ``whatsapp.`` in the types that have an example."""
