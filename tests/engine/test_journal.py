@@ -1,9 +1,11 @@
 """One wide line per accepted event and per attempt, without anything personal, and sampled when there are too many."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
+from tests.sources.whatsapp.cloud import NUMBER, PERSON, SECRET, incoming, message, signed
 from tests.web.running import Running, running
 from whatsync.engine.ingest import Receipt
 from whatsync.engine.journal import Journal
@@ -54,6 +56,30 @@ async def test_lines_tell_what_happened_and_nothing_personal(tmp_path: Path) -> 
     assert accepted["type"] == "message.incoming"
     assert accepted["deliveries"] == 1
     for word in (*PERSONAL, event_id):
+        assert word not in str(book.lines)
+
+
+async def test_bodies_of_sources_and_refusals_leave_lines(tmp_path: Path) -> None:
+    book = Book()
+    async with running(tmp_path, book.write, WHATSYNC_PUBLIC_URL="https://hooks.example.com") as web:
+        account = (await web.call("GET", "/v1/account")).json()["id"]
+        form = {"name": "App", "appSecret": SECRET, "account": account}
+        source = (await web.call("POST", "/v1/sources", key=web.operator_key, json=form)).json()["id"]
+        number = {"phoneNumberId": NUMBER, "source": source, "account": account}
+        await web.call("POST", "/v1/numbers", key=web.operator_key, json=number)
+        raw, path = json.dumps(incoming(message())).encode(), f"/sources/whatsapp/{source}"
+        await web.client.post(path, content=raw, headers=signed(raw))
+        forged = await web.client.post(path, content=raw + b" ", headers=signed(raw))
+        wrong = await web.client.post("/v1/events", content=b"{}", headers={"Authorization": "Bearer wsk_no"})
+        lost = await web.client.get("/v1/nowhere")
+    ((_, _, taken),) = await book.until("webhook taken in", 1)
+    assert (taken["source"], taken["events"], taken["setAside"]) == (source, 2, 0)  # the message, and whom it is from
+    refused = [fields for _, _, fields in await book.until("request refused", 3)]
+    assert [(line["request"], line["status"]) for line in refused] == [
+        (answer.headers["x-request-id"], answer.status_code) for answer in (forged, wrong, lost)
+    ]
+    assert [line["source"] for line in refused] == [source, None, None]
+    for word in (PERSON, NUMBER, SECRET):
         assert word not in str(book.lines)
 
 

@@ -1,6 +1,7 @@
-"""One wide log line per accepted event and per attempt: fixed field names, no personal data, cheap; spans, if wanted.
+"""One wide log line per accepted event, body of a source, refused request and attempt: fixed field names, no personal
+data, cheap; spans, if wanted.
 
-Above a rate lines about successes are left out and counted; lines about failures never are. Knows no log format.
+Above a rate lines are left out and counted; those about failed attempts never are. Knows no log format.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -70,6 +71,30 @@ class Journal:
                 "milliseconds": round(seconds * 1000, 2),
             }
             self._line("info", "event accepted", fields)
+
+    def taken_in(self, source: str, counts: tuple[int, int, int], size_bytes: int, seconds: float) -> None:
+        """A body of a source is on disk. ``counts``: events made of it, events that were known, elements set aside."""
+        if self._write is None or not self._room():
+            return
+        events, repeated, aside = counts
+        fields: dict[str, Any] = {
+            "source": source,
+            "events": events,
+            "repeated": repeated,
+            "setAside": aside,
+            "requestBytes": size_bytes,
+            "milliseconds": round(seconds * 1000, 2),
+        }
+        self._line("info", "webhook taken in", fields)
+
+    def refused(self, request_id: str, status: int, code: str, source: str | None = None) -> None:
+        """A request was answered with a problem. Strangers can make as many of these as they like, so they have no
+        more room than successes.
+        """
+        if self._write is None or not self._room():
+            return
+        fields: dict[str, Any] = {"request": request_id, "status": status, "code": code, "source": source}
+        self._line("warning", "request refused", fields)
 
     def attempted(self, endpoint: RunningEndpoint, outcome: Outcome) -> None:
         """An attempt has ended."""

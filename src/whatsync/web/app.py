@@ -61,6 +61,7 @@ class Application:
         further: Iterable[BaseRoute] = (),
     ) -> None:
         self._request_ids = request_ids
+        self._journal = services.journal
         table = tuple(routes)
         paths: dict[str, dict[str, Route]] = {}
         for route in table:
@@ -84,11 +85,13 @@ class Application:
         try:
             await self._router(scope, receive, send)
         except Problem as problem:
+            self._journal.refused(request_id, problem.status, problem.code)
             await send_answer(send, problem_answer(problem), request_id)
         except ClientDisconnect:
             return
         except StoreUnavailable as trouble:
             unavailable = Unavailable("store_unavailable", trouble.reason)
+            self._journal.refused(request_id, unavailable.status, unavailable.code)
             await send_answer(send, problem_answer(unavailable), request_id)
         except Exception:
             logger.exception("request %s died of a bug", request_id)

@@ -139,13 +139,18 @@ class Slot:
                 self.response = self.protocol.encode(answer, self)
                 self.protocol.flush()
             elif isinstance(answer, Problem):
-                self.settle(problem_answer(answer))
+                self.refuse(answer)
             else:
                 assert isinstance(answer, Exception)
                 self.settle(self._bug(answer))
         except Exception:
             logger.exception("request %s can't be answered", self.request_id)
             self.protocol.transport.abort()
+
+    def refuse(self, problem: Problem) -> None:
+        """The answer is a problem."""
+        self.protocol.door.services.journal.refused(self.request_id, problem.status, problem.code, self.source)
+        self.settle(problem_answer(problem))
 
     def settle(self, answer: Answer) -> None:
         """The answer is known: write it when its turn has come."""
@@ -263,7 +268,7 @@ class HotProtocol(HttpToolsProtocol):
         try:
             slot.account = door.gate.admit_writer(headers.get(b"authorization"), None).account
         except Problem as problem:
-            slot.settle(problem_answer(problem))
+            slot.refuse(problem)
         else:
             slot.begin(body)
         return True
@@ -345,7 +350,7 @@ class HotProtocol(HttpToolsProtocol):
             if declared is not None and int(declared) > limits.REQUEST_BYTES_MAX:
                 raise body_too_large()
         except Problem as problem:
-            slot.settle(problem_answer(problem))
+            slot.refuse(problem)
             return
         if len(self._slots) == 1 and headers.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(_CONTINUE)
@@ -364,7 +369,7 @@ class HotProtocol(HttpToolsProtocol):
                 slot.arriving.add(body)
             except Problem as problem:
                 self.door.tally.count_refused(problem.status)
-                slot.settle(problem_answer(problem))
+                slot.refuse(problem)
 
     def on_message_complete(self) -> None:
         """The request is here."""
@@ -467,7 +472,7 @@ class HotProtocol(HttpToolsProtocol):
         self._hot = None
         slot.keep_alive = False
         slot.refuses = True
-        slot.settle(problem_answer(problem))
+        slot.refuse(problem)
 
     def _linger(self) -> None:
         """Read on for a moment without looking: closing at once would reset the connection under the answer."""

@@ -55,12 +55,15 @@ async def take_body(services: Services, source_id: str, headers: Mapping[str, st
     if tally.accepting_bytes > limits.ACCEPTING_BYTES_MAX:
         raise overloaded()
     tally.accepting_bytes += len(body)
+    started = services.clock.monotonic()
     try:
         taken = await services.inbound.receive(source_id, headers, body)
     finally:
         tally.accepting_bytes -= len(body)
     if isinstance(taken, Refused):
         raise Unauthorized(taken.code, taken.sentence)
+    counts = (taken.events, taken.duplicates, taken.set_aside)
+    services.journal.taken_in(source_id, counts, len(body), services.clock.monotonic() - started)
     return Answer(200, _OK, content_type=_TEXT)
 
 

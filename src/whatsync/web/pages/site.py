@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
@@ -91,6 +92,7 @@ class Site:
         host = request.headers.get("host", "")
         turn = await self._turn(request, self._hosts.secure(host, request.url.scheme))
         visit = self._visit(turn, methods)
+        code = "form_refused"
         try:
             self._hosts.check(host)
             visit = await self._admitted(_page_of(methods, request.method), visit, turn)
@@ -100,13 +102,19 @@ class Site:
         except SignInFirst:
             given = Redirect(visit.to(SIGN_IN, next=_where(request)))
         except Problem as problem:
+            code = problem.code
             given = failed(problem, visit)
         except StoreUnavailable as trouble:
-            given = failed(Unavailable("store_unavailable", trouble.reason), visit)
+            code = "store_unavailable"
+            given = failed(Unavailable(code, trouble.reason), visit)
         except Exception:
             logger.exception("request %s died of a bug", scope["request_id"])
+            code = "internal_error"
             given = failed(_bug(scope["request_id"]), visit)
-        await self._send(self._written(given, visit, scope["request_id"]), visit, turn, send)
+        written = self._written(given, visit, scope["request_id"])
+        if isinstance(written, Written) and written.status >= HTTPStatus.BAD_REQUEST:
+            self._services.journal.refused(scope["request_id"], written.status, code)
+        await self._send(written, visit, turn, send)
 
     async def _turn(self, request: Request, secure: bool) -> "Turn":
         """The request with its session, which another node may have begun just now."""
