@@ -100,7 +100,7 @@ class Parts:
         [self.detailed] = self.read(DETAILED)
         self.event = event_row(self.draft, self.now_ms << 21, account.row)
         self.claimed = Claimed(self.event.seq + 1024, 1, 0, State.PENDING, self.event)
-        self.attempt = Attempt(self.attempter, self.claimed, endpoint, self.now_ms, bytes(64), lambda _: None)
+        self.attempt = Attempt(self.attempter, self.claimed, endpoint, self.now_ms, bytes(64))
 
     def read(self, raw: bytes) -> list[Any]:
         """Drafts of a body."""
@@ -157,8 +157,7 @@ class Parts:
 
     def _count(self, outcome: Outcome) -> None:
         tally = self.services.tally
-        tally.count_attempt(outcome.row.code, False, 0.001)
-        tally.first_attempt.add(0.001)
+        tally.count_attempt(outcome.row)
         tally.accept.add(0.001)
 
     def _tell(self, receipts: list[Receipt], outcome: Outcome) -> None:

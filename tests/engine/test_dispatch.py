@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from tests.engine.desk import ACTOR, OK, REFUSED, Desk, answer, opened_desk, until
-from whatsync.engine.attempt import Attempt, Done
-from whatsync.engine.directory import RunningAccount, RunningEndpoint
+from whatsync.engine.attempt import Attempt
+from whatsync.engine.directory import RunningAccount
 from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.endpoint_form import EndpointForm
@@ -225,7 +225,7 @@ async def test_a_bug_in_an_attempt_costs_neither_the_delivery_nor_its_place(monk
         await endpoint(desk, account)
         begin = desk.attempter.begin
 
-        def stumble(claimed: Claimed, to: RunningEndpoint, done: Done) -> Attempt:
+        def stumble(attempt: Attempt) -> None:
             raise RuntimeError("a bug")
 
         monkeypatch.setattr(desk.attempter, "begin", stumble)

@@ -12,7 +12,7 @@ from whatsync.engine.attempt import Attempt, Attempter
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.recorder import Recorder
 from whatsync.engine.sweep import Sweep
-from whatsync.ports.store import Claimed, Recorded, StoreUnavailable
+from whatsync.ports.store import Recorded, StoreUnavailable
 from whatsync.store.memory import MemoryStore
 from whatsync.store.sqlite.calls import Call
 from whatsync.store.sqlite.words import Words
@@ -59,12 +59,10 @@ def sweep_gives_up(patch: pytest.MonkeyPatch) -> None:
 def bug_escapes(patch: pytest.MonkeyPatch) -> None:
     """A sender that raises is no failed attempt: nothing is recorded of it."""
 
-    def begin(self: Attempter, claimed: Claimed, endpoint: Any, done: Any, signer: Any = None) -> Attempt:
-        started_ms = self._clock.now_ms()
-        request, signatures = self._request(claimed, endpoint, started_ms, signer)
-        attempt = Attempt(self, claimed, endpoint, started_ms, signatures, done)
+    def begin(self: Attempter, attempt: Attempt, signer: Any = None) -> None:
+        started_ms = attempt.started_ms = self._clock.now_ms()
+        request, attempt.signatures = self._request(attempt.claimed, attempt.endpoint, started_ms, signer)
         attempt.under_way = self._sender.begin(request, attempt.answered)
-        return attempt
 
     patch.setattr(Attempter, "begin", begin)
 

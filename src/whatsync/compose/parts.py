@@ -45,9 +45,8 @@ from whatsync.engine.upkeep import Upkeep
 from whatsync.engine.url_check import UrlCheck
 from whatsync.engine.watch import Notice, Watch
 from whatsync.model import limits
-from whatsync.model.delivery import State
 from whatsync.model.endpoint import DisabledBy
-from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
+from whatsync.model.ids import TOKEN_BYTES, Sequence, random_id
 from whatsync.model.media import PURPOSE as MEDIA_NAMES
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.dns_names import DnsNames
@@ -448,8 +447,5 @@ class Parts:
         self.telling.tell(notice)
 
     def _observe(self, outcome: Outcome, endpoint: RunningEndpoint) -> None:
-        row = outcome.row
-        self.tally.count_attempt(row.code, row.state is State.FAILED, row.total_us / 1_000_000)
-        if row.number == 1:
-            self.tally.first_attempt.add((row.started_ms - ms_of(row.delivery)) / 1000)
+        self.tally.count_attempt(outcome.row)
         self.journal.attempted(endpoint, outcome)

@@ -397,12 +397,12 @@ class Dispatcher:
                 if wait > 0:
                     self._wake_later(lane, wait)
                     return
-            flight = Flight(self, lane, queue.popleft())
+            flight = Flight(self._attempter, queue.popleft(), lane.endpoint, tower=self, lane=lane)
             lane.in_flight += 1
             if not self._flights:
                 self._quiet.clear()
             self._flights.add(flight)
-            flight.begin(self._attempter)
+            flight.begin()
 
     def _wake_later(self, lane: Lane, seconds: float) -> None:
         if not lane.waking:
@@ -437,8 +437,7 @@ class Dispatcher:
 
     def go_on(self, lane: Lane) -> None:
         """Begin what may begin now."""
-        if lane.queue:
-            self._start_flights(lane)
+        self._start_flights(lane)
 
     def recorded(self, flight: Flight, row: AttemptRow, held: bool) -> None:
         """An outcome is on disk; ``held`` says whether the claim still was ours."""

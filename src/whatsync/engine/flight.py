@@ -5,9 +5,9 @@ Only tells the dispatcher what has happened; decides nothing.
 
 from typing import Protocol
 
-from whatsync.engine.attempt import Attempt, Attempter, Outcome
+from whatsync.engine.attempt import Attempt, Outcome
 from whatsync.engine.lanes import Lane
-from whatsync.ports.store import AttemptRow, Claimed
+from whatsync.ports.store import AttemptRow
 
 
 class Tower(Protocol):
@@ -29,46 +29,37 @@ class Tower(Protocol):
         """Its outcome is on disk."""
 
 
-class Flight:
-    """One delivery between lane and record: its attempt, and afterwards its outcome on the way to the disk."""
+class Flight(Attempt, kw_only=True):
+    """The attempt of one delivery from a lane, and afterwards its outcome on the way to the disk."""
 
-    __slots__ = ("_attempt", "_dispatcher", "_row", "claimed", "lane")
+    tower: Tower
+    lane: Lane
+    row: AttemptRow | None = None
 
-    def __init__(self, dispatcher: Tower, lane: Lane, claimed: Claimed) -> None:
-        self._dispatcher = dispatcher
-        self.lane = lane
-        self.claimed = claimed
-        self._attempt: Attempt | None = None
-        self._row: AttemptRow | None = None
-
-    def begin(self, attempter: Attempter) -> None:
+    def begin(self) -> None:
         """Begin the attempt."""
         try:
-            self._attempt = attempter.begin(self.claimed, self.lane.endpoint, self._landed)
+            self.attempter.begin(self)
         except Exception as bug:  # noqa: BLE001 - logged there
-            self._dispatcher.crashed(self, bug)
-            self._dispatcher.end_flight(self)
+            self.tower.crashed(self, bug)
+            self.tower.end_flight(self)
 
-    def cancel(self) -> None:
-        """The server stops: whatever comes of it, the attempt will be repeated."""
-        if self._attempt is not None:
-            self._attempt.cancel()
-
-    def _landed(self, outcome: Outcome | Exception) -> None:
-        dispatcher = self._dispatcher
-        self._attempt = None  # the two know each other: only the collector, which stops everything, would free them
+    def ended(self, outcome: Outcome | Exception) -> None:
+        """The attempt is over, and its lane goes on."""
+        tower = self.tower
         if isinstance(outcome, Exception):
-            dispatcher.crashed(self, outcome)
+            tower.crashed(self, outcome)
         else:
-            self._row = outcome.row
+            self.row = outcome.row
             try:
-                dispatcher.landed(self, outcome)
+                tower.landed(self, outcome)
             except Exception as bug:  # noqa: BLE001 - logged there
-                dispatcher.crashed(self, bug)
-        dispatcher.end_flight(self)
-        dispatcher.go_on(self.lane)
+                tower.crashed(self, bug)
+        tower.end_flight(self)
+        if self.lane.queue:
+            tower.go_on(self.lane)
 
     def recorded(self, held: bool) -> None:
         """The outcome is on disk."""
-        assert self._row is not None
-        self._dispatcher.recorded(self, self._row, held)
+        assert self.row is not None
+        self.tower.recorded(self, self.row, held)

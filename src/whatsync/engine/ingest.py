@@ -228,7 +228,7 @@ class Ingest:
         result = written.result()
         if type(result) is Accepted:
             try:
-                self._hand_over(plan)
+                self.hand_over(plan.admission, plan.reserved)
                 receipts: list[Receipt] | Exception = _receipts(plan)
             except Exception as bug:  # noqa: BLE001 - whoever waits gets it
                 receipts = bug
@@ -236,9 +236,6 @@ class Ingest:
         else:
             self._undo(plan)
             self._run_slow(self._settle(plan, result))
-
-    def _hand_over(self, plan: _Plan) -> None:
-        self.hand_over(plan.admission, plan.reserved)
 
     def _undo(self, plan: _Plan) -> None:
         self.forget(plan.admission, plan.reserved)

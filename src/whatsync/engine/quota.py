@@ -12,12 +12,22 @@ _BURST_SECONDS = 2.0
 class _Bucket:
     """What an account may still send, with its rates worked out once per change of its limits."""
 
-    __slots__ = ("at", "bytes", "bytes_rate", "events", "events_rate", "limits", "open_deliveries")
+    __slots__ = (
+        "at",
+        "bytes",
+        "bytes_max",
+        "bytes_rate",
+        "events",
+        "events_max",
+        "events_rate",
+        "limits",
+        "open_deliveries"
+    )  # fmt: skip
 
     def __init__(self, own: AccountLimits, at: float) -> None:
         self.set_limits(own)
-        self.events = self.events_rate * _BURST_SECONDS
-        self.bytes = self.bytes_rate * _BURST_SECONDS
+        self.events = self.events_max
+        self.bytes = self.bytes_max
         self.at = at
 
     def set_limits(self, own: AccountLimits) -> None:
@@ -25,14 +35,19 @@ class _Bucket:
         self.limits = own
         self.events_rate = float(own.events_per_second or limits.ACCOUNT_EVENTS_PER_SECOND)
         self.bytes_rate = float(own.bytes_per_second or limits.ACCOUNT_BYTES_PER_SECOND)
+        self.events_max = self.events_rate * _BURST_SECONDS
+        self.bytes_max = self.bytes_rate * _BURST_SECONDS
         self.open_deliveries = own.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
 
     def fill(self, now: float) -> None:
         """Put in what has come together since the last time."""
         elapsed = now - self.at
         self.at = now
-        self.events = min(self.events_rate * _BURST_SECONDS, self.events + elapsed * self.events_rate)
-        self.bytes = min(self.bytes_rate * _BURST_SECONDS, self.bytes + elapsed * self.bytes_rate)
+        events = self.events + elapsed * self.events_rate
+        size = self.bytes + elapsed * self.bytes_rate
+        # Thrice as quick as min(), and this is asked for every request.
+        self.events = events if events < self.events_max else self.events_max  # noqa: FURB136
+        self.bytes = size if size < self.bytes_max else self.bytes_max  # noqa: FURB136
 
 
 class Quota:

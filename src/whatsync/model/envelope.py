@@ -169,23 +169,20 @@ def _too_large(size: int) -> TooLarge:
     return TooLarge("body_too_large", detail, [FieldError("data", f"makes a body of {size:,} bytes; {allowed}")])
 
 
-class _Door:
+class _Door(msgspec.Struct, frozen=True, gc=False):
     """What the events of one request have in common, and the way of each of them."""
 
-    __slots__ = ("_new_id", "_now", "_own_types")
-
-    def __init__(self, now: str, own_types: Mapping[str, OwnType], new_id: NewId) -> None:
-        self._now = now
-        self._own_types = own_types
-        self._new_id = new_id
+    now: str
+    own_types: Mapping[str, OwnType]
+    new_id: NewId
 
     def draft(self, submission: Submission) -> Draft:
         """The ordinary way. Raises at the first thing wrong; ``explain`` finds the others and says where they are."""
         event_type = submission.event
-        timestamp = self._now if submission.timestamp is None else parse_time(submission.timestamp)[0]
+        timestamp = self.now if submission.timestamp is None else parse_time(submission.timestamp)[0]
         event_id = submission.id
         if event_id is None:
-            event_id = self._new_id(id_prefix(event_type))
+            event_id = self.new_id(id_prefix(event_type))
         elif _ID.fullmatch(event_id) is None:
             raise Invalid([_bad_id()])
         decode = _DECODERS.get(event_type)
@@ -219,7 +216,7 @@ class _Door:
         )
 
     def _own_data(self, submission: Submission) -> bytes:
-        if submission.event not in self._own_types:
+        if submission.event not in self.own_types:
             raise Invalid([self._unknown_type(submission.event)])
         raw = bytes(submission.data)
         if len(raw) > _RAW_BYTES_MAX:
@@ -286,7 +283,7 @@ class _Door:
             return []
         if event_type in _DECODERS:
             return problems(data, CATALOGUE[event_type].fields, "data") if isinstance(data, dict) else []
-        if event_type not in self._own_types:
+        if event_type not in self.own_types:
             return [self._unknown_type(event_type)]
         clash = isinstance(data, dict) and DETAILS_KEY in data and value.get("details") is not None
         return [_details_twice()] if clash else []
@@ -294,7 +291,7 @@ class _Door:
     def _unknown_type(self, event_type: str) -> FieldError:
         if kind_of(event_type) is not Kind.OWN:
             return FieldError("event", "names events that WhatsSync itself makes; they can't be sent in")
-        known = [*DOCUMENTED, *sorted(self._own_types)]
+        known = [*DOCUMENTED, *sorted(self.own_types)]
         named = ", ".join(known[:_TYPES_NAMED_MAX]) + (", …" if len(known) > _TYPES_NAMED_MAX else "")
         message = f"is no event type of this account; there are {named}; POST /v1/event-types makes others"
         return FieldError("event", message)

@@ -27,11 +27,10 @@ class Hmac:
         self._inner = hashlib.sha256(block.translate(_INNER))
         self._outer = hashlib.sha256(block.translate(_OUTER))
 
-    def digest(self, *parts: bytes) -> bytes:
-        """The 32 bytes for the message that the parts make up."""
+    def digest(self, message: bytes) -> bytes:
+        """The 32 bytes for a message."""
         inner = self._inner.copy()
-        for part in parts:
-            inner.update(part)
+        inner.update(message)
         outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.digest()

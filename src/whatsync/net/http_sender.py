@@ -8,6 +8,8 @@ import logging
 import ssl
 from collections.abc import Callable
 
+import msgspec
+
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.connection import STALE, Connection, Result, Stale
 from whatsync.net.deadlines import Deadlines
@@ -104,12 +106,11 @@ class HttpSender:
     def begin(self, request: Request, done: Callable[[Answer | Failure], None]) -> UnderWay:
         """Send once and call ``done`` with what happened; without a task where a kept connection takes the request."""
         started_at = self._now()
-        exchange = Exchange(self, request, started_at, done)
         connection = self._kept(request.target)
+        exchange = Exchange(self, request, started_at, done, connection)
         if connection is None:
             exchange.begin_fresh()
         else:
-            exchange.connection = connection
             until = started_at + request.timeout_seconds
             connection.send(request.head + request.body, started_at, started_at, until, exchange.settle)
         return exchange
@@ -205,48 +206,43 @@ class HttpSender:
             del self._origins[key]
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """One request on its way without a task of its own, as long as a kept connection carries it."""
 
-    __slots__ = ("_done", "_request", "_sender", "_started_at", "_task", "connection")
-
-    def __init__(
-        self, sender: HttpSender, request: Request, started_at: float, done: Callable[[Answer | Failure], None]
-    ) -> None:
-        self._sender = sender
-        self._request = request
-        self._started_at = started_at
-        self._done = done
-        self._task: asyncio.Task[Answer | Failure] | None = None
-        self.connection: Connection | None = None
+    sender: HttpSender
+    request: Request
+    started_at: float
+    done: Callable[[Answer | Failure], None]
+    connection: Connection | None = None
+    task: "asyncio.Task[Answer | Failure] | None" = None
 
     def settle(self, result: Result) -> None:
         """The kept connection has carried it, or has turned out to be closed already."""
         if isinstance(result, Stale):
             self.begin_fresh()
         else:
-            self._done(result)
+            self.done(result)
 
     def begin_fresh(self) -> None:
         """Send it on a new connection."""
         self.connection = None
-        work = self._sender.send_fresh(self._request, self._started_at)
-        self._task = asyncio.get_running_loop().create_task(work)
-        self._task.add_done_callback(self._ended)
+        work = self.sender.send_fresh(self.request, self.started_at)
+        self.task = asyncio.get_running_loop().create_task(work)
+        self.task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[Answer | Failure]") -> None:
         if task.cancelled():
             return
         bug = task.exception()
         if bug is None:
-            self._done(task.result())
+            self.done(task.result())
         else:
             logger.error("the sender raised", exc_info=bug)
-            self._done(Failure("internal_error", "the sender raised; see the server's log", Timing()))
+            self.done(Failure("internal_error", "the sender raised; see the server's log", Timing()))
 
     def cancel(self) -> None:
         """Nobody waits any more: close the connection."""
         if self.connection is not None:
             self.connection.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()

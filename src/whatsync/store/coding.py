@@ -41,7 +41,9 @@ WAITED = "waiting"
 
 def pack_outcome(status: int | None, duration_us: int) -> int:
     """Status and duration of the attempt that decided last, in one number."""
-    duration = min(max(duration_us, 0), _DURATION_MAX)
+    duration = duration_us
+    if not 0 <= duration <= _DURATION_MAX:
+        duration = 0 if duration < 0 else _DURATION_MAX
     return NO_OUTCOME | _DECIDED | duration << _STATUS_BITS | (status or 0)
 
 

@@ -41,36 +41,34 @@ Answered = Callable[[Answer | Exception], None]
 """Takes the answer, or the Problem (or bug) in its place."""
 
 
-class Submission:
+class Submission(msgspec.Struct, eq=False):
     """One request to accept events, from its last byte to its answer."""
 
-    __slots__ = ("_account", "_answered", "_body", "_keyed", "_services", "_started")
-
-    def __init__(self, services: Services, account: RunningAccount, body: bytes, answered: Answered) -> None:
-        self._services = services
-        self._account = account
-        self._body = body
-        self._answered = answered
-        self._keyed = False
-        self._started = services.clock.monotonic()
+    services: Services
+    account: RunningAccount
+    body: bytes
+    answered: Answered
+    started: float
+    """When the last byte came, in monotonic seconds."""
+    keyed: bool = False
 
     def begin(self, key: bytes | None) -> None:
         """Hand the events to the engine; ``key`` is the ``Idempotency-Key``. The answer is known after the commit.
 
         Raises what is wrong at first sight; then there is no other answer.
         """
-        services = self._services
-        tally, size = services.tally, len(self._body)
+        services = self.services
+        tally, size = services.tally, len(self.body)
         try:
             if tally.accepting_bytes > limits.ACCEPTING_BYTES_MAX:
                 raise overloaded()
             idempotency = None
             if key is not None:
-                self._keyed = True
-                idempotency = idempotency_of(key, self._body)
+                self.keyed = True
+                idempotency = idempotency_of(key, self.body)
             tally.accepting_bytes += size
             try:
-                services.ingest.begin(self._account, self._body, idempotency, self._accepted)
+                services.ingest.begin(self.account, self.body, idempotency, self._accepted)
             except BaseException:
                 tally.accepting_bytes -= size
                 raise
@@ -80,8 +78,8 @@ class Submission:
 
     def _accepted(self, receipts: list[Receipt] | Exception) -> None:
         """The events are on disk, or refused."""
-        tally = self._services.tally
-        tally.accepting_bytes -= len(self._body)
+        tally = self.services.tally
+        tally.accepting_bytes -= len(self.body)
         answer: Answer | Exception
         if isinstance(receipts, Exception):
             if isinstance(receipts, Problem):
@@ -92,13 +90,13 @@ class Submission:
                 answer = self._answer(receipts)
             except Exception as bug:  # noqa: BLE001 - whoever waits gets it
                 answer = bug
-        self._answered(answer)
+        self.answered(answer)
 
     def _answer(self, receipts: list[Receipt]) -> Answer:
-        services, body = self._services, self._body
-        seconds = services.clock.monotonic() - self._started
+        services, body = self.services, self.body
+        seconds = services.clock.monotonic() - self.started
         services.tally.accept.add(seconds)
-        services.journal.accepted(self._account, receipts, len(body), seconds)
+        services.journal.accepted(self.account, receipts, len(body), seconds)
         if len(receipts) == 1 and (body[:1] == b"{" or body.lstrip()[:1] != b"["):
             receipt = receipts[0]
             repeated = receipt.repeated
@@ -107,7 +105,7 @@ class Submission:
             repeated = all(receipt.repeated for receipt in receipts)
             shown = _encode(EventReceipts([_shown(receipt) for receipt in receipts]))
         if repeated:
-            return Answer(_KNOWN, shown, _REPLAYED if self._keyed else _PLAIN)
+            return Answer(_KNOWN, shown, _REPLAYED if self.keyed else _PLAIN)
         return Answer(_ACCEPTED, shown, _PLAIN)
 
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 import httptools
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from whatsync.engine.directory import RunningAccount
@@ -75,36 +76,21 @@ class Door:
             connection.check_age(now)
 
 
-class Slot:
+class Slot(msgspec.Struct, eq=False):
     """One hot request of a connection and, once it is there, the answer. Answers leave in the order of the requests."""
 
-    __slots__ = (
-        "account",
-        "arriving",
-        "headers",
-        "keep_alive",
-        "protocol",
-        "refuses",
-        "request_id",
-        "response",
-        "source"
-    )  # fmt: skip
-
-    def __init__(
-        self, protocol: "HotProtocol", headers: Mapping[bytes, bytes], keep_alive: bool, request_id: str
-    ) -> None:
-        self.protocol = protocol
-        self.headers = headers
-        self.keep_alive = keep_alive
-        self.request_id = request_id
-        self.arriving: Arriving | None = None
-        """Its body, until it is complete or refused."""
-        self.response: bytes | None = None
-        self.refuses = False
-        """Its answer ends the connection, whatever else the client may still be sending."""
-        self.account: RunningAccount | None = None
-        self.source: str | None = None
-        """Id of the source whose callback this is; then there is no account."""
+    protocol: "HotProtocol"
+    headers: Mapping[bytes, bytes]
+    keep_alive: bool
+    request_id: str
+    arriving: Arriving | None = None
+    """Its body, until it is complete or refused."""
+    response: bytes | None = None
+    refuses: bool = False
+    """Its answer ends the connection, whatever else the client may still be sending."""
+    account: RunningAccount | None = None
+    source: str | None = None
+    """Id of the source whose callback this is; then there is no account."""
 
     def begin(self, body: bytes) -> None:
         """The body is complete: hand it over."""
@@ -116,7 +102,8 @@ class Slot:
             return
         assert self.account is not None
         try:
-            submission = Submission(self.protocol.door.services, self.account, body, self.answered)
+            services = self.protocol.door.services
+            submission = Submission(services, self.account, body, self.answered, services.clock.monotonic())
             submission.begin(self.headers.get(b"idempotency-key"))
         except Exception as problem:  # noqa: BLE001 - answered, and logged where it is a bug
             self.answered(problem)

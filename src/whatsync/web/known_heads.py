@@ -9,7 +9,7 @@ from whatsync.model import limits
 
 _END = b"\r\n\r\n"
 _LENGTH = b"ength: "
-_BEFORE_LENGTH = b"\r\ncontent-l"
+_BEFORE_LENGTH = b"\r\ncontent-length: "
 _EACH_ITS_OWN = frozenset(
     {b"idempotency-key", b"x-request-id", b"expect", b"transfer-encoding", b"x-whatssync-account"}
 )
@@ -52,6 +52,6 @@ class KnownHeads:
 def _cut(data: bytes) -> tuple[tuple[bytes, bytes], bytes, int]:
     """What surrounds the digits of the length, these digits, and where the body begins."""
     end = data.find(_END) + len(_END)
-    before, _, rest = data[:end].partition(_LENGTH)
-    digits, _, after = rest.partition(b"\r")
-    return (before, after), digits, end
+    begin = data.find(_LENGTH, 0, end) + len(_LENGTH)
+    stop = data.find(b"\r", begin, end)
+    return (data[:begin], data[stop:end]), data[begin:stop], end

@@ -17,7 +17,8 @@ async def post_events(call: Call) -> Answer:
     """
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     key = call.headers.get("idempotency-key")
-    submission = Submission(call.services, call.account, call.body, partial(_settle, answered))
+    started = call.services.clock.monotonic()
+    submission = Submission(call.services, call.account, call.body, partial(_settle, answered), started)
     submission.begin(None if key is None else key.encode("latin-1"))
     return await answered
 
