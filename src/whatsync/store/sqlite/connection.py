@@ -16,6 +16,8 @@ WRITE_CACHE_KIB = 65_536
 CHECKPOINT_PAGES = 4_000
 READ_WAIT_MS = 5_000
 _VARIABLES_MAX = 32_766
+_ONE_THREAD = apsw.SQLITE_OPEN_NOMUTEX
+"""Only the writer's thread uses its connection, so SQLite need not lock it for each of the sixty values of an event."""
 
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
@@ -24,7 +26,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its side files the mode of the database, so that none is ever readable by others.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs)
+        db = _connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | _ONE_THREAD, vfs)
     except OSError as problem:
         raise StoreRefused(f"the database {path} can't be opened: {problem.strerror}") from None
     except apsw.Error as problem:

@@ -293,9 +293,10 @@ class Writer:
 
     def _apply_together(self, accepts: Sequence[AcceptCall], records: Sequence[RecordCall]) -> None:
         if accepts:
-            accepting = Accepting(self.session)
+            session = self.session
+            accepting = Accepting(session)
             for accept in accepts:
-                accept.result = accept.admit(self.session, accepting)
+                accept.result = accept.admit(session, accepting)
             accepting.flush()
         if records:
             results = record_all(self.session, [call.outcomes for call in records])
