@@ -119,7 +119,11 @@ class Ingest:
             return
         drafts = decode_submissions(raw, self._clock.now_ms(), account.own_types, self._new_id)
         self._quota.count(account, len(drafts), len(raw))
-        self._start(_Plan(account, drafts, done, idempotency, None, _NOTHING, []))
+        plan = _Plan(account, drafts, done, idempotency, None, _NOTHING, [])
+        if account.orders:
+            self._start(plan)
+        else:
+            self._write(plan)
 
     def emit(self, notice: Notice) -> "asyncio.Future[list[Receipt]]":
         """Accept an operational event of our own. Telling the same notice twice is one event."""

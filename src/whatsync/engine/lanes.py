@@ -100,7 +100,8 @@ class Lane:
     def reserve(self, budget: Budget) -> bool:
         """Ask for a place for a new delivery; where there is none, it must wait in the store and the lane drains."""
         room = self.owned < limits.LANE_DELIVERIES_FAILING or self.owned < self.capacity(budget)
-        if self.direct and room and not self.closed and not self.ordered and not budget.spent:
+        ordered = self.endpoint.endpoint.ordering is _BY_CONTACT
+        if self.direct and room and not self.closed and not ordered and not budget.spent:
             self.owned += 1
             budget.deliveries_held += 1
             return True

@@ -307,7 +307,8 @@ class Connection(asyncio.Protocol):
             self.close()
         # Last, and with the connection back in the pool: who hears of the answer may send the next request at once.
         if answer is not None:
-            self._resolve(answer)
+            settle, self._settle_with = self._settle_with, _to_nobody
+            settle(answer)
 
     def _read_on(self, was_awaiting: bool) -> None:
         """The answer is not all there yet: see that it stays within its limits."""
@@ -401,7 +402,8 @@ class Connection(asyncio.Protocol):
         headers = answer_head.header_lines(head, self._interim)
         status = self._status
         limits = self._limits
-        if status < 200 or len(headers) > limits.header_bytes_max or not answer_head.is_http(head):
+        plain = head.startswith(b"HTTP/") or answer_head.is_http(head)
+        if status < 200 or len(headers) > limits.header_bytes_max or not plain:
             self._refuse(len(headers))
             return None
         body = self._body

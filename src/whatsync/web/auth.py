@@ -52,7 +52,8 @@ class Gate:
         if authorization is not None and choice is None and self._generation == self._directory.generation:
             principal = self._writers.get(authorization)
             if principal is not None:
-                self._check_expiry(principal)
+                if principal.key.expires_ms is not None:
+                    self._check_expiry(principal)
                 return principal
         principal = self.admit(authorization, Scope.EVENTS_WRITE, choice)
         if authorization is not None and not principal.operator:

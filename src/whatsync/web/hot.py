@@ -246,11 +246,11 @@ class HotProtocol(HttpToolsProtocol):
             or len(self._slots) >= limits.PIPELINED_REQUESTS_MAX
             or self._ending
             or self.pipeline
-            or self._ordinary_busy()
+            or (self.cycle is not None and self._ordinary_busy())
         ):
             return False
         headers, body = found
-        slot = Slot(self, headers, True, door.request_ids.name(None))
+        slot = Slot(self, headers, True, door.request_ids.new())
         self._slots.append(slot)
         try:
             slot.account = door.gate.admit_writer(headers.get(b"authorization"), None).account

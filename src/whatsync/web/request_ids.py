@@ -17,4 +17,8 @@ class RequestIds:
         """The name of a request that came with ``X-Request-Id: given``."""
         if given is not None and _HARMLESS.fullmatch(given):
             return given.decode("ascii")
+        return self.new()
+
+    def new(self) -> str:
+        """The name of a request that came without."""
         return f"{self._prefix}{self._next():x}"

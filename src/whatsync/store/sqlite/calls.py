@@ -7,6 +7,8 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from whatsync.ports.store import Admission, Intake
 from whatsync.store.sqlite import arrivals
 from whatsync.store.sqlite.accept import Accepting
@@ -21,15 +23,12 @@ PATIENT_ROWS_MAX = 50
 """Outcomes from which on a commit of their own is worth its price."""
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """Something to write, and who waits for the answer."""
 
-    __slots__ = ("answer", "problem", "result")
-
-    def __init__(self, answer: "Future[Any] | None") -> None:
-        self.answer = answer
-        self.result: Any = None
-        self.problem: BaseException | None = None
+    answer: "Future[Any] | None"
+    result: Any = None
+    problem: BaseException | None = None
 
     @property
     def weight(self) -> int:
@@ -37,15 +36,10 @@ class Call:
         return 10
 
 
-class AcceptCall(Call):
+class AcceptCall(Call, kw_only=True):
     """An admission; those of a commit are written together."""
 
-    __slots__ = ("admission",)
-
-    def __init__(self, answer: "Future[Any]", admission: Admission) -> None:
-        self.answer = answer
-        self.result = self.problem = None
-        self.admission = admission
+    admission: Admission
 
     @property
     def weight(self) -> int:
@@ -57,15 +51,10 @@ class AcceptCall(Call):
         return accepting.admit(self.admission)
 
 
-class TakeInCall(AcceptCall):
+class TakeInCall(Call, kw_only=True):
     """A source's body with its admissions; written together with the other admissions of a commit."""
 
-    __slots__ = ("intake",)
-
-    def __init__(self, answer: "Future[Any]", intake: Intake) -> None:
-        self.answer = answer
-        self.result = self.problem = None
-        self.intake = intake
+    intake: Intake
 
     @property
     def weight(self) -> int:
@@ -77,10 +66,10 @@ class TakeInCall(AcceptCall):
         return arrivals.take_in(session, accepting, self.intake)
 
 
-class RecordCall(Call):
+class RecordCall(Call, kw_only=True):
     """Outcomes; those of a commit are written together."""
 
-    __slots__ = ("outcomes",)
+    outcomes: Outcomes
 
     @property
     def patient(self) -> bool:
@@ -88,49 +77,30 @@ class RecordCall(Call):
         attempts, _ = self.outcomes
         return len(attempts) < PATIENT_ROWS_MAX and not any(row.ordered for row in attempts)
 
-    def __init__(self, answer: "Future[Any]", outcomes: Outcomes) -> None:
-        self.answer = answer
-        self.result = self.problem = None
-        self.outcomes = outcomes
-
     @property
     def weight(self) -> int:
         """Rows it brings."""
         return len(self.outcomes[0])
 
 
-class StepCall(Call):
+class StepCall(Call, kw_only=True):
     """Anything else that is written."""
 
-    __slots__ = ("step",)
-
-    def __init__(self, answer: "Future[Any] | None", step: Step) -> None:
-        self.answer = answer
-        self.result = self.problem = None
-        self.step = step
+    step: Step
 
 
-class BackupCall(Call):
+class BackupCall(Call, kw_only=True):
     """A copy to be made while everything goes on."""
 
-    __slots__ = ("path",)
-
-    def __init__(self, answer: "Future[Any]", path: str) -> None:
-        self.answer = answer
-        self.result = self.problem = None
-        self.path = path
+    path: str
 
 
 class CloseCall(Call):
     """The last call."""
 
-    __slots__ = ()
-
 
 class AbandonCall(CloseCall):
     """The last call of a store that is dropped as a crash drops it."""
-
-    __slots__ = ()
 
 
 def resolve_all(calls: Sequence[Call]) -> None:

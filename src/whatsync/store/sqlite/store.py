@@ -106,7 +106,7 @@ class SqliteStore:
         self._lock = FolderLock(self.path, self._owner)
         self._writer = Writer(self._loop, self._disk, self._open_session)
         answer: Future[Opened] = self._loop.create_future()
-        self._writer.start(StepCall(answer, lambda session: opening.begin_run(session, now_ms, version)))
+        self._writer.start(StepCall(answer, step=lambda session: opening.begin_run(session, now_ms, version)))
         try:
             opened = await answer
             await self.history.open()
@@ -170,7 +170,7 @@ class SqliteStore:
         """Write events and deliveries."""
         writer, loop = self._with_room()
         answer: Future[AcceptResult] = loop.create_future()
-        writer.put(AcceptCall(answer, admission))
+        writer.put(AcceptCall(answer, admission=admission))
         return answer
 
     def _with_room(self) -> tuple[Writer, asyncio.AbstractEventLoop]:
@@ -189,7 +189,7 @@ class SqliteStore:
         if writer is None or loop is None:
             raise StoreUnavailable(_CLOSED)
         answer: Future[Recorded] = loop.create_future()
-        writer.put(RecordCall(answer, (attempts, health)))
+        writer.put(RecordCall(answer, outcomes=(attempts, health)))
         return answer
 
     async def claim(self, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Claims:
@@ -240,7 +240,7 @@ class SqliteStore:
         """Write a source's body and all that follows from it."""
         writer, loop = self._with_room()
         answer: Future[IntakeResult] = loop.create_future()
-        writer.put(TakeInCall(answer, intake))
+        writer.put(TakeInCall(answer, intake=intake))
         return answer
 
     async def count_waiting(self, samples: Sequence[Waiting]) -> None:
@@ -268,7 +268,7 @@ class SqliteStore:
     async def backup(self, path: str) -> None:
         """Write a consistent copy while running."""
         answer: Future[None] = asyncio.get_running_loop().create_future()
-        self._running().put(BackupCall(answer, path))
+        self._running().put(BackupCall(answer, path=path))
         await answer
 
     def state(self) -> StoreState:
@@ -293,5 +293,5 @@ class SqliteStore:
 
     async def _step(self, step: Step) -> Any:
         answer: Future[Any] = asyncio.get_running_loop().create_future()
-        self._running().put(StepCall(answer, step))
+        self._running().put(StepCall(answer, step=step))
         return await answer

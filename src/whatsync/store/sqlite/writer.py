@@ -26,6 +26,7 @@ from whatsync.store.sqlite.calls import (
     CloseCall,
     RecordCall,
     StepCall,
+    TakeInCall,
     resolve_all,
 )
 from whatsync.store.sqlite.connection import refusal
@@ -278,10 +279,10 @@ class Writer:
 
     def _apply(self, calls: Sequence[Call]) -> None:
         """Do the work in the order it was asked for; between two steps, accepts and records go together."""
-        accepts: list[AcceptCall] = []
+        accepts: list[AcceptCall | TakeInCall] = []
         records: list[RecordCall] = []
         for call in calls:
-            if isinstance(call, AcceptCall):
+            if type(call) is AcceptCall or type(call) is TakeInCall:
                 accepts.append(call)
             elif type(call) is RecordCall:
                 records.append(call)
@@ -291,7 +292,7 @@ class Writer:
                 call.result = call.step(self.session)
         self._apply_together(accepts, records)
 
-    def _apply_together(self, accepts: Sequence[AcceptCall], records: Sequence[RecordCall]) -> None:
+    def _apply_together(self, accepts: Sequence[AcceptCall | TakeInCall], records: Sequence[RecordCall]) -> None:
         if accepts:
             session = self.session
             accepting = Accepting(session)
@@ -395,7 +396,7 @@ class Writer:
         untidy = (session.tail or session.pending_rollups) and not self._upkeep_broken
         if not disk.well or untidy or self.busy():
             try:
-                self._write([StepCall(None, fold_all if untidy else _nothing)])
+                self._write([StepCall(None, step=fold_all if untidy else _nothing)])
             except DISK_ERRORS as problem:
                 disk.failed(problem)
                 self._roll_back()
@@ -457,11 +458,11 @@ class Writer:
                 self._copy_on(backup)
         try:
             while self.busy():
-                self._write([StepCall(None, fold_all)])
+                self._write([StepCall(None, step=fold_all)])
             self.lookups.start_if_full(whatever=True)
-            self._write([StepCall(None, fold_all)])
+            self._write([StepCall(None, step=fold_all)])
             while self.busy():
-                self._write([StepCall(None, fold_all)])
+                self._write([StepCall(None, step=fold_all)])
         except (apsw.Error, StoreUnavailable):
             # All of it is made again at the next start.
             self._roll_back()
