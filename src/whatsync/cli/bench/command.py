@@ -64,7 +64,7 @@ def bench(
 
 def _show(results: list[Result]) -> None:
     table = Table("case", "accepted/s", "delivered/s", "202 p50/p99 ms", "receipt p50/p99 ms", "CPU µs/event")
-    for name in ("cores", "PSS MiB", "bytes/event", "lost"):
+    for name in ("database's CPU", "cores", "PSS MiB", "bytes/event", "lost"):
         table.add_column(name, justify="right")
     for one in results:
         table.add_row(
@@ -74,6 +74,7 @@ def _show(results: list[Result]) -> None:
             f"{one.accept_p50:g} / {one.accept_p99:g}",
             f"{one.receipt_p50:g} / {one.receipt_p99:g}",
             f"{one.cpu_us:.0f}",
+            "-" if one.database_us is None else f"{one.database_us:.0f}",
             f"{one.cores:.2f}",
             f"{one.pss_mib:.0f}",
             f"{one.bytes_per_event:,.0f}",

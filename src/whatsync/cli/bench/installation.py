@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from whatsync.cli.bench.certificates import Authority
+from whatsync.cli.bench.database import Database
 
 _START_SECONDS = 30
 _SLOW_SECONDS = 10.0
@@ -87,6 +88,9 @@ class Server:
 
     def __init__(self, folder: Path, settings: dict[str, str], arguments: list[str]) -> None:
         self.folder = folder
+        url = settings.get("WHATSYNC_DATABASE_URL")
+        self.database = None if url is None else Database(url)
+        """Where PostgreSQL holds what otherwise is in the folder."""
         self.port = free_port()
         self.key = "wso_" + "b" * 43
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WHATSYNC_")}
@@ -132,6 +136,16 @@ class Server:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             total += (int(fields[11]) + int(fields[12])) / _TICKS
         return total
+
+    def stored_bytes(self) -> int:
+        """Size of its database."""
+        if self.database is not None:
+            return self.database.size_bytes()
+        return sum(path.stat().st_size for path in self.folder.rglob("*.db") if path.is_file())
+
+    def database_cpu_seconds(self) -> float | None:
+        """Processor time of the database's server so far, where it is one of this machine's processes."""
+        return None if self.database is None else self.database.cpu_seconds()
 
     def pss_mib(self) -> float:
         """Proportional memory of the server and its children."""

@@ -51,6 +51,8 @@ class Result(msgspec.Struct, frozen=True):
     receipt_p99: float
     cpu_us: float
     """Processor time of the server per event, in microseconds."""
+    database_us: float | None
+    """The same of the database's own processes; ``None`` where it has none on this machine."""
     cores: float
     pss_mib: float
     bytes_per_event: float
@@ -153,7 +155,7 @@ def settle(receiver: Receiver) -> dict[str, Any]:
 
 def run_case(case: Case, server: Server, receiver: Receiver, keys: list[str]) -> Result:
     """Load an installation, wait until everything has arrived, and say what was reached."""
-    cpu, size = server.cpu_seconds(), _bytes(server.folder)
+    cpu, database_cpu, size = server.cpu_seconds(), server.database_cpu_seconds(), server.stored_bytes()
     made = load(server, keys, case)
     got = settle(receiver)
     pss = server.pss_mib()
@@ -161,7 +163,7 @@ def run_case(case: Case, server: Server, receiver: Receiver, keys: list[str]) ->
     statuses = {int(status): count for status, count in made["statuses"].items()}
     accepted = statuses.get(202, 0) * case.array
     delivered_seconds = max(0.001, (got["last_ns"] - made["start_ns"]) / 1e9)
-    used = server.cpu_seconds() - cpu
+    used, database_used = server.cpu_seconds() - cpu, server.database_cpu_seconds()
     return Result(
         name=case.name,
         accepted=accepted / made["seconds"],
@@ -171,13 +173,12 @@ def run_case(case: Case, server: Server, receiver: Receiver, keys: list[str]) ->
         receipt_p50=got.get("p50", 0.0),
         receipt_p99=got.get("p99", 0.0),
         cpu_us=used / max(1, accepted) * 1e6,
+        database_us=None
+        if database_cpu is None or database_used is None
+        else (database_used - database_cpu) / max(1, accepted) * 1e6,
         cores=used / made["seconds"],
         pss_mib=pss,
-        bytes_per_event=(_bytes(server.folder) - size) / max(1, accepted),
+        bytes_per_event=(server.stored_bytes() - size) / max(1, accepted),
         lost=0 if case.dead else accepted - got["distinct"],
         refused=sum(count for status, count in statuses.items() if status != 202),
     )
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*.db") if path.is_file())
