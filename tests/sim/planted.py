@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import msgspec
 
 from tests.sim.life import Parts
-from whatsync.engine.attempt import Attempt, Attempter, Done, Outcome
-from whatsync.engine.directory import RunningEndpoint
+from whatsync.engine.attempt import Attempt, Attempter, Outcome
 from whatsync.model.delivery import State, decide
 from whatsync.model.outcome import Kind, Verdict
 from whatsync.model.signature import Signer
 from whatsync.ports.sender import Answer, Failure
-from whatsync.ports.store import Accepted, AcceptResult, Admission, AttemptRow, Claimed, Opened
+from whatsync.ports.store import Accepted, AcceptResult, Admission, AttemptRow, Opened
 from whatsync.store.memory import MemoryStore
 from whatsync.store.memory.disk import Delivery
 
@@ -58,18 +57,29 @@ class ForgetsIds(MemoryStore):
         return super().apply_accept(admission)
 
 
+class _Unheard(Attempt):
+    """An attempt of which nobody hears."""
+
+    def ended(self, outcome: Outcome | Exception) -> None:
+        pass
+
+
 class RecordsFirst(Attempter):
     """The outcome is recorded before the request is made."""
 
-    def begin(self, claimed: Claimed, endpoint: RunningEndpoint, done: Done, signer: Signer | None = None) -> Attempt:
+    def begin(self, attempt: Attempt, signer: Signer | None = None) -> None:
+        claimed, endpoint = attempt.claimed, attempt.endpoint
         now_ms = self._clock.now_ms()
         decision = decide(Verdict(Kind.SUCCESS), 1, (), now_ms, 0.0)
         row = AttemptRow(
             claimed.id, claimed.claim, claimed.attempts + 1, claimed.event.account, endpoint.row, now_ms, now_ms,
             State.SUCCEEDED, None, 200, None, ordered=claimed.contact is not None,
         )  # fmt: skip
-        asyncio.get_running_loop().call_soon(done, Outcome(row, Verdict(Kind.SUCCESS), decision, claimed.event.id))
-        return super().begin(claimed, endpoint, lambda _outcome: None, signer)
+        outcome = Outcome(row, Verdict(Kind.SUCCESS), decision, claimed.event.id)
+        asyncio.get_running_loop().call_soon(attempt.ended, outcome)
+        unheard = _Unheard(self, claimed, endpoint)
+        super().begin(unheard, signer)
+        attempt.under_way = unheard.under_way
 
 
 class IgnoresSuccess(Attempter):

@@ -36,8 +36,16 @@ class Call(msgspec.Struct, eq=False):
         return 10
 
 
-class AcceptCall(Call, kw_only=True):
-    """An admission; those of a commit are written together."""
+class AdmittingCall(Call):
+    """One admission or more; those of a commit are written together."""
+
+    def admit(self, session: Session, accepting: Accepting) -> Any:
+        """Decide about it, and take its rows in."""
+        raise NotImplementedError
+
+
+class AcceptCall(AdmittingCall, kw_only=True):
+    """An admission."""
 
     admission: Admission
 
@@ -46,13 +54,13 @@ class AcceptCall(Call, kw_only=True):
         """Rows it brings."""
         return len(self.admission.events) + len(self.admission.deliveries)
 
-    def admit(self, _session: Session, accepting: Accepting) -> Any:
+    def admit(self, session: Session, accepting: Accepting) -> Any:
         """Decide about it, and take its rows in."""
         return accepting.admit(self.admission)
 
 
-class TakeInCall(Call, kw_only=True):
-    """A source's body with its admissions; written together with the other admissions of a commit."""
+class TakeInCall(AdmittingCall, kw_only=True):
+    """A source's body with its admissions."""
 
     intake: Intake
 

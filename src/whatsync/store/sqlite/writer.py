@@ -20,13 +20,12 @@ from whatsync.store.sqlite.accept import Accepting
 from whatsync.store.sqlite.backup import Backup
 from whatsync.store.sqlite.calls import (
     AbandonCall,
-    AcceptCall,
+    AdmittingCall,
     BackupCall,
     Call,
     CloseCall,
     RecordCall,
     StepCall,
-    TakeInCall,
     resolve_all,
 )
 from whatsync.store.sqlite.connection import refusal
@@ -279,10 +278,10 @@ class Writer:
 
     def _apply(self, calls: Sequence[Call]) -> None:
         """Do the work in the order it was asked for; between two steps, accepts and records go together."""
-        accepts: list[AcceptCall | TakeInCall] = []
+        accepts: list[AdmittingCall] = []
         records: list[RecordCall] = []
         for call in calls:
-            if type(call) is AcceptCall or type(call) is TakeInCall:
+            if isinstance(call, AdmittingCall):
                 accepts.append(call)
             elif type(call) is RecordCall:
                 records.append(call)
@@ -292,7 +291,7 @@ class Writer:
                 call.result = call.step(self.session)
         self._apply_together(accepts, records)
 
-    def _apply_together(self, accepts: Sequence[AcceptCall | TakeInCall], records: Sequence[RecordCall]) -> None:
+    def _apply_together(self, accepts: Sequence[AdmittingCall], records: Sequence[RecordCall]) -> None:
         if accepts:
             session = self.session
             accepting = Accepting(session)
