@@ -3,13 +3,17 @@ them: the laws of one server hold for all of them together.
 """
 
 import asyncio
+import functools
 import random
 import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.crash.clients import event
@@ -17,12 +21,14 @@ from tests.crash.crowd import Crowd
 from tests.crash.nodes import NodeReceiver, Nodes, SlowReceiver, submit_all
 from tests.crash.server import until
 from tests.store.postgres.cluster import Cluster
+from tests.web.people import post
 
 KILLS = 4
 RATE = 20
 QUEUED = 102
 WINDOW_MS = 10_000
 HANDED_OVER_SECONDS = 6.0
+LISTED_SECONDS = 2.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -99,6 +105,44 @@ async def test_what_is_made_on_one_node_is_there_on_the_others(tmp_path: Path, c
         headers = {"Authorization": f"Bearer {key}"}
         assert (await south.get("/v1/endpoints", headers=headers)).status_code == 200
         receiver.stop()
+
+
+def _has_user(email: str, page: dict[str, Any]) -> bool:
+    return email in {user["email"] for user in page["items"]}
+
+
+async def test_people_sessions_and_sources_of_one_node_are_known_to_the_others(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    async with Nodes(tmp_path, cluster, "people", count=2) as nodes:
+        north, south = nodes.clients
+        tokens = [next(server.folder.glob("*token*")).read_text().strip() for server in nodes.servers]
+        operators = [{"Authorization": f"Bearer {token}"} for token in tokens]
+        account = (await north.get("/v1/account")).raise_for_status().json()["id"]
+        for number in range(3):
+            one, other = (north, south) if number % 2 else (south, north)
+            mine, theirs = operators if number % 2 else operators[::-1]
+            form = {"name": f"Source {number}", "appSecret": f"{number}" * 32}
+            source = (await one.post("/v1/sources", json=form, headers=mine)).raise_for_status().json()
+            asked = {"hub.mode": "subscribe", "hub.verify_token": source["verifyToken"], "hub.challenge": "4711"}
+            assert (await other.get(f"/sources/whatsapp/{source['id']}", params=asked)).text == "4711"
+            email = f"someone{number}@example.com"
+            (await one.post("/v1/users", json={"email": email}, headers=mine)).raise_for_status()
+            # What is asked for by name is known at once; a list needs the signal to have come.
+            async with httpx.AsyncClient(base_url=str(other.base_url), headers=theirs) as operator:
+                there = functools.partial(_has_user, email)
+                await until(operator, "/v1/users", there, LISTED_SECONDS)
+            path = f"/v1/accounts/{account}/sign-in-link"
+            link = urlsplit((await one.post(path, headers=mine)).raise_for_status().json()["url"]).path
+            browser = {"accept": "text/html", "sec-fetch-site": "same-origin"}
+            async with httpx.AsyncClient(base_url=str(other.base_url), headers=browser) as visitor:
+                assert (await post(visitor, link)).status_code == 303
+                page = await visitor.get(f"{str(one.base_url).rstrip('/')}/a/{account}")
+                assert page.status_code == 200
+                # Signed out on one, on all.
+                assert (await post(visitor, "/sign-out")).status_code == 303
+                page = await visitor.get(f"{str(one.base_url).rstrip('/')}/a/{account}")
+                assert page.status_code == 303
 
 
 async def test_halves_of_the_work_run_apart(tmp_path: Path, cluster: Cluster) -> None:

@@ -1,6 +1,8 @@
 """The compose file of several nodes, read as text: what the nodes need of each other is there."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,16 @@ def test_nodes_are_confined_and_given_time_to_finish(compose: dict[str, Any]) ->
     assert set(node["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
     assert node["depends_on"]["database"]["condition"] == "service_healthy"
     assert "pg_isready" in compose["services"]["database"]["healthcheck"]["test"]
+
+
+def test_the_proxys_own_program_takes_its_configuration(compose: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "Caddyfile"
+    file.write_text(compose["configs"]["proxy"]["content"])
+    words = ["caddy", "validate", "--config", str(file), "--adapter", "caddyfile"]
+    home = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    done = subprocess.run(words, capture_output=True, text=True, env=home, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Valid configuration" in done.stdout + done.stderr
 
 
 def test_the_proxy_asks_all_nodes_whether_they_are_ready_and_alone_is_reached(compose: dict[str, Any]) -> None:
