@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import SECONDS, Shell
 from whatsync.cli.child_server import ChildServer
 from whatsync.cli.failure import Failure
+from whatsync.cli.output import as_typed
 from whatsync.cli.receiver import document_check, standard_check
 from whatsync.model.catalogue import DOCUMENTED
 
@@ -98,3 +99,11 @@ def test_the_receivers_checks_can_fail() -> None:
     assert not standard_check({}, body, secret, 1614265330)
     assert not document_check({}, body, secret)
     assert not document_check({"x-whatsync-signature": "0" * 64}, b"no JSON", secret)
+
+
+def test_it_names_itself_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/whatsync", "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert as_typed() == ".venv/bin/whatsync"
+    monkeypatch.setattr("sys.argv", ["pytest"])
+    assert as_typed() == "whatsync"

@@ -9,7 +9,7 @@ from rich.highlighter import JSONHighlighter
 from rich.padding import Padding
 from rich.text import Text
 
-from whatsync.cli.output import Column, clean, console, show_table
+from whatsync.cli.output import Column, as_typed, clean, console, show_table
 from whatsync.cli.patience import pause
 from whatsync.cli.receiver import Received
 
@@ -222,13 +222,14 @@ class Screen:
             ("whatsync trigger message.incoming text=Hello", "send it an event"),
             ("whatsync listen --forward-to localhost:3000/webhooks", "live events to a program on your machine"),
         ):
-            self._console.print(Text.assemble((f"  {command}", "cyan"), (f"\n      {meaning}", "dim")))
+            typed = command.replace("whatsync", as_typed(), 1)
+            self._console.print(Text.assemble((f"  {typed}", "cyan"), (f"\n      {meaning}", "dim")))
 
     def staying(self, url: str, folder: str) -> None:
         """It stays until it is interrupted."""
         self._say()
         self._say(f"The server stays at {url} until Ctrl+C. In another terminal:", "bold")
-        self._say(f"  export WHATSYNC_DATA_DIR={folder}\n  whatsync deliveries list", "cyan")
+        self._say(f"  export WHATSYNC_DATA_DIR={folder}\n  {as_typed()} deliveries list", "cyan")
         self._say(f"The API's reference: {url}/docs")
 
     def interrupted(self) -> None:

@@ -4,9 +4,11 @@ What comes from outside is shown without control characters, so that no message 
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -176,6 +178,12 @@ def show_done(answer: Json, as_json: bool, sentence: str) -> None:
         show_json(answer)
     else:
         say(sentence)
+
+
+def as_typed() -> str:
+    """How this command is called from here: by its name where that is on the PATH, else as it was typed."""
+    typed = Path(sys.argv[0])
+    return str(typed) if typed.name == "whatsync" and shutil.which("whatsync") is None else "whatsync"
 
 
 def remark(text: str) -> None:
