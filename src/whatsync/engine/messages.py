@@ -185,6 +185,11 @@ class Messages:
             message = msgspec.structs.replace(message, verdict=verdict)
         return message
 
+    async def about(self, account: RunningAccount, event: EventRow) -> tuple[Verdict, tuple[EndpointEntry, ...]]:
+        """How endpoints stand to one event of any type, and the verdict about it."""
+        endpoints = await self._endpoints(account, event, [event], None)
+        return judge(event, endpoints, None), endpoints
+
     async def _read(self, account: RunningAccount, name: str) -> Message:
         if await self._history.event(account.row, name) is None:
             for event in await self._history.find(account.row, [f"wamid:{name}"], limits.MESSAGE_EVENTS_MAX):

@@ -307,3 +307,23 @@ async def test_a_page_with_hundreds_of_endpoints_is_light(web: Running) -> None:
         answer = await one.client.get(f"{one.path}/history", headers={"accept-encoding": "gzip"})
         assert "customer-299.example" in answer.text
         assert int(answer.headers["content-length"]) < 50_000
+
+
+async def test_an_event_of_any_type_says_where_it_stands_and_why(web: Running) -> None:
+    async with desk(web, events=["message.status"], description="Statuses only", retrySchedule=[600]) as one:
+        for name in ("order.held", "order.lost"):
+            assert (await one.call("POST", "/v1/event-types", {"name": name})).status_code == 201
+        form = {"url": f"{one.receiver.url}/orders", "events": ["order.held"], "retrySchedule": [600]}
+        assert (await one.call("POST", "/v1/endpoints", form)).status_code == 201
+        one.receiver.status = 404
+        held = await one.call("POST", "/v1/events", {"event": "order.held", "data": {"order": 7}})
+        (delivery,) = await one.settled(1, "retrying")
+        page = await one.page(f"/events/{held.json()['id']}")
+        assert 'data-verdict="waiting"' in page
+        assert f"/history/{delivery}/retry" in page
+        assert "It does not subscribe to this type of event." in page
+        lost = await one.call("POST", "/v1/events", {"event": "order.lost", "data": {"order": 8}})
+        page = await one.page(f"/events/{lost.json()['id']}")
+        assert 'data-verdict="no_endpoint"' in page
+        assert page.count("It does not subscribe to this type of event.") == 2
+        assert "/retry" not in page

@@ -17,6 +17,7 @@ from whatsync.model.ids import delivery_id, ms_of
 from whatsync.ports.store import AttemptRow, EventRow, Origin
 from whatsync.web.pages.history_filters import short_url
 from whatsync.web.pages.history_rows import Row, Said, row_of, said
+from whatsync.web.pages.messages import Stand, stand_of
 from whatsync.web.pages.page import Entry, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
 
 OTHERS_MAX = 20
@@ -121,6 +122,7 @@ class EventPage:
     message: str | None
     choices: list[tuple[str, str]]
     """Enabled endpoints to resend to."""
+    stand: Stand
 
 
 async def delivery(visit: Visit) -> Given:
@@ -172,6 +174,7 @@ async def event(visit: Visit) -> Given:
         more=more,
         message=message_of(found),
         choices=[(one.endpoint.id, _name(one)) for one in enabled],
+        stand=await stand_of(visit, found),
     )
     return Show("event.html", page)
 

@@ -12,6 +12,7 @@ from whatsync.engine.inspection import DeliveryStory
 from whatsync.engine.services import Services
 from whatsync.model import limits
 from whatsync.model.beginning import read_beginning
+from whatsync.model.catalogue import is_operational
 from whatsync.model.delivery import FINAL, State
 from whatsync.model.ids import delivery_id, ms_of
 from whatsync.ports.history import EventQuery
@@ -73,6 +74,11 @@ class EventLine:
     deliveries: int
     test: bool
     said: Said
+
+    @property
+    def notice(self) -> bool:
+        """WhatsSync's own notice, which nobody has to subscribe to."""
+        return is_operational(self.event)
 
 
 async def rows_of(services: Services, account: RunningAccount, stories: Sequence[DeliveryStory]) -> list[Row]:

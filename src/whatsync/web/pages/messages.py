@@ -9,6 +9,7 @@ from datetime import datetime
 
 from whatsync.engine.inspection import DeliveryStory
 from whatsync.engine.messages import EndpointEntry, Message, endpoints_of, message_of
+from whatsync.engine.verdicts import Verdict
 from whatsync.model import limits
 from whatsync.model.delivery import FINAL, State
 from whatsync.model.endpoint import Why
@@ -99,6 +100,19 @@ class Stop:
     def paused_then(self) -> bool:
         """Got nothing because it was disabled, and still is."""
         return self.entry.why is Why.DISABLED and not self.enabled
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where one event of any type stands, as ``event.html`` shows it."""
+
+    code: str
+    title: str
+    tone: str
+    sentence: list[str | int]
+    next_step: str
+    stops: list[Stop]
+    """Endpoints, first what is nearest to the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +226,7 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
     message = await visit.services.messages.read(visit.account, name, _middle(rough))
     main = await _main_event(visit, message)
     mains = {entry.id: entry for entry in endpoints_of(main, message.endpoints)}
-    stops = [_stop(visit, message, main, entry, mains.get(entry.id, entry)) for entry in message.endpoints]
-    stops.sort(key=lambda stop: -1 if stop.legs else _NEAREST.index(stop.entry.why or Why.NOT_SUBSCRIBED))
+    stops = _in_order([_stop(visit, message, main, entry, mains.get(entry.id, entry)) for entry in message.endpoints])
     failed = next((one.event_id for one in reversed(message.statuses) if one.status == "failed"), None)
     verdict = message.verdict
     page = StoryPage(
@@ -223,13 +236,31 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
         title=TITLES.get(verdict.code, verdict.code),
         tone=TONES.get(verdict.code, "note"),
         sentence=moments_apart(verdict.sentence),
-        next_step=_next_step(message, stops, visit.may("support")),
+        next_step=_next_step(verdict, stops, visit.may("support")),
         stops=stops,
         event_id=None if main is None else main.id,
         failed_event=failed,
         moving=any(leg.open and leg.story.view.state is not State.HELD for stop in stops for leg in stop.legs),
     )
     return Show("message.html", page, fragment="story")
+
+
+async def stand_of(visit: Visit, event: EventRow) -> Stand:
+    """Where an event stands and what to do next."""
+    verdict, entries = await visit.services.messages.about(visit.account, event)
+    stops = _in_order([_stop(visit, None, event, entry, entry) for entry in entries])
+    return Stand(
+        code=verdict.code,
+        title=TITLES.get(verdict.code, verdict.code),
+        tone=TONES.get(verdict.code, "note"),
+        sentence=moments_apart(verdict.sentence),
+        next_step=_next_step(verdict, stops, visit.may("support")),
+        stops=stops,
+    )
+
+
+def _in_order(stops: list[Stop]) -> list[Stop]:
+    return sorted(stops, key=lambda stop: -1 if stop.legs else _NEAREST.index(stop.entry.why or Why.NOT_SUBSCRIBED))
 
 
 def moments_apart(sentence: str) -> list[str | int]:
@@ -250,7 +281,9 @@ async def _main_event(visit: Visit, message: Message) -> EventRow | None:
     return None if name is None else await history.event(account, name)
 
 
-def _stop(visit: Visit, message: Message, main: EventRow | None, entry: EndpointEntry, of_main: EndpointEntry) -> Stop:
+def _stop(
+    visit: Visit, message: Message | None, main: EventRow | None, entry: EndpointEntry, of_main: EndpointEntry
+) -> Stop:
     running = visit.services.directory.endpoints_by_id.get(entry.id or "")
     enabled = running is not None and running.account.row == visit.account.row and running.endpoint.enabled
     newest = next(iter(of_main.deliveries), None)
@@ -267,7 +300,7 @@ def _stop(visit: Visit, message: Message, main: EventRow | None, entry: Endpoint
         retry=delivery_id(open_one.view.id)
         if open_one is not None and enabled and not open_one.view.in_flight
         else None,
-        proof=_proof(message, of_main),
+        proof=None if message is None else _proof(message, of_main),
     )
 
 
@@ -298,9 +331,9 @@ _NEXT = {
 }
 
 
-def _next_step(message: Message, stops: list[Stop], acts: bool) -> str:
+def _next_step(verdict: Verdict, stops: list[Stop], acts: bool) -> str:
     """What to do, for people who have buttons before them."""
-    code = message.verdict.code
+    code = verdict.code
     if code == "waiting":
         for story in (leg.story for stop in stops for leg in stop.legs if leg.open):
             if story.explanation is not None:
@@ -308,12 +341,12 @@ def _next_step(message: Message, stops: list[Stop], acts: bool) -> str:
                 now = "“Retry now” does not wait for that." if acts else ""
                 return f"{story.explanation.next_step} {again}{now}".strip()
     if code == "held" and any(stop.retry for stop in stops):
-        return "Retry sends what is held for this message now."
+        return "Retry sends what is held of it now."
     if code == "no_endpoint" and not stops:
         return "Add an endpoint; then this event can be sent to it."
     if code == "no_endpoint" and any(stop.paused_then for stop in stops):
         return "Enable that endpoint; this event can then be sent to it from here, and “Recover” sends all it missed."
-    return _NEXT.get(code, message.verdict.next_step)
+    return _NEXT.get(code, verdict.next_step)
 
 
 PAGES = (Page("GET", "/a/{account}" + PATH, Need.VIEWER, messages, embedded=True),)
