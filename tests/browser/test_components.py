@@ -15,13 +15,13 @@ from whatsync.model.user import Role
 from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
 from whatsync.web.auth import Gate
-from whatsync.web.hot import Door
 from whatsync.web.listener import Listener, bind
 from whatsync.web.pages.page import Filled, Given, Need, Page, Show, Visit
 from whatsync.web.pages.rendering import environment
 from whatsync.web.pages.site import Site
 from whatsync.web.pages.table import ENTRIES, PAGES
 from whatsync.web.request_ids import RequestIds
+from whatsync.web.slots import Door
 
 GALLERY = Path(__file__).with_name("gallery.html").read_text("utf-8")
 HOURS = list(range(1_780_000_000, 1_780_000_000 + 24 * 3600, 3600))

@@ -63,11 +63,11 @@ from whatsync.web.api.routes import ROUTES
 from whatsync.web.app import Application
 from whatsync.web.auth import Gate
 from whatsync.web.health import ROUTES as HEALTH_ROUTES
-from whatsync.web.hot import Door
 from whatsync.web.metrics import ROUTES as METRICS_ROUTES
 from whatsync.web.pages.site import Site
 from whatsync.web.pages.table import ENTRIES, PAGES
 from whatsync.web.request_ids import RequestIds
+from whatsync.web.slots import Door
 
 
 class Parts:

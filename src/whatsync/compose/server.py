@@ -17,8 +17,8 @@ from whatsync.net.http_sender import HttpSender
 from whatsync.net.remote_sender import RemoteSender
 from whatsync.store.passwords import Argon2Passwords
 from whatsync.web.app import Application
-from whatsync.web.hot import Door
 from whatsync.web.listener import Listener
+from whatsync.web.slots import Door
 
 _SWITCH_SECONDS = 0.0005
 """Python's own 5 ms between threads would let the store's thread wait for the loop at every row."""

@@ -178,8 +178,11 @@ SETTINGS: tuple[Setting, ...] = (
         "How long events and their history are kept, for accounts without their own.",
     ),
     Setting("MIN_FREE_DISK", "size", size, _DISK, "Below this much free disk no event is accepted (503)."),
-    Setting("SMTP_URL", "URL", mail_server, None, "Mail server for alerts.", secret=True),
-    Setting("MAIL_FROM", "mail address", mail_address, None, "Sender of the alerts sent by mail."),
+    Setting(
+        "SMTP_URL", "URL", mail_server, None,
+        "Mail server for alerts, invitations and links to sign in.", secret=True,
+    ),
+    Setting("MAIL_FROM", "mail address", mail_address, None, "Sender of these mails."),
     Setting(
         "ALERT_URL", "URL", web_url, None,
         "Chat webhook that hears of every account's changes of state.", secret=True,

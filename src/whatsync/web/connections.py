@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from whatsync.model import limits
 from whatsync.model.errors import Unavailable
-from whatsync.web.hot import Door, HotProtocol
+from whatsync.web.hot import HotProtocol
+from whatsync.web.slots import Door
 
 logger = logging.getLogger(__name__)
 

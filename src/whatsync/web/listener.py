@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from whatsync.model import limits
 from whatsync.web.connections import bounded, connections_of_process
-from whatsync.web.hot import Door
+from whatsync.web.slots import Door
 
 _BACKLOG = 2_048
 
