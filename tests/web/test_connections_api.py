@@ -9,7 +9,7 @@ import pytest
 
 from tests.graph.apps import App
 from tests.graph.server import GraphServer
-from tests.sources.whatsapp.cloud import escaped, signed
+from tests.sources.whatsapp.cloud import body, change, escaped, message, signed, value
 from tests.sources.whatsapp.kinds import BODIES
 from tests.web.running import Running, running
 
@@ -128,6 +128,22 @@ async def test_each_gap_has_its_name(desk: Desk) -> None:
     assert "access_token" in await desk.gaps()
     await desk.operator("PATCH", "", {"appId": None})
     assert "app_id" in await desk.gaps()
+
+
+async def test_metas_own_test_and_refused_signatures_are_told(desk: Desk) -> None:
+    await desk.operator("POST", "/connect", {})
+    door = f"/sources/whatsapp/{desk.source}"
+    raw = escaped(body(change(value("123456123", messages=[message(person="16315551181")])), business="0"))
+    assert (await desk.server.client.post(door, content=raw, headers=signed(raw, SECRET))).status_code == 200
+    found = (await desk.operator("GET", "/check")).json()["findings"]
+    assert "Meta reaches you, and the signature is right" in found[-1]["sentence"]
+    for _ in range(2):
+        await desk.server.client.post(door, content=raw, headers=signed(raw, "another"))
+    assert await desk.gaps() == ["signature"]
+    real = escaped(BODIES["text"])
+    await desk.server.client.post(door, content=real, headers=signed(real, SECRET))
+    assert await desk.gaps() == []
+    assert "The last webhook came" in (await desk.operator("GET", "/check")).json()["findings"][-1]["sentence"]
 
 
 async def test_metas_refusal_is_told_in_its_own_words(desk: Desk) -> None:

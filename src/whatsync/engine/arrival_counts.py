@@ -12,6 +12,8 @@ from whatsync.ports.history import History
 from whatsync.ports.store import Store, StoreUnavailable
 
 WEBHOOK, UPDATE, DUPLICATE, ASIDE, REJECTED = "webhook", "update", "duplicate", "set_aside", "rejected"
+SAMPLE = "sample"
+"""A webhook that is Meta's own test."""
 _SLOT_MS = limits.ARRIVAL_SLOT_SECONDS * 1000
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from whatsync.engine.arrival_counts import ASIDE, DUPLICATE, UPDATE, WEBHOOK, ArrivalCounts
+from whatsync.engine.arrival_counts import ASIDE, DUPLICATE, SAMPLE, UPDATE, WEBHOOK, ArrivalCounts
 from whatsync.engine.directory import Directory, RunningAccount
 from whatsync.engine.ingest import Ingest, event_row
 from whatsync.engine.ownership import Ownership
@@ -363,6 +363,8 @@ class Reception:
                 if event.number is not None:
                     numbers[event.number] = numbers.get(event.number, 0) + 1
         counts.add(source.row, WEBHOOK)
+        if intake.body is not None and intake.body.test:
+            counts.add(source.row, SAMPLE)
         counts.add(source.row, UPDATE, count=updates)
         counts.add(source.row, DUPLICATE, count=duplicates)
         counts.add(source.row, ASIDE, count=aside)

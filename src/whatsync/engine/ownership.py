@@ -82,6 +82,8 @@ class Ownership:
         numbers = self._directory.whatsapp.of_business(arrival.business or "", arrival.display_number)
         owners = {self._at(known, at_ms) for known in numbers} - {0}
         own = source.source.account
+        if own is not None and not numbers:
+            return Owner(self._row(own), UNASSIGNED, _NOBODYS)
         if own is not None:
             through = self._directory.whatsapp.of_source(source.source.id)
             owners &= {self._row(own), *(self._at(known, at_ms) for known in through)}

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from whatsync.engine import audit
-from whatsync.engine.arrival_counts import ASIDE, DUPLICATE, REJECTED, UPDATE, WEBHOOK, ArrivalCounts
+from whatsync.engine.arrival_counts import ASIDE, DUPLICATE, REJECTED, SAMPLE, UPDATE, WEBHOOK, ArrivalCounts
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory
 from whatsync.engine.source_directory import SOURCE, RunningSource
@@ -46,6 +46,13 @@ class SourceFacts(msgspec.Struct, frozen=True):
     last_rejected_ms: int | None
     rejected_since_good: int
     """Requests refused since the last good one."""
+    last_sample_ms: int | None = None
+    """When Meta's own test came."""
+
+    @property
+    def is_only_tested(self) -> bool:
+        """Whether Meta's test was the last that came: it reaches us, and the signature is right."""
+        return self.last_sample_ms is not None and self.last_sample_ms >= (self.last_webhook_ms or 0)
 
 
 class Sources:
@@ -206,6 +213,7 @@ class Sources:
             rejected=_sum(counts, REJECTED),
             last_rejected_ms=_last(counts, REJECTED),
             rejected_since_good=self.refused_in_a_row(source),
+            last_sample_ms=_last(counts, SAMPLE),
         )
 
     async def bodies(self, source: RunningSource, before: int | None, limit: int) -> tuple[BodyRow, ...]:

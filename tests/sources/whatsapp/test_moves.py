@@ -130,6 +130,18 @@ async def test_affairs_of_a_business_account_repeated_after_a_move_stay_where_th
     assert [one.id for one in await post.events()] == [event.id]
 
 
+async def test_affairs_of_an_unknown_business_account_are_the_account_of_the_source(moves: Moves) -> None:
+    post = moves.post
+    given = body(
+        change({"event": "APPROVED", "message_template_id": 1}, "message_template_status_update"), business="5"
+    )
+    assert (await post.post(given)).set_aside == 1
+    form = SourceForm(name="Their own app", app_secret=SECRET, account=moves.other.account.id)
+    post.source = await post.whatsapp.sources.create(form, ACTOR)
+    assert (await post.post(given)).set_aside == 0
+    assert len(await moves.ids(moves.other)) == 1
+
+
 # A caller that goes away
 
 

@@ -12,7 +12,7 @@ from whatsync.engine.connection import Connected, Finding
 from whatsync.engine.directory import Directory
 from whatsync.engine.numbers import Numbers
 from whatsync.engine.source_directory import RunningSource
-from whatsync.engine.sources import Sources
+from whatsync.engine.sources import SourceFacts, Sources
 from whatsync.model.arrival import SeenNumber
 from whatsync.model.errors import Conflict, FieldError, Invalid, Unavailable
 from whatsync.model.timestamp import format_time
@@ -84,13 +84,7 @@ class Connecting:
             led = [one for one in accounts if one.code in ("subscribed", "override")]
             findings.append(await self._callback_set(source, app, bool(led) and all(map(_is_led_here, led))))
             findings += accounts
-        came = facts.last_webhook_ms
-        findings.append(
-            Finding("webhook", True, f"The last webhook came at {format_time(came)}.", "")
-            if came is not None
-            else Finding("webhook", False, "No webhook has come in the last 7 days.", "Write to the number yourself.")
-        )
-        return findings
+        return [*findings, *_came(facts)]
 
     def _public(self) -> Finding:
         if self._public_url is None:
@@ -271,12 +265,29 @@ class Connecting:
         return sorted({one for one in known if one})
 
 
+def _came(facts: SourceFacts) -> list[Finding]:
+    """What webhooks say that have come, or were refused, or have not come."""
+    findings: list[Finding] = []
+    if facts.rejected_since_good:
+        words = f"{facts.rejected_since_good:,} requests in a row were refused: not signed with this app secret."
+        findings.append(Finding("signature", False, words, _CORRECT))
+    came = facts.last_webhook_ms
+    if came is None:
+        return [*findings, Finding("webhook", False, "No webhook has come in the last 7 days.", _WRITE)]
+    if facts.is_only_tested:
+        words = f"Meta reaches you, and the signature is right: its own test came at {format_time(came)}."
+        return [*findings, Finding("webhook", True, words, "")]
+    return [*findings, Finding("webhook", True, f"The last webhook came at {format_time(came)}.", "")]
+
+
 def _is_led_here(finding: Finding) -> bool:
     return finding.code == "override" and finding.ok
 
 
 _LEAD_BACK = "Connect the source again: that drops the override. With overrideCallback, it leads here instead."
 _NUMBER_BACK = "Set the number's webhook_configuration.override_callback_uri to an empty text through Meta's API."
+_CORRECT = "Store the app's secret of App settings, Basic. Meta keeps trying for 7 days, so nothing is lost."
+_WRITE = "Write to the number yourself. An app that is not live gets only what its own testers write."
 _SET_URL = "Set WHATSYNC_PUBLIC_URL to the https address of this server, and restart it."
 _CONNECT = "Connect the source by itself: whatsync sources connect, or POST /v1/sources/{id}/connect."
 _REPLACE = (
