@@ -65,6 +65,7 @@ def test_an_empty_value_is_unset_but_an_empty_schedule_is_one_try() -> None:
     ("name", "value", "words"),
     [
         ("PORT", "x", "not a whole number from 0 to 65535"),
+        ("ENCRYPTION_KEY", "abc", "has less than 16 characters"),
         ("PORT", "70000", "not a whole number from 0 to 65535"),
         ("RETRY_SCHEDULE", "5s,soon", "'soon' is not a wait"),
         ("REQUEST_TIMEOUT", "31s", "not a time from 1s to 30s"),
@@ -142,7 +143,11 @@ def test_secrets_show_as_set_or_unset() -> None:
     given = {
         setting.variable: value
         for setting in ALL
-        for value in [{"SMTP_URL": "smtp://u:hunter2@m", "ALERT_URL": "https://hunter2"}.get(setting.name, "hunter2")]
+        for value in [
+            {"SMTP_URL": "smtp://u:hunter2@m", "ALERT_URL": "https://hunter2"}.get(
+                setting.name, "hunter2 and more words"
+            )
+        ]
         if setting.secret and setting.name != "BOOTSTRAP_API_KEY"
     }
     rows = {name: (value, source) for name, value, source in shown(read({**given, "WHATSYNC_MAIL_FROM": "a@b.c"}))}

@@ -165,7 +165,7 @@ def test_backup_refuses_what_would_do_harm(server: ChildServer, tmp_path: Path, 
     assert "no folder" in shell("backup", str(tmp_path / "none" / "x.db"), code=2).err
     assert "itself" in shell("backup", str(server.data_dir / "whatsync.db"), "--force", code=2).err
     assert "no database" in bare("backup", "copy.db", code=1).err
-    keyed = Shell({**shell.environment, "WHATSYNC_ENCRYPTION_KEY": "some secret"})
+    keyed = Shell({**shell.environment, "WHATSYNC_ENCRYPTION_KEY": "some secret, long enough"})
     assert "WHATSYNC_ENCRYPTION_KEY" in keyed("backup", str(tmp_path / "y.db"), "--with-key", code=2).err
 
 

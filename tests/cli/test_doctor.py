@@ -41,7 +41,9 @@ def test_before_the_first_start_all_is_well(bare: Shell) -> None:
 
 
 def test_every_setting_is_shown_and_no_secret(bare: Shell) -> None:
-    shell = Shell({**bare.environment, "WHATSYNC_ENCRYPTION_KEY": "very secret", "WHATSYNC_API_KEY": "wsk_secret"})
+    shell = Shell(
+        {**bare.environment, "WHATSYNC_ENCRYPTION_KEY": "very secret and long", "WHATSYNC_API_KEY": "wsk_secret"}
+    )
     shown = shell("doctor", "--json").json
     rows = {row["name"]: row for row in shown["settings"]}
     assert list(rows) == [setting.name for setting in (*SETTINGS, *COMMAND_SETTINGS)]

@@ -150,13 +150,13 @@ async def test_an_address_of_another_machine_is_told(tmp_path: Path) -> None:
 
 async def test_another_encryption_key_is_told_and_changes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    async with served(folder, ENCRYPTION_KEY="one key") as first:
+    async with served(folder, ENCRYPTION_KEY="one key, long enough") as first:
         assert (await first.stop())[0] == 0
-    for settings in ({"ENCRYPTION_KEY": "another key"}, {}):
+    for settings in ({"ENCRYPTION_KEY": "another key, long enough"}, {}):
         status, said = await refused(folder, **settings)
         assert status == 2
         assert "another encryption key" in said
-    async with served(folder, ENCRYPTION_KEY="one key"):
+    async with served(folder, ENCRYPTION_KEY="one key, long enough"):
         pass
 
 

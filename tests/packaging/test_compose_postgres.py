@@ -36,7 +36,7 @@ def test_nodes_are_alike_but_for_the_volume_that_holds_their_name(compose: dict[
 def test_their_settings_are_read_by_the_server(compose: dict[str, Any]) -> None:
     values = {
         "POSTGRES_PASSWORD": "abc",
-        "WHATSYNC_ENCRYPTION_KEY": "secret",
+        "WHATSYNC_ENCRYPTION_KEY": "a secret of more than a few words",
         "WHATSYNC_MEDIA_STORE": "s3://bucket/media",
     }
     settings = {
@@ -45,7 +45,7 @@ def test_their_settings_are_read_by_the_server(compose: dict[str, Any]) -> None:
     }
     config = read(settings)
     assert config.database_url == "postgresql://whatsync:abc@database/whatsync"
-    assert (config.encryption_key, config.role) == ("secret", "all")
+    assert (config.encryption_key, config.role) == (values["WHATSYNC_ENCRYPTION_KEY"], "all")
     assert compose["services"]["database"]["environment"]["POSTGRES_DB"] == "whatsync"
 
 

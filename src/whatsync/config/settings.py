@@ -16,6 +16,7 @@ from whatsync.config.values import (
     bootstrap_key,
     choice,
     database,
+    key_text,
     mail_address,
     mail_server,
     media_store,
@@ -158,7 +159,7 @@ SETTINGS: tuple[Setting, ...] = (
         "What media URLs begin with, where a proxy leads it to /media here; unset: PUBLIC_URL and /media.",
     ),
     Setting(
-        "ENCRYPTION_KEY", "text", text, None,
+        "ENCRYPTION_KEY", "text", key_text, None,
         "Seals secrets in the database; unset: made once and kept in the data folder.", secret=True,
     ),
     Setting(

@@ -22,6 +22,16 @@ def text(value: str) -> str:
     return value
 
 
+def key_text(value: str) -> str:
+    """A text that seals secrets: long enough not to be found by trying."""
+    if len(value) < limits.ENCRYPTION_KEY_CHARS_MIN:
+        raise ValueError(
+            f"has less than {limits.ENCRYPTION_KEY_CHARS_MIN} characters and could be guessed; "
+            "`openssl rand -base64 32` makes a good one"
+        )
+    return value
+
+
 def number(least: int, most: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 

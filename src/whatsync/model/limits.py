@@ -43,6 +43,8 @@ SOURCE_ESCAPED_BYTES_MAX = 1024 * 1024
 """Of a body whose signature may be over its escaped form: to make that one takes time, before anything is proven."""
 WHATSAPP_DATA_BYTES_MAX = 64_000
 """Of what Meta sent, as the data of one ``whatsapp.…`` event; above it, the event says so in its place."""
+ENCRYPTION_KEY_CHARS_MIN = 16
+"""What the setting has to have at least, so that it can't be found by trying."""
 WHATSAPP_DETAILS_BYTES_MIN = 8_000
 """Room that a message's text leaves for its details; a longer text is cut."""
 DELIVERIES_PER_REQUEST_MAX = 10_000
