@@ -10,7 +10,7 @@ from whatsync.model import delivery as deliveries
 from whatsync.model import limits
 from whatsync.model.delivery import SUCCEEDED, Decision
 from whatsync.model.endpoint import Ordering
-from whatsync.model.ids import delivery_id
+from whatsync.model.ids import DELIVERY_PREFIX, row_text
 from whatsync.model.outcome import SUCCESS, Verdict, judge
 from whatsync.model.outgoing import outgoing
 from whatsync.model.request import attempt_head
@@ -137,7 +137,7 @@ class Attempter:
         head = attempt_head(
             event.type,
             event.id,
-            delivery_id(claimed.id),
+            row_text(DELIVERY_PREFIX, claimed.id),
             claimed.attempts + 1,
             signed_s,
             signatures,

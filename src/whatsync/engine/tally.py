@@ -62,7 +62,9 @@ class Tally:
         """Count one attempt."""
         word = row.code or "success"
         self.attempts[word] = self.attempts.get(word, 0) + 1
-        self.attempt.add(row.total_us / 1_000_000)
+        seconds, took = row.total_us / 1_000_000, self.attempt
+        took.counts[bisect_left(took.bounds, seconds)] += 1
+        took.sum += seconds
         if row.number == 1:
             self.first_attempt.add((row.started_ms - ms_of(row.delivery)) / 1000)
         if row.code is None:

@@ -197,8 +197,9 @@ class _Door(msgspec.Struct, frozen=True, gc=False):
         contact, given = submission.contact, submission.details
         details = None if given is NULL or given == NULL else read_details(given)
         encoded = None if details is None else encode_details(details)
-        if size_with_details(body, encoded) > limits.BODY_BYTES_MAX:
-            raise _too_large(size_with_details(body, encoded))
+        size = len(body) if encoded is None else size_with_details(body, encoded)
+        if size > limits.BODY_BYTES_MAX:
+            raise _too_large(size)
         return Draft(
             event_type,
             event_id,

@@ -27,10 +27,11 @@ class Hmac:
         self._inner = hashlib.sha256(block.translate(_INNER))
         self._outer = hashlib.sha256(block.translate(_OUTER))
 
-    def digest(self, message: bytes) -> bytes:
-        """The 32 bytes for a message."""
+    def digest(self, *parts: bytes) -> bytes:
+        """The 32 bytes for the message that the parts make up."""
         inner = self._inner.copy()
-        inner.update(message)
+        for part in parts:
+            inner.update(part)
         outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.digest()

@@ -187,7 +187,7 @@ def _match_standard(event_id: str, stamp: str, body: bytes, secret: str, digests
     for key in _standard_keys(secret):
         mac = Hmac(key.value)
         for reading in _bodies(body):
-            if any(hmac.compare_digest(mac.digest(signed + reading.value), digest) for digest in digests):
+            if any(hmac.compare_digest(mac.digest(signed, reading.value), digest) for digest in digests):
                 code = key.code or reading.code
                 sentence = " ".join(filter(None, (key.sentence, reading.sentence)))
                 return Finding("webhook-signature", not code, code or "ok", sentence or "The signature is right.")
