@@ -10,9 +10,9 @@ from tests.conformance.clerk import ACCOUNT, Clerk
 from tests.store.sqlite.conftest import SqlitePlace
 from whatsync.model.delivery import State
 from whatsync.ports.store import Accepted, Admission, Claimed, Duplicates, EventRow, Recorded, StoreUnavailable
-from whatsync.store.sqlite import writer
+from whatsync.store.sqlite import fold as fold_module
 from whatsync.store.sqlite.connection import open_reader
-from whatsync.store.sqlite.fold import fold
+from whatsync.store.sqlite.fold import TailFold, fold
 from whatsync.store.sqlite.session import Session
 
 
@@ -140,11 +140,11 @@ def test_sqlite_is_new_enough() -> None:
 async def test_a_mistake_in_the_upkeep_costs_no_event(
     clerk: Clerk, place: SqlitePlace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_session: Session) -> None:
+    def broken(_fold: TailFold, _rows: int) -> int:
         raise ValueError("a bug in folding")
 
-    monkeypatch.setattr(writer, "fold", broken)
-    monkeypatch.setattr(writer, "TAIL_ROWS_MAX", 10)
+    monkeypatch.setattr(TailFold, "step", broken)
+    monkeypatch.setattr(fold_module, "TAIL_ROWS_MAX", 10)
     for _ in range(5):
         await clerk.accepted(*range(1, 11))
     assert "upkeep has stopped" in caplog.text

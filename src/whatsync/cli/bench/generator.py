@@ -11,6 +11,7 @@ import sys
 import time
 from array import array
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ class Orders:
         self.keys: list[str] = orders["keys"]
         self.connections: int = orders["connections"]
         self.seconds: float = orders["seconds"]
+        self.events: int | None = orders.get("events")
         self.rate: float | None = orders.get("rate")
         self.array: int = orders.get("array", 1)
         pad = "x" * orders.get("pad", 120)
@@ -64,6 +66,12 @@ class Load:
         self.due: deque[int] = deque()
         self.under_way = 0
         self.done = asyncio.Event()
+        self.enough = asyncio.Event()
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether nothing more is to be sent."""
+        return self.ending or (self.orders.events is not None and self.sent >= self.orders.events)
 
     def finished(self, status: int, sent_ns: int, now_ns: int) -> None:
         """One answer came."""
@@ -108,8 +116,10 @@ class Connection(asyncio.Protocol):
         now = time.monotonic_ns()
         load.finished(self._parser.get_status_code(), self._sent_ns, now)
         if load.orders.rate is None:
-            if not load.ending:
+            if not load.all_sent:
                 self.send(now)
+            else:
+                load.enough.set()
         elif load.due:
             self.send(load.due.popleft())
         else:
@@ -150,7 +160,8 @@ async def run(orders: Orders) -> dict[str, Any]:
     if orders.rate is None:
         for protocol in connections:
             protocol.send(time.monotonic_ns())
-        await asyncio.sleep(orders.seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(load.enough.wait(), orders.seconds)
     else:
         load.idle.extend(connections)
         await _pace(load, orders.rate, orders.seconds)

@@ -25,6 +25,8 @@ class Case(msgspec.Struct, frozen=True):
     name: str
     clients: int = 64
     seconds: float = 10.0
+    events: int | None = None
+    """Events to post before the time is over; ``None``: as many as it takes."""
     rate: float | None = None
     """Requests a second, open loop; ``None``: as many as the clients can."""
     array: int = 1
@@ -126,6 +128,7 @@ def post_load(port: int, keys: list[str], case: Case) -> dict[str, Any]:
         "keys": keys,
         "connections": case.clients,
         "seconds": case.seconds,
+        "events": case.events,
         "rate": case.rate,
         "array": case.array,
     }

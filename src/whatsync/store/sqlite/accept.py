@@ -24,7 +24,7 @@ from whatsync.ports.store import (
 from whatsync.store.coding import NO_OUTCOME, contact_word, read_event
 from whatsync.store.sqlite import media
 from whatsync.store.sqlite.fold import enter_late
-from whatsync.store.sqlite.lookup import Kind, add
+from whatsync.store.sqlite.lookup import SHARD_SHIFT, Kind, add
 from whatsync.store.sqlite.lookup_fold import write_entries
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
@@ -121,7 +121,8 @@ class Accepting:
         recent, runs = self._session.recent, self._session.runs[0].items
         current, folding = recent.current[0], recent.folding[0]
         for hash_ in hashes:
-            if hash_ in current or hash_ in folding:
+            shard = hash_ >> SHARD_SHIFT
+            if hash_ in current[shard] or hash_ in folding[shard]:
                 return self._compare(account, events, hashes)
             for run in runs:
                 if run.may_hold(hash_):
@@ -238,11 +239,12 @@ class Accepting:
             event.details,
         )
         self._ahead[seq] = (event, len(deliveries))
-        staged.tail += 1
         if seq > staged.top:
             staged.top = seq
-        if seq <= session.folded:
+        if seq <= session.folding:
             self._late.append(seq)
+        else:
+            staged.tail += 1
         self._enter_words(account, seq, hash_, keys)
         if not event.test:
             minute = (account, ms_of(seq) // _MINUTE_MS)
@@ -250,17 +252,20 @@ class Accepting:
 
     def _enter_words(self, account: int, seq: int, hash_: int, keys: Sequence[str]) -> None:
         session = self._session
-        identities, keywords = session.recent.current
+        recent = session.recent
+        identities, keywords = recent.current
         session.staged.entered.append(seq)
-        late = seq <= session.looked_up
-        if identities.setdefault(hash_, seq) != seq:
+        recent.entries[0] += 1
+        recent.entries[1] += len(keys)
+        late = seq <= session.looking_up
+        if identities[hash_ >> SHARD_SHIFT].setdefault(hash_, seq) != seq:
             add(identities, hash_, seq)
         if late:
             # A row below the mark is not found again after a crash, so it goes to the runs at once.
             write_entries(session, Kind.IDENTITY, [(hash_, seq)])
         for key in keys:
             word = session.hash_of(account, key)
-            if keywords.setdefault(word, seq) != seq:
+            if keywords[word >> SHARD_SHIFT].setdefault(word, seq) != seq:
                 add(keywords, word, seq)
             if late:
                 write_entries(session, Kind.KEYWORD, [(word, seq)])
@@ -268,12 +273,13 @@ class Accepting:
     def _take_delivery(self, row: DeliveryRow) -> None:
         id_, number, session = row.id, row.number, self._session
         staged = session.staged
-        staged.tail += 1
         if id_ > staged.top:
             staged.top = id_
-        late = id_ <= session.folded
+        late = id_ <= session.folding
         if late:
             self._late.append(id_)
+        else:
+            staged.tail += 1
         if row.contact is not None:
             self._ordered.append(row)
         elif row.claimed and not late:

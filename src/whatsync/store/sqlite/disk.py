@@ -9,6 +9,18 @@ from pathlib import Path
 
 import apsw
 
+DISK_ERRORS = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+    apsw.BusyError,
+    apsw.ProtocolError,
+)
+"""What SQLite says when it is the disk's fault."""
 WAL_BYTES_MAX = 64 * 1024 * 1024
 """From this size on the writer waits for readers to step aside, so that the log can begin anew."""
 LOOK_SECONDS = 1.0

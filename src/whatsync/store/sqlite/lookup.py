@@ -21,8 +21,13 @@ FILTER_BITS = RUN_ENTRIES_MAX[0] * 16
 _MASK = FILTER_BITS - 1
 _SHIFT = FILTER_BITS.bit_length() - 1
 
+SHARD_SHIFT = 63 - 7
+"""A hash shifted by so much is the number of its shard."""
+
 Rows = dict[int, "int | list[int]"]
 """Rows by hash; a list where there are several."""
+Shards = list[Rows]
+"""Rows by hash, apart by the upper bits of the hash: what is done with one of them never takes long."""
 
 _SQL = statements("lookup.sql")
 
@@ -42,24 +47,26 @@ class Recent:
     """
 
     def __init__(self) -> None:
-        self.current: tuple[Rows, Rows] = ({}, {})
+        self.current: tuple[Shards, Shards] = (shards(), shards())
         """By kind."""
-        self.folding: tuple[Rows, Rows] = ({}, {})
+        self.folding: tuple[Shards, Shards] = (shards(), shards())
         """Those that are being written to the runs."""
+        self.entries = [0, 0]
+        """How many there are in ``current``, by kind."""
 
     def rows(self, kind: Kind, hash_: int) -> tuple[int, ...]:
         """Rows of a hash, in no order."""
         found: tuple[int, ...] = ()
         # This order: what moves from current to folding meanwhile may be seen twice, never not at all.
         for known in (self.current[kind], self.folding[kind]):
-            rows = known.get(hash_)
+            rows = known[hash_ >> SHARD_SHIFT].get(hash_)
             if rows is not None:
                 found += (rows,) if isinstance(rows, int) else tuple(rows)
         return found
 
     def remove(self, gone: set[int]) -> None:
         """Take back the entries of rows that were not written after all."""
-        for known in self.current:
+        for known in (*self.current[0], *self.current[1]):
             for hash_, rows in list(known.items()):
                 if isinstance(rows, int):
                     if rows in gone:
@@ -69,8 +76,7 @@ class Recent:
 
     def load(self, db: apsw.Connection, hash_of: Hash) -> None:
         """Make the entries again from the events above the mark, after a crash."""
-        identities: Rows = {}
-        keywords: Rows = {}
+        identities, keywords = shards(), shards()
         events: Iterable[Any] = db.execute(_SQL["events_above_mark"])
         for account, seq, event_id, keys in events:
             add(identities, hash_of(account, "id:" + event_id), seq)
@@ -82,18 +88,30 @@ class Recent:
             add(identities, hash_of(account, "key:" + key), used)
         # At once, for readers that are asking already.
         self.current = (identities, keywords)
-        self.folding = ({}, {})
+        self.folding = (shards(), shards())
+        self.entries = [count(identities), count(keywords)]
 
 
-def add(rows: Rows, hash_: int, row: int) -> None:
-    """Put one entry into a dictionary of rows."""
-    known = rows.get(hash_)
-    if known is None:
+def shards() -> Shards:
+    """Empty ones."""
+    return [{} for _ in range(1 << 63 - SHARD_SHIFT)]
+
+
+def count(known: Shards) -> int:
+    """How many entries there are."""
+    return sum(1 if isinstance(rows, int) else len(rows) for shard in known for rows in shard.values())
+
+
+def add(known: Shards, hash_: int, row: int) -> None:
+    """Put one entry where it belongs."""
+    rows = known[hash_ >> SHARD_SHIFT]
+    known_rows = rows.get(hash_)
+    if known_rows is None:
         rows[hash_] = row
-    elif isinstance(known, int):
-        rows[hash_] = [known, row]
+    elif isinstance(known_rows, int):
+        rows[hash_] = [known_rows, row]
     else:
-        known.append(row)
+        known_rows.append(row)
 
 
 class Run:

@@ -1,20 +1,16 @@
-"""Moves the lookups' entries from memory into their runs, a slice of the hashes at a time, and empties runs whose time
-is over.
+"""Moves the lookups' entries from memory into their runs, in order of hash and a piece at a time, and empties runs
+whose time is over.
 
-Entries are sorted, and a slice touches few pages. Runs inside the writer's transaction.
+A piece lies close together and touches few pages. Runs inside the writer's transaction.
 """
 
-from collections.abc import Iterable
-
-from whatsync.store.sqlite.lookup import FILTER_BITS, RUN_ENTRIES_MAX, Kind, Run
+from whatsync.store.sqlite.lookup import FILTER_BITS, RUN_ENTRIES_MAX, Kind, Run, shards
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
 
 IDENTITIES_MAX = 1 << 15
 KEYWORDS_MAX = 1 << 17
-"""Distinct hashes kept in memory before they are written."""
-_SLICE_BITS = 5
-_EMPTY_ROWS = 4_000
+"""Entries kept in memory before they are written."""
 
 _SQL = statements("lookup.sql")
 _FILL = (_SQL.many("fill_identity"), _SQL.many("fill_keyword"))
@@ -25,66 +21,112 @@ Entries = list[tuple[int, int]]
 
 
 class LookupFold:
-    """One fold at a time, done in slices; the mark moves when the last slice is on disk."""
+    """One fold at a time, done in pieces; the mark moves when the last one is on disk."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._slices: list[tuple[Kind, Entries]] = []
-        self._at = 0
+        self._shards: list[tuple[Kind, int]] = []
+        """What the fold under way has to write."""
         self._cut = -1
+        self._kept = (0, 0)
+        """How far it is on disk: so many shards, and so many entries of the next."""
+        self._reached = (0, 0)
+        """The same with what the present transaction did."""
+        self._sorted: tuple[int, Entries] = (-1, [])
+        """The shard that was sorted last, and its entries."""
         self._dead: list[tuple[Kind, int]] = []
+        self._emptied = False
+        """Whether the present transaction took the last of the first of those."""
+        self._wanted = False
 
     @property
     def busy(self) -> bool:
-        """Whether there is a step to do."""
-        return bool(self._slices or self._dead)
+        """Whether there is something to do."""
+        return bool(self._shards or self._dead or self._wanted)
 
     @property
-    def full(self) -> bool:
-        """Whether memory holds enough for a fold."""
-        identities, keywords = self._session.recent.current
-        return len(identities) >= IDENTITIES_MAX or len(keywords) >= KEYWORDS_MAX
+    def level(self) -> float:
+        """How full memory is; from 1 on it is folded, and while it is, 2 means that the next fold is due as well."""
+        identities, keywords = self._session.recent.entries
+        return max(identities / IDENTITIES_MAX, keywords / KEYWORDS_MAX) + bool(self._shards)
 
-    def start_if_full(self, whatever: bool = False) -> None:
-        """Begin a fold when memory holds enough, or anything at all with ``whatever``."""
+    def want(self) -> None:
+        """Write all there is, however little."""
+        self._wanted = any(self._session.recent.entries)
+
+    def begin(self) -> None:
+        """A transaction begins; whatever another one did that was undone is forgotten."""
+        self._reached, self._emptied = self._kept, False
+
+    def _start(self) -> None:
         recent = self._session.recent
-        if self._slices or not (self.full or (whatever and any(recent.current))):
+        self._wanted = False
+        if not any(recent.entries):
             return
         # Readers look into current first: nothing may be missing from both for a moment.
         recent.folding = recent.current
-        recent.current = ({}, {})
-        self._cut = self._session.top
-        self._at = 0
-        self._slices = [(kind, entries) for kind in Kind for entries in _slices(recent.folding[kind].items())]
+        recent.current = (shards(), shards())
+        recent.entries = [0, 0]
+        # Rows below it that are committed from now on are written at once.
+        self._cut = self._session.looking_up = self._session.top
+        self._kept = self._reached = (0, 0)
+        self._shards = [(kind, at) for kind in Kind for at, shard in enumerate(recent.folding[kind]) if shard]
 
-    def step(self) -> None:
-        """Write one slice, or empty a part of a dead run."""
-        session = self._session
-        if self._slices:
-            kind, entries = self._slices[self._at]
+    def step(self, rows: int) -> int:
+        """Write up to ``rows`` entries, or empty a part of a dead run. Returns how many; 0 where nothing is to do."""
+        if not self._shards and (self._wanted or self.level >= 1):
+            self._start()
+        if self._shards:
+            return self._write_some(rows)
+        return self._bury(rows) if self._dead else 0
+
+    def _write_some(self, rows: int) -> int:
+        session, (at, done) = self._session, self._reached
+        if at == len(self._shards):
+            return 0
+        entries = self._entries(at)
+        some = entries[done : done + rows]
+        write_entries(session, self._shards[at][0], some)
+        done += len(some)
+        self._reached = (at, done) if done < len(entries) else (at + 1, 0)
+        if self._reached == (len(self._shards), 0):
+            session.db.execute(_SQL["set_mark"], ("looked_up", self._cut))
+        return len(some)
+
+    def _entries(self, at: int) -> Entries:
+        """The entries of one shard, in order."""
+        if self._sorted[0] != at:
+            kind, shard = self._shards[at]
+            entries: Entries = []
+            for hash_, rows in self._session.recent.folding[kind][shard].items():
+                entries.extend([(hash_, rows)] if isinstance(rows, int) else [(hash_, row) for row in rows])
             entries.sort()
-            write_entries(session, kind, entries)
-            last = self._at == len(self._slices) - 1
-            if last:
-                session.db.execute(_SQL["set_mark"], ("looked_up", self._cut))
-            session.staged.later.append(self._finished if last else self._next)
-        elif self._dead:
-            kind, number = self._dead[0]
-            session.db.execute(_EMPTY[kind], (number, _EMPTY_ROWS))
-            if session.db.changes() < _EMPTY_ROWS:
-                session.staged.later.append(self._buried)
+            self._sorted = (at, entries)
+        return self._sorted[1]
 
-    def _next(self) -> None:
-        self._at += 1
+    def keep(self) -> None:
+        """The transaction is on disk."""
+        session, before = self._session, self._kept[0]
+        self._kept = self._reached
+        if self._emptied:
+            del self._dead[0]
+            self._emptied = False
+        for kind, shard in self._shards[before : self._kept[0]]:
+            # Whoever begins to read now finds them in the run.
+            session.recent.folding[kind][shard] = {}
+        if self._shards and self._kept[0] == len(self._shards):
+            session.looked_up = self._cut
+            self._shards, self._kept, self._reached, self._sorted = [], (0, 0), (0, 0), (-1, [])
 
-    def _finished(self) -> None:
-        session = self._session
-        session.looked_up = self._cut
-        session.recent.folding = ({}, {})
-        self._slices = []
-
-    def _buried(self) -> None:
-        del self._dead[0]
+    def _bury(self, rows: int) -> int:
+        if self._emptied:
+            return 0
+        kind, number = self._dead[0]
+        db = self._session.db
+        db.execute(_EMPTY[kind], (number, rows))
+        removed = db.changes()
+        self._emptied = removed < rows
+        return removed
 
     def expire(self, remembered_row: int) -> None:
         """Let go of the runs that lead only to rows below ``remembered_row`` whose events and keys are gone."""
@@ -144,16 +186,3 @@ def write_entries(session: Session, kind: Kind, entries: Entries) -> None:
 
 def _put_run(session: Session, kind: Kind, run: Run, entries: int, last_row: int, *, closed: bool) -> None:
     session.db.execute(_SQL["put_run"], (kind, run.number, entries, last_row, run.bits if closed else None))
-
-
-def _slices(items: Iterable[tuple[int, "int | list[int]"]]) -> list[Entries]:
-    """Entries by the upper bits of their hash. Not one sort of everything: that would stop all other threads."""
-    slices: list[Entries] = [[] for _ in range(1 << _SLICE_BITS)]
-    shift = 63 - _SLICE_BITS
-    for hash_, rows in items:
-        part = slices[hash_ >> shift]
-        if isinstance(rows, int):
-            part.append((hash_, rows))
-        else:
-            part.extend([(hash_, row) for row in rows])
-    return [part for part in slices if part] or [[]]

@@ -1,5 +1,5 @@
-"""Counts for charts: each commit's counts are written as one small row, and many of those are added to the rollups
-together; old minutes become hours.
+"""Counts for charts: each commit's counts are written as a small row or a few, and many of those are added to the
+rollups together; old minutes become hours.
 
 Runs inside the writer's transaction; ``decode`` is for readers too.
 """
@@ -16,7 +16,9 @@ from whatsync.store.sqlite.session import RollupKey, Session
 from whatsync.store.sqlite.statements import fetch, statements
 
 PENDING_MAX = 200
-"""Commits whose counts wait to be added."""
+"""Rows of counts that wait to be added."""
+ROW_ENTRIES_MAX = 500
+"""Counts in one of them."""
 MINUTES_KEPT_MS = 2 * 86_400_000
 """How far back counts stay apart by minute; older ones are kept by the hour."""
 _HOUR_MS = 3_600_000
@@ -47,9 +49,10 @@ def write_pending(session: Session) -> None:
             if endpoint != ACCOUNT_TOTAL:
                 totals[account, ACCOUNT_TOTAL, start_ms, outcome, in_bucket] += count
         entries = [(*key, count) for counts in (rollups, totals) for key, count in counts.items()]
-        session.db.execute(_SQL["insert_pending"], (_encode(entries),))
+        for at in range(0, len(entries), ROW_ENTRIES_MAX):
+            session.db.execute(_SQL["insert_pending"], (_encode(entries[at : at + ROW_ENTRIES_MAX]),))
+            session.staged.pending_rollups += 1
         session.staged.rollups = {}
-        session.staged.later.append(lambda: _counted(session))
 
 
 def count_waiting(session: Session, samples: Sequence[Waiting]) -> None:
@@ -58,33 +61,66 @@ def count_waiting(session: Session, samples: Sequence[Waiting]) -> None:
         session.count(sample.account, sample.endpoint, sample.at_ms, WAITED, sample.age_ms.bit_length())
 
 
-def _counted(session: Session) -> None:
-    session.pending_rollups += 1
-
-
-def add_pending(session: Session) -> None:
-    """Add all that was written down to the rollups."""
+def add_pending(session: Session, entries_max: int | None = None) -> int:
+    """Add what was written down, oldest first, to the rollups: all of it, or rows up to a number of entries, at least
+    one. Returns how many entries that were.
+    """
     db = session.db
     counts: dict[RollupKey, int] = {}
-    for (body,) in fetch(db, _SQL["pending"]):
+    entries = rows = last = 0
+    for id_, body in db.execute(_SQL["pending"]):
         for entry in decode(body):
             key = entry[:5]
             counts[key] = counts.get(key, 0) + entry[5]
+            entries += 1
+        rows, last = rows + 1, id_
+        if entries_max is not None and entries >= entries_max:
+            break
     number = session.words.number
-    rows = sorted((key[0], key[1], key[2], number(key[3]), key[4], count) for key, count in counts.items())
-    _ADD.run(db, [value for row in rows for value in row])
+    added = sorted((key[0], key[1], key[2], number(key[3]), key[4], count) for key, count in counts.items())
+    _ADD.run(db, [value for row in added for value in row])
     long: dict[tuple[int, int, int, int, int, int], int] = {}
-    for account, endpoint, start_ms, outcome, in_bucket, count in rows:
+    for account, endpoint, start_ms, outcome, in_bucket, count in added:
         for step_ms in LONG_STEPS_MS:
             at = (account, endpoint, step_ms, start_ms - start_ms % step_ms, outcome, in_bucket)
             long[at] = long.get(at, 0) + count
     _ADD_LONG.run(db, [value for at in sorted(long) for value in (*at, long[at])])
-    db.execute(_SQL["delete_pending"])
-    session.staged.later.append(lambda: _added(session))
+    db.execute(_SQL["delete_pending"], (last,))
+    session.staged.pending_rollups -= rows
+    return entries
 
 
-def _added(session: Session) -> None:
-    session.pending_rollups = 0
+class Adding:
+    """Adds what was written down, piece by piece."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._wanted = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do though it is not much."""
+        return self._wanted
+
+    @property
+    def level(self) -> float:
+        """How much waits; from 1 on it is added."""
+        return self._session.staged.pending_rollups / PENDING_MAX
+
+    def want(self) -> None:
+        """Add all there is, however little."""
+        self._wanted = self._session.pending_rollups > 0
+
+    def begin(self) -> None:
+        """A transaction begins."""
+
+    def step(self, rows: int) -> int:
+        """Add up to so many entries, or one row's. Returns how many; 0 where there are none."""
+        return add_pending(self._session, rows) if self._session.staged.pending_rollups > 0 else 0
+
+    def keep(self) -> None:
+        """The transaction is on disk."""
+        self._wanted = self._wanted and self._session.pending_rollups > 0
 
 
 def tidy(session: Session, account: int, before_ms: int, now_ms: int) -> None:

@@ -28,6 +28,7 @@ class Staged:
     top: int
     place: int
     tail: int
+    pending_rollups: int
     entered: list[int] = field(default_factory=list)
     """Rows whose words were entered among the recent ones."""
     versions: dict[int, int] = field(default_factory=dict)
@@ -50,6 +51,9 @@ class Session:
         self.versions: dict[int, int] = {}
         self.folded = self.looked_up = -1
         """The marks of the same names."""
+        self.folding = self.looking_up = -1
+        """Where the marks will be when what is under way is done. Rows that are committed below them only now have to
+        be entered at once."""
         self.top = 0
         """Highest row number in use."""
         self.place = 0
@@ -57,7 +61,8 @@ class Session:
         self.tail = 0
         """Rows above the mark, about."""
         self.pending_rollups = 0
-        self.staged = Staged(0, 0, 0)
+        """Rows of counts that wait to be added to the rollups."""
+        self.staged = Staged(0, 0, 0, 0)
 
     def _secret(self) -> bytes:
         self.db.execute(_SQL["make_secret"])
@@ -67,7 +72,7 @@ class Session:
         """Read what the session keeps in memory. Raises apsw errors."""
         db = self.db
         marks: dict[str, int] = dict(fetch(db, _SQL["marks"]))
-        self.folded, self.looked_up = marks["folded"], marks["looked_up"]
+        self.folded, self.looked_up = self.folding, self.looking_up = marks["folded"], marks["looked_up"]
         self.versions = dict(fetch(db, _SQL["versions"]))
         self.top, self.place = fetch(db, _SQL["top"])[0]
         self.tail = fetch(db, _SQL["tail"], (self.folded, self.folded))[0][0]
@@ -81,13 +86,14 @@ class Session:
     def begin(self) -> None:
         """Begin a transaction that writes."""
         self.db.execute(_BEGIN)
-        self.staged = Staged(self.top, self.place, self.tail)
+        self.staged = Staged(self.top, self.place, self.tail, self.pending_rollups)
 
     def committed(self) -> None:
         """The transaction is on disk: take over what it staged."""
         staged = self.staged
         self.words.committed()
         self.top, self.place, self.tail = staged.top, staged.place, staged.tail
+        self.pending_rollups = staged.pending_rollups
         self.versions.update(staged.versions)
         for take_over in staged.later:
             take_over()
@@ -97,7 +103,7 @@ class Session:
         self.words.rolled_back()
         if self.staged.entered:
             self.recent.remove(set(self.staged.entered))
-        self.staged = Staged(self.top, self.place, self.tail)
+        self.staged = Staged(self.top, self.place, self.tail, self.pending_rollups)
         # After some errors SQLite has rolled back by itself.
         if not self.db.get_autocommit():
             with suppress(apsw.Error):

@@ -148,9 +148,7 @@ class SqliteStore:
         """Do now what the writer does for itself in quiet moments: enter everything into the indexes."""
         writer = self._running()
         await self._step(fold_all)
-        while writer.busy():
-            await self._step(fold_all)
-        await self._step(lambda session: writer.begin_lookup_fold())
+        await self._step(lambda session: writer.upkeep.want())
         while writer.busy():
             await self._step(fold_all)
 
@@ -213,7 +211,7 @@ class SqliteStore:
         writer = self._running()
 
         def step(session: Session) -> Pruned:
-            return retention.Pruning(session, writer.lookups, account, before_ms, now_ms).step(after_seq, limit)
+            return retention.Pruning(session, writer.upkeep.lookups, account, before_ms, now_ms).step(after_seq, limit)
 
         return await self._step(step)  # type: ignore[no-any-return]
 

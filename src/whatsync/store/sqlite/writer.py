@@ -29,12 +29,12 @@ from whatsync.store.sqlite.calls import (
     resolve_all,
 )
 from whatsync.store.sqlite.connection import refusal
-from whatsync.store.sqlite.disk import Disk
-from whatsync.store.sqlite.fold import TAIL_ROWS_MAX, fold
-from whatsync.store.sqlite.lookup_fold import LookupFold
+from whatsync.store.sqlite.disk import DISK_ERRORS, Disk
+from whatsync.store.sqlite.fold import fold
 from whatsync.store.sqlite.record import record_all
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
+from whatsync.store.sqlite.upkeep import SPARE_ROWS, Upkeep
 
 GROUP_ROWS_MAX = 4_000
 """Rows one transaction takes in before what still waits is left to the next."""
@@ -42,23 +42,10 @@ GATHER_SECONDS = 0.003
 """How long outcomes wait for a commit to share. A commit has a price of its own, however little it holds."""
 QUIET_SECONDS = 1.0
 """Without work for so long, the writer tidies up; while the disk fails, it tries again as often."""
-DISK_ERRORS = (
-    apsw.FullError,
-    apsw.IOError,
-    apsw.ReadOnlyError,
-    apsw.CantOpenError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.NoMemError,
-    apsw.BusyError,
-    apsw.ProtocolError,
-)
-
+PAUSE_SECONDS = 0.02
+"""Without work for so long, it goes on with the upkeep that is under way."""
 _SQL = statements("session.sql")
 _COMMIT = "COMMIT"
-_SAVE = "SAVEPOINT upkeep"
-_UNDO = "ROLLBACK TO upkeep"
-_RELEASE = "RELEASE upkeep"
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +60,11 @@ class Writer:
         self._handed: list[Call] = []
         self._queue: SimpleQueue[list[Call]] = SimpleQueue()
         self._session: Session | None = None
-        self._lookups: LookupFold | None = None
+        self._upkeep: Upkeep | None = None
         self._backups: list[Backup] = []
         self._stopping = threading.Event()
         self._closing: Call | None = None
         self._commit_number = 0
-        self._upkeep_broken = False
         self.commits = 0
         self.operations = 0
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -95,10 +81,10 @@ class Writer:
         return self._session
 
     @property
-    def lookups(self) -> LookupFold:
-        """Folding of the lookups."""
-        assert self._lookups is not None
-        return self._lookups
+    def upkeep(self) -> Upkeep:
+        """What is done beside the calls."""
+        assert self._upkeep is not None
+        return self._upkeep
 
     def start(self, opening: StepCall) -> None:
         """Open the database in the thread and run ``opening`` as its first transaction."""
@@ -124,12 +110,8 @@ class Writer:
         return self._thread.is_alive()
 
     def busy(self) -> bool:
-        """Whether a fold of the lookups is under way."""
-        return self._lookups is not None and self._lookups.busy and not self._upkeep_broken
-
-    def begin_lookup_fold(self) -> None:
-        """Begin to write out the lookups; in the writer's thread."""
-        self.lookups.start_if_full(whatever=True)
+        """Whether upkeep is under way."""
+        return self._upkeep is not None and self._upkeep.busy
 
     def join(self) -> None:
         """Wait for the end of the thread."""
@@ -169,19 +151,14 @@ class Writer:
     def _open(self) -> None:
         session = self._open_session()
         self._session = session
-        self._lookups = LookupFold(session)
-        self._lookups.load_dead()
+        self._upkeep = Upkeep(session, self._disk.monotonic)
+        self._upkeep.lookups.load_dead()
         self._commit_number = fetch(session.db, _SQL["commit_number"])[0][0]
 
     def _take(self) -> list[Call]:
         """Wait for work and take all there is; an empty list after a while without."""
-        session = self._session
-        busy = bool(self._backups) or (session is not None and self.busy())
-        untidy = session is None or not self._disk.fit
-        if session is not None and not self._upkeep_broken:
-            untidy = untidy or session.tail > 0 or session.pending_rollups > 0
         try:
-            handed = self._queue.get(block=not busy, timeout=QUIET_SECONDS if untidy else None)
+            handed = self._queue.get(block=not self._backups, timeout=self._patience())
         except Empty:
             return []
         calls: list[Call] = []
@@ -203,6 +180,14 @@ class Writer:
                 handed = self._queue.get(block=patient, timeout=GATHER_SECONDS if patient else None)
             except Empty:
                 return calls
+
+    def _patience(self) -> float | None:
+        """How long to wait for work before doing something else; ``None``: for ever."""
+        if self._session is None or not self._disk.fit:
+            return QUIET_SECONDS
+        if self.busy():
+            return PAUSE_SECONDS
+        return QUIET_SECONDS if self.upkeep.untidy else None
 
     def _answer(self, calls: Sequence[Call]) -> None:
         # The loop may be gone when a process ends in a hurry.
@@ -259,8 +244,9 @@ class Writer:
         session = self.session
         started = self._disk.monotonic()
         session.begin()
+        self.upkeep.begin()
         self._apply(calls)
-        self._maintain()
+        self.upkeep.work()
         rollup.write_pending(session)
         session.db.execute(_SQL["count_commit"])
         try:
@@ -344,67 +330,30 @@ class Writer:
         for call in calls:
             call.result, call.problem = None, StoreUnavailable(self._disk.reason or str(problem))
 
-    # Upkeep
-
-    def _maintain(self) -> None:
-        """Inside a transaction: one piece of what keeps the hot path cheap. A mistake in it must not cost an event."""
-        session = self.session
-        staged = session.staged
-        if self._upkeep_broken or not self._upkeep_due():
-            return
-        before = len(staged.later), staged.tail
-        session.db.execute(_SAVE)
-        try:
-            self._maintain_one()
-        except DISK_ERRORS:
-            raise
-        except Exception as problem:  # noqa: BLE001 - logged; no event may be lost over it
-            self._give_up_upkeep(problem)
-            session.db.execute(_UNDO)
-            del staged.later[before[0] :]
-            staged.tail = before[1]
-        session.db.execute(_RELEASE)
-
-    def _give_up_upkeep(self, problem: Exception) -> None:
-        words = "the database's upkeep has stopped; history will slow down until the next start"
-        logger.error(words, exc_info=problem)
-        self._upkeep_broken = True
-
-    def _upkeep_due(self) -> bool:
-        session, lookups = self.session, self.lookups
-        due = session.staged.tail >= TAIL_ROWS_MAX or session.pending_rollups >= rollup.PENDING_MAX
-        return due or lookups.busy or lookups.full
-
-    def _maintain_one(self) -> None:
-        session, lookups = self.session, self.lookups
-        if session.staged.tail >= TAIL_ROWS_MAX:
-            fold(session)
-        elif lookups.busy:
-            lookups.step()
-        elif session.pending_rollups >= rollup.PENDING_MAX:
-            rollup.add_pending(session)
-        else:
-            lookups.start_if_full()
+    # Without work
 
     def _tidy(self) -> None:
-        """Without work: fold what there is, or see whether the disk is well again."""
+        """Go on with the upkeep, or see whether the disk is well again."""
         disk = self._disk
         if (self._session is None or disk.must_reopen) and not self._reopen():
             return
-        session = self.session
-        untidy = (session.tail or session.pending_rollups) and not self._upkeep_broken
-        if not disk.well or untidy or self.busy():
+        if self.upkeep.untidy and not self.busy():
+            self.upkeep.want(lookups=False)
+        if not disk.well or self.busy():
             try:
-                self._write([StepCall(None, step=fold_all if untidy else _nothing)])
+                self._write([StepCall(None, step=self._more_upkeep)])
             except DISK_ERRORS as problem:
                 disk.failed(problem)
                 self._roll_back()
             except StoreUnavailable:
                 return
             except Exception as problem:  # noqa: BLE001 - logged; all of it is made again at the next start
-                self._give_up_upkeep(problem)
+                self.upkeep.give_up(problem)
                 self._roll_back()
         disk.look()
+
+    def _more_upkeep(self, _session: Session) -> None:
+        self.upkeep.work(SPARE_ROWS)
 
     def _reopen(self) -> bool:
         self._let_go()
@@ -456,17 +405,14 @@ class Writer:
             for backup in list(self._backups):
                 self._copy_on(backup)
         try:
+            self.upkeep.want()
             while self.busy():
-                self._write([StepCall(None, step=fold_all)])
-            self.lookups.start_if_full(whatever=True)
-            self._write([StepCall(None, step=fold_all)])
-            while self.busy():
-                self._write([StepCall(None, step=fold_all)])
+                self._write([StepCall(None, step=self._more_upkeep)])
         except (apsw.Error, StoreUnavailable):
             # All of it is made again at the next start.
             self._roll_back()
         except Exception as problem:  # noqa: BLE001 - logged; all of it is made again at the next start
-            self._give_up_upkeep(problem)
+            self.upkeep.give_up(problem)
             self._roll_back()
 
     def _let_go(self) -> None:
@@ -487,10 +433,6 @@ class _UnknownFateError(Exception):
     def __init__(self, reason: apsw.Error) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-def _nothing(_session: Session) -> None:
-    """Only the commit itself, to see whether the disk is well."""
 
 
 def fold_all(session: Session) -> None:

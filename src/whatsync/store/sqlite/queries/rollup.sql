@@ -4,10 +4,10 @@
 INSERT INTO rollup_pending (body) VALUES (?);
 
 -- name: pending
-SELECT body FROM rollup_pending ORDER BY id;
+SELECT id, body FROM rollup_pending ORDER BY id;
 
 -- name: delete_pending
-DELETE FROM rollup_pending;
+DELETE FROM rollup_pending WHERE id <= ?;
 
 -- name: add
 INSERT INTO rollup (account, endpoint, start_ms, outcome, bucket, count) VALUES {(?, ?, ?, ?, ?, ?)}
