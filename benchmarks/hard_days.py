@@ -1,33 +1,42 @@
-"""What a server does on a bad day: cases with a backlog, dead endpoints, a large database, a reader of everything, and
-thousands of HTTPS hosts, each beside the same load without it.
+"""What a server does on a bad day: cases with a backlog, more than it can do, dead endpoints, a large database, readers
+of everything, and thousands of HTTPS hosts, each beside the same load without it.
 
-    python benchmarks/hard_days.py backlog [--size 200000] [--rate 500] [--seconds 10]
-    python benchmarks/hard_days.py dead    [--size 1000]     endpoints in all, a fifth of them dead
-    python benchmarks/hard_days.py large   [--size 500000]   events in the database
-    python benchmarks/hard_days.py reader  [--size 50000]    deliveries in the database that somebody pages through
-    python benchmarks/hard_days.py hosts   [--size 500]      HTTPS hosts hit at random
+    python benchmarks/hard_days.py backlog  [--size 200000] [--rate 500] [--seconds 10]
+    python benchmarks/hard_days.py overload [--size 200]      endpoints; twice what can be delivered for --seconds
+    python benchmarks/hard_days.py dead     [--size 1000]     endpoints in all, a fifth of them dead
+    python benchmarks/hard_days.py large    [--size 500000]   events in the database
+    python benchmarks/hard_days.py reader   [--size 50000]    deliveries in the database that somebody pages through
+    python benchmarks/hard_days.py export   [--size 200000]   deliveries of a download beside arrays, --rate events/s
+    python benchmarks/hard_days.py hosts    [--size 500]      HTTPS hosts hit at random
 
 Prints both sides of each comparison and their ratio: on a shared machine only figures of one run can be compared.
 """
 
 import argparse
 import asyncio
+import re
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import apsw
 import httpx
 from msgspec.structs import replace
-from store import Load
 
 from whatsync.cli.bench.installation import Receiver, Server, free_port
 from whatsync.cli.bench.measurement import Case, Result, furnish, installed, load, post_load, run_case, settle
 from whatsync.net.system import SystemClock
 from whatsync.store.sqlite.store import SqliteStore
+
+# So that it runs as a file too.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.store import Load
 
 _ARRAY = 1_000
 _POSTING_SECONDS_MAX = 900.0
@@ -86,6 +95,55 @@ def _posted(port: int, keys: list[str], case: Case, events: int) -> int:
     """Post so many events and say how many were accepted; fewer only where the server is very slow."""
     made = post_load(port, keys, replace(case, seconds=_POSTING_SECONDS_MAX, events=events))
     return int(made["statuses"].get("202", 0)) * case.array
+
+
+def overload(case: Case, size: int) -> None:
+    """Twice as many events as can be delivered, in small arrays; then whether each endpoint's first attempts were made
+    in accepted order, and whether the oldest due age only fell.
+    """
+    one = replace(case, endpoints=size, array=10)
+    with installed(one) as (server, receiver, keys):
+        short = replace(one, seconds=5.0, rate=None, clients=256, array=1)
+        made = load(server, keys, short)
+        able = settle(receiver)["requests"] / made["seconds"]
+        print(f"it can take and deliver about {able:,.0f} events a second", flush=True)
+        load(server, keys, replace(one, rate=2 * able / one.array))
+        ages = [metric(server, "whatsync_oldest_due_seconds")]
+        print(f"after {one.seconds:g} s of twice that the oldest delivery had been due for {ages[0]:.1f} s", flush=True)
+        began = time.monotonic()
+        while ages[-1] and time.monotonic() - began < 10 * one.seconds:
+            time.sleep(0.25)
+            ages.append(metric(server, "whatsync_oldest_due_seconds"))
+        got = settle(receiver)
+        rises = [after - before for before, after in pairwise(ages) if after > before]
+        print(
+            f"it was empty {time.monotonic() - began:.1f} s later; the age rose {len(rises)} times in {len(ages)} looks"
+        )
+        print(
+            f"  by {max(rises, default=0):.2f} s at most; p50 {got.get('p50')} p99 {got.get('p99')} ms to the receiver"
+        )
+        server.stop()
+        print("first attempts: {} made, {} of them before an earlier one".format(*_out_of_order(server.folder)))
+
+
+def _out_of_order(folder: Path) -> tuple[int, int]:
+    """How many first attempts there were, and how many began before one of an earlier delivery to the same endpoint."""
+    path = next(folder.glob("*.db"))
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    rows = db.execute(
+        "SELECT d.endpoint, a.started_ms FROM attempt a JOIN delivery d ON d.id = a.delivery WHERE a.number = 1 "
+        "ORDER BY d.endpoint, d.id"
+    )
+    made = wrong = 0
+    latest: tuple[Any, Any] = (None, 0)
+    for endpoint, started_ms in rows:
+        made += 1
+        if endpoint != latest[0]:
+            latest = (endpoint, started_ms)
+        wrong += started_ms < latest[1]
+        latest = (endpoint, max(started_ms, latest[1]))
+    db.close()
+    return made, wrong
 
 
 def dead(case: Case, size: int) -> None:
@@ -158,6 +216,47 @@ def _read_all(server: Server, key: str) -> int:
     return count
 
 
+def export(case: Case, size: int) -> None:
+    """A download of a whole history beside arrays of events, and the most its log took meanwhile."""
+    rate, sizes = case.rate or 500.0, list[float]()
+    arrays = replace(case, endpoints=20, array=100, rate=rate / 100)
+    with installed(arrays) as (server, receiver, keys):
+        _posted(server.port, keys[:1], replace(arrays, rate=None, clients=16), size)
+        settle(receiver)
+        plain = run_case(arrays, server, receiver, keys)
+        told("nobody reads", plain)
+        browser, home = _visitor(server)
+        with (
+            beside(lambda: _download(browser, f"{home}/history/export?format=ndjson")) as read,
+            beside(lambda: sizes.append(metric(server, "whatsync_wal_bytes"))),
+        ):
+            hard = run_case(arrays, server, receiver, keys)
+        told("beside the download", hard)
+        compared(plain, hard)
+        print(f"{len(read)} downloads with {sum(read):,} rows; the log had at most {max(sizes) / 2**20:.0f} MiB")
+
+
+def _visitor(server: Server) -> tuple[httpx.Client, str]:
+    """A browser signed in to the first account, and where that is."""
+    accounts = server.client.get("/v1/accounts", params={"limit": "200"}).json()["items"]
+    first = next(one["id"] for one in accounts if one["name"] == "bench 0")
+    link = server.client.post(f"/v1/accounts/{first}/sign-in-link", json={"role": "viewer"}).json()["url"]
+    headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
+    browser = httpx.Client(base_url=server.url, headers=headers, timeout=60)
+    token = re.findall(r"X-CSRF-Token&#34;:&#34;([^&]+)&#34;", browser.get(link).text)[0]
+    entered = browser.post(link, data={"csrf": token})
+    return browser, entered.headers["location"]
+
+
+def _download(client: httpx.Client, path: str) -> int:
+    rows = 0
+    with client.stream("GET", path) as answer:
+        answer.raise_for_status()
+        for part in answer.iter_bytes():
+            rows += part.count(b"\n")
+    return rows
+
+
 def hosts(case: Case, size: int) -> None:
     """HTTPS to many hosts, and how long an answer of the server's loop takes meanwhile."""
     results = []
@@ -208,9 +307,11 @@ def beside(work: Callable[[], Any], pause_seconds: float = 0.1) -> Iterator[list
 
 CASES: dict[str, tuple[Callable[[Case, int], None], int]] = {
     "backlog": (backlog, 200_000),
+    "overload": (overload, 200),
     "dead": (dead, 1_000),
     "large": (large, 500_000),
     "reader": (reader, 50_000),
+    "export": (export, 200_000),
     "hosts": (hosts, 500),
 }
 

@@ -154,7 +154,8 @@ class TlsStream(asyncio.Protocol):
         except (ssl.SSLError, ValueError) as error:
             self._flush()  # the alert tells the server's owner what is wrong
             self._sessions.forget(self._key)
-            self._settle(error)
+            # Its traceback leads back here: only the collector would free the two.
+            self._settle(error.with_traceback(None))
             return
         self.done = True
         self.resumed = bool(self._begin().session_reused)

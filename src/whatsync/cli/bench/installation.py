@@ -16,6 +16,7 @@ from whatsync.cli.bench.certificates import Authority
 from whatsync.cli.bench.database import Database
 
 _START_SECONDS = 30
+_LAST_LINES = 20
 _SLOW_SECONDS = 10.0
 _HOSTS_OF_A_CERTIFICATE = 50
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -121,13 +122,20 @@ class Server:
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended; see {self.log}")
+                raise RuntimeError(f"the server ended with status {self.process.returncode}: {self._last_words()}")
             try:
                 if httpx.get(self.url + "/readyz", timeout=5).status_code == 200:
                     return
             except httpx.HTTPError:
                 time.sleep(0.02)
-        raise RuntimeError(f"the server was not ready within {_START_SECONDS} s; see {self.log}")
+        self.process.kill()
+        self.process.wait()
+        raise RuntimeError(f"the server was not ready within {_START_SECONDS} s: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        """The end of its log, which is removed with its folder."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+        return "\n".join(["its log ends", *lines]) if lines else "its log is empty"
 
     def cpu_seconds(self) -> float:
         """Processor time of the server and its children so far."""

@@ -25,8 +25,6 @@ class Case(msgspec.Struct, frozen=True):
     name: str
     clients: int = 64
     seconds: float = 10.0
-    events: int | None = None
-    """Events to post before the time is over; ``None``: as many as it takes."""
     rate: float | None = None
     """Requests a second, open loop; ``None``: as many as the clients can."""
     array: int = 1
@@ -39,6 +37,8 @@ class Case(msgspec.Struct, frozen=True):
     """Deliver over HTTPS."""
     dead: int = 0
     """Of the endpoints: how many refuse, never answer or take ten seconds; a third each."""
+    events: int | None = None
+    """End when so many events were posted, however much time there is; not where there is a rate."""
 
 
 class Result(msgspec.Struct, frozen=True):
