@@ -191,7 +191,7 @@ def main() -> None:
     sys.setswitchinterval(0.0005)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(20_000, 250, 100)
     asyncio.run(run(parser.parse_args()))
 
 

@@ -22,7 +22,8 @@ from whatsync.web.slots import Door
 
 _SWITCH_SECONDS = 0.0005
 """Python's own 5 ms between threads would let the store's thread wait for the loop at every row."""
-_GC_THRESHOLDS = (100_000, 50, 100)
+_GC_THRESHOLDS = (20_000, 250, 100)
+"""The first is how many objects a short look goes through: that takes some milliseconds, in which all stands still."""
 
 
 @dataclass(frozen=True, slots=True)

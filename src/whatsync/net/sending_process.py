@@ -96,7 +96,7 @@ async def work(handle: int, setting: Setting) -> None:
     await loop.create_connection(lambda: process.frames, sock=socket.socket(fileno=handle))
     counting = loop.create_task(process.count())
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(20_000, 250, 100)
     await process.ended.wait()
     counting.cancel()
     await process.close()

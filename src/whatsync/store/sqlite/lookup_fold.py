@@ -81,17 +81,20 @@ class LookupFold:
         return self._bury(rows) if self._dead else 0
 
     def _write_some(self, rows: int) -> int:
-        session, (at, done) = self._session, self._reached
-        if at == len(self._shards):
-            return 0
-        entries = self._entries(at)
-        some = entries[done : done + rows]
-        write_entries(session, self._shards[at][0], some)
-        done += len(some)
-        self._reached = (at, done) if done < len(entries) else (at + 1, 0)
-        if self._reached == (len(self._shards), 0):
+        """Write entries of this shard and, while there is room, of the next ones."""
+        session, (at, done), written = self._session, self._reached, 0
+        while written < rows and at < len(self._shards):
+            entries = self._entries(at)
+            some = entries[done : done + rows - written]
+            write_entries(session, self._shards[at][0], some)
+            written += len(some)
+            done += len(some)
+            if done == len(entries):
+                at, done = at + 1, 0
+        if written and at == len(self._shards):
             session.db.execute(_SQL["set_mark"], ("looked_up", self._cut))
-        return len(some)
+        self._reached = (at, done)
+        return written
 
     def _entries(self, at: int) -> Entries:
         """The entries of one shard, in order."""
