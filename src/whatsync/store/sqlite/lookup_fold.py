@@ -68,7 +68,7 @@ class LookupFold:
         recent.current = (shards(), shards())
         recent.entries = [0, 0]
         # Rows below it that are committed from now on are written at once.
-        self._cut = self._session.looking_up = self._session.top
+        self._cut = self._session.looking_up = self._session.staged.top
         self._kept = self._reached = (0, 0)
         self._shards = [(kind, at) for kind in Kind for at, shard in enumerate(recent.folding[kind]) if shard]
 
