@@ -19,7 +19,7 @@ from tests.crash.faulty_disk import FaultyDisk
 from tests.crash.recorded_store import Log, ModelPlace, RecordedPlace, clerk_of
 from whatsync.model.ids import Sequence
 from whatsync.ports.store import AttemptRow, HealthRow, Recorded, StoreRefused
-from whatsync.store.sqlite import accept, connection, rollup, writer
+from whatsync.store.sqlite import accept, connection, fold, lookup_fold, rollup
 from whatsync.store.sqlite.store import SqliteStore
 
 SEEDS = range(10)
@@ -68,8 +68,9 @@ def small_bounds(source: random.Random) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection, "CHECKPOINT_PAGES", source.choice([5, 50, 4_000]))
         patch.setattr(connection, "WRITE_CACHE_KIB", source.choice([16, 65_536]))
-        patch.setattr(writer, "TAIL_ROWS_MAX", source.choice([10, 4_000]))
+        patch.setattr(fold, "TAIL_ROWS_MAX", source.choice([10, 4_000]))
         patch.setattr(rollup, "PENDING_MAX", source.choice([5, 200]))
+        patch.setattr(lookup_fold, "IDENTITIES_MAX", source.choice([20, 1 << 15]))
         yield
 
 
