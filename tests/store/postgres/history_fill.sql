@@ -1,5 +1,5 @@
 -- A history in one go: :rows events of one delivery each over :days days before :start, nine of ten of :account, to 40
--- endpoints. Every twentieth is still open, every fortieth failed. Drawn from the number, so that each run is the same.
+-- endpoints. Every fifth is still open, every fortieth failed. Drawn from the number, so that each run is the same.
 
 INSERT INTO word (text) SELECT convert_to(given, 'UTF8') FROM unnest(ARRAY[
     'message.incoming', 'message.status', 'own.rare', '1007', '1008', 'http_500', 'timeout', 'accepted', 'succeeded'
@@ -13,7 +13,7 @@ SELECT i, ms << 21 AS seq, (ms / 86400000)::integer AS day,
         WHEN i % 400 = 7 THEN 'own.rare'::bytea WHEN i % 2 = 0 THEN 'message.incoming'
         ELSE 'message.status' END) AS type,
     (SELECT id FROM word WHERE text = CASE WHEN i % 20 < 19 THEN '1007'::bytea ELSE '1008' END) AS number,
-    CASE WHEN i % 20 = 3 THEN 0 WHEN i % 40 = 5 THEN 3 ELSE 1 END AS state
+    CASE WHEN i % 5 = 3 THEN 0 WHEN i % 40 = 5 THEN 3 ELSE 1 END AS state
 FROM (SELECT i, :start - :days * 86400000::bigint + i * (:days * 86400000::bigint / :rows) AS ms
     FROM generate_series(1::bigint, :rows) AS i) AS n;
 
