@@ -169,7 +169,7 @@ async def test_a_delivery_is_watched_retried_and_cancelled(dashboard: Dashboard)
             await expect(page.get_by_role("button", name="Retry now")).to_have_count(0)
             await dashboard.shoot(page, "delivery-cancelled")
             await page.get_by_role("link", name="Open the event").click()
-            await page.get_by_label("To").select_option(index=1)
+            await page.get_by_label("To", exact=True).select_option(index=1)
             await page.get_by_role("button", name="Resend").click()
             await expect(page.locator("#now .state").first).to_have_class("state succeeded")
 
@@ -191,7 +191,7 @@ async def test_an_event_that_matched_nothing_is_found_and_sent(dashboard: Dashbo
             await page.reload()
             await assert_accessible(page)
             await dashboard.shoot(page, "event")
-            await page.get_by_label("To").select_option(index=1)
+            await page.get_by_label("To", exact=True).select_option(index=1)
             await page.get_by_role("button", name="Resend").click()
             await expect(page.locator("#now .state").first).to_have_class("state succeeded")
             assert message.encode() in receiver.bodies[0]

@@ -158,6 +158,14 @@ async def test_rollups(two: Two) -> None:
     assert await two.history.rollups(ACCOUNT, ENDPOINT[OTHER], *two.always) == ()
 
 
+async def test_rollup_sums(two: Two) -> None:
+    both = [ENDPOINT[ACCOUNT], ENDPOINT[OTHER]]
+    for account in (ACCOUNT, OTHER):
+        rows = await two.history.rollup_sums(account, both, *two.always)
+        assert [(row.endpoint, row.outcome, row.count) for row in rows] == [(ENDPOINT[account], "http_500", 1)]
+    assert await two.history.rollup_sums(ACCOUNT, [ENDPOINT[OTHER]], *two.always) == ()
+
+
 async def test_audit(two: Two) -> None:
     assert len(await two.history.audit(ACCOUNT, None, 10)) == 1
 

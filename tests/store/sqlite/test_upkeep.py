@@ -186,6 +186,8 @@ async def test_counts_of_many_endpoints_in_one_commit(clerk: Clerk, place: Sqlit
     assert session_of(place).pending_rollups != before
     for _ in range(20):
         await burst(clerk, 1)
+        if session_of(place).pending_rollups < PENDING_MAX:
+            break  # each commit writes a row of its own, too
     assert session_of(place).pending_rollups < PENDING_MAX
     counted = [
         (row.endpoint, row.outcome, row.count)

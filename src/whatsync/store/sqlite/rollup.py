@@ -19,6 +19,10 @@ PENDING_MAX = 200
 """Rows of counts that wait to be added."""
 ROW_ENTRIES_MAX = 500
 """Counts in one of them."""
+ENTRIES_FOR_A_ROW = 8
+"""Counts that are read and joined in the time of a row that is written. Many rows have the same few hundred counts, so
+that it pays to join as many as a piece of time allows: adding each row's by themselves cost seven times as much.
+"""
 MINUTES_KEPT_MS = 2 * 86_400_000
 """How far back counts stay apart by minute; older ones are kept by the hour."""
 _HOUR_MS = 3_600_000
@@ -115,8 +119,10 @@ class Adding:
         """A transaction begins."""
 
     def step(self, rows: int) -> int:
-        """Add up to so many entries, or one row's. Returns how many; 0 where there are none."""
-        return add_pending(self._session, rows) if self._session.staged.pending_rollups > 0 else 0
+        """Add what takes about as long as writing so many rows. Returns how many those are; 0 where there are none."""
+        if self._session.staged.pending_rollups <= 0:
+            return 0
+        return max(1, add_pending(self._session, rows * ENTRIES_FOR_A_ROW) // ENTRIES_FOR_A_ROW)
 
     def keep(self) -> None:
         """The transaction is on disk."""
