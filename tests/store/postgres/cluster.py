@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,11 @@ class Cluster:
     def cpu_seconds(self) -> float:
         """Processor time of all of its processes so far, those that have ended included."""
         total = 0
-        for pid in (self.pid, *self._children()):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += sum(int(field) for field in fields[11:15])
+        # The first one last: who ends meanwhile is counted among its ended children.
+        for pid in (*self._children(), self.pid):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                total += sum(int(field) for field in fields[11:15])
         return total / os.sysconf("SC_CLK_TCK")
 
     def _children(self) -> list[int]:
