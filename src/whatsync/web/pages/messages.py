@@ -104,12 +104,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Where one event of any type stands, as ``event.html`` shows it."""
+    """Where an event or a message stands, and what to do next."""
 
     code: str
     title: str
     tone: str
     sentence: list[str | int]
+    """Text, and moments in it to be shown in the viewer's zone."""
     next_step: str
     stops: list[Stop]
     """Endpoints, first what is nearest to the event."""
@@ -121,13 +122,7 @@ class StoryPage:
 
     asked: str
     message: Message
-    code: str
-    title: str
-    tone: str
-    sentence: list[str | int]
-    """Text, and moments in it to be shown in the viewer's zone."""
-    next_step: str
-    stops: list[Stop]
+    stand: Stand
     event_id: str | None
     """The event the verdict is about."""
     failed_event: str | None
@@ -226,18 +221,12 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
     message = await visit.services.messages.read(visit.account, name, _middle(rough))
     main = await _main_event(visit, message)
     mains = {entry.id: entry for entry in endpoints_of(main, message.endpoints)}
-    stops = _in_order([_stop(visit, message, main, entry, mains.get(entry.id, entry)) for entry in message.endpoints])
+    stops = [_stop(visit, message, main, entry, mains.get(entry.id, entry)) for entry in message.endpoints]
     failed = next((one.event_id for one in reversed(message.statuses) if one.status == "failed"), None)
-    verdict = message.verdict
     page = StoryPage(
         asked=asked,
         message=message,
-        code=verdict.code,
-        title=TITLES.get(verdict.code, verdict.code),
-        tone=TONES.get(verdict.code, "note"),
-        sentence=moments_apart(verdict.sentence),
-        next_step=_next_step(verdict, stops, visit.may("support")),
-        stops=stops,
+        stand=_stand(visit, message.verdict, stops),
         event_id=None if main is None else main.id,
         failed_event=failed,
         moving=any(leg.open and leg.story.view.state is not State.HELD for stop in stops for leg in stop.legs),
@@ -248,7 +237,11 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
 async def stand_of(visit: Visit, event: EventRow) -> Stand:
     """Where an event stands and what to do next."""
     verdict, entries = await visit.services.messages.about(visit.account, event)
-    stops = _in_order([_stop(visit, None, event, entry, entry) for entry in entries])
+    return _stand(visit, verdict, [_stop(visit, None, event, entry, entry) for entry in entries])
+
+
+def _stand(visit: Visit, verdict: Verdict, stops: list[Stop]) -> Stand:
+    stops.sort(key=lambda stop: -1 if stop.legs else _NEAREST.index(stop.entry.why or Why.NOT_SUBSCRIBED))
     return Stand(
         code=verdict.code,
         title=TITLES.get(verdict.code, verdict.code),
@@ -257,10 +250,6 @@ async def stand_of(visit: Visit, event: EventRow) -> Stand:
         next_step=_next_step(verdict, stops, visit.may("support")),
         stops=stops,
     )
-
-
-def _in_order(stops: list[Stop]) -> list[Stop]:
-    return sorted(stops, key=lambda stop: -1 if stop.legs else _NEAREST.index(stop.entry.why or Why.NOT_SUBSCRIBED))
 
 
 def moments_apart(sentence: str) -> list[str | int]:
