@@ -14,7 +14,7 @@ from tests.sim.cluster_world import ClusterWorld
 from tests.sim.life import Life
 from tests.sim.nodes import NodeLife, NodeParts
 from tests.sim.operations import SECRET, Submission
-from tests.sim.source_world import SOURCE_ID
+from tests.sim.source_world import SOURCE_ID, whatsapp_of
 from tests.sim.world import EPOCH_S
 from tests.sources.whatsapp.cloud import SECRET as APP_SECRET
 from tests.sources.whatsapp.cloud import body, card, change, escaped, message, signed, status, value
@@ -49,18 +49,7 @@ class NumberLife(NodeLife):
 
     async def start(self) -> None:
         await super().start()
-        self.whatsapp = WhatsApp(
-            directory=self.directory,
-            configuration=self.configuration,
-            store=self.store,
-            history=self.store,
-            ingest=self.ingest,
-            vault=self.directory.whatsapp._vault,
-            clock=self.clock,
-            randomness=self.randomness,
-            sequence=self.sequence,
-            tell=self._tell,
-        )
+        self.whatsapp = whatsapp_of(self)
         self.parts.spoil(self.whatsapp)
         for loop in (self.whatsapp.numbers.run, self.whatsapp.reprocessing.run):
             self.tasks.append(asyncio.get_running_loop().create_task(loop()))

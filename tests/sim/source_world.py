@@ -31,23 +31,28 @@ Named = tuple[str, str]
 """A person and a name."""
 
 
+def whatsapp_of(life: Life) -> WhatsApp:
+    """The rooms of WhatsApp sources over the parts of a life."""
+    return WhatsApp(
+        directory=life.directory,
+        configuration=life.configuration,
+        store=life.store,
+        history=life.store,
+        ingest=life.ingest,
+        vault=life.directory.whatsapp._vault,
+        clock=life.clock,
+        randomness=life.randomness,
+        sequence=life.sequence,
+        tell=life._tell,
+    )
+
+
 class SourceLife(Life):
     """A life with everything a WhatsApp source needs."""
 
     async def start(self) -> None:
         await super().start()
-        self.whatsapp = WhatsApp(
-            directory=self.directory,
-            configuration=self.configuration,
-            store=self.store,
-            history=self.store,
-            ingest=self.ingest,
-            vault=self.directory.whatsapp._vault,
-            clock=self.clock,
-            randomness=self.randomness,
-            sequence=self.sequence,
-            tell=self._tell,
-        )
+        self.whatsapp = whatsapp_of(self)
 
     async def connect(self) -> None:
         """The source and its number, unless an earlier life made them."""
