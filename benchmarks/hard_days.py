@@ -2,7 +2,7 @@
 of everything, and thousands of HTTPS hosts, each beside the same load without it.
 
     python benchmarks/hard_days.py backlog  [--size 200000] [--rate 500] [--seconds 10]
-    python benchmarks/hard_days.py overload [--size 200]      endpoints; twice what can be delivered for --seconds
+    python benchmarks/hard_days.py overload [--size 50]       endpoints that take --rate in all, and twice as much
     python benchmarks/hard_days.py dead     [--size 1000]     endpoints in all, a fifth of them dead
     python benchmarks/hard_days.py large    [--size 500000]   events in the database
     python benchmarks/hard_days.py reader   [--size 50000]    deliveries in the database that somebody pages through
@@ -14,6 +14,7 @@ Prints both sides of each comparison and their ratio: on a shared machine only f
 
 import argparse
 import asyncio
+import math
 import re
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from msgspec.structs import replace
 
 from whatsync.cli.bench.installation import Receiver, Server, free_port
 from whatsync.cli.bench.measurement import Case, Result, furnish, installed, load, post_load, run_case, settle
+from whatsync.model import limits
 from whatsync.net.system import SystemClock
 from whatsync.store.sqlite.store import SqliteStore
 
@@ -40,7 +42,12 @@ from benchmarks.store import Load
 
 _ARRAY = 1_000
 _POSTING_SECONDS_MAX = 900.0
-_HANDSHAKES = ("handshakes", "handshakes_resumed")
+_HANDSHAKES = ("handshakes", "handshakes_resumed", "handshake_longest_us", "handshake_turn_longest_us")
+_LAG = "whatsync_loop_lag_seconds"
+_OLDEST = "whatsync_oldest_due_seconds"
+_FALLING_SECONDS_MAX = 600.0
+_STALL_SECONDS = 0.005
+"""Handshakes may never hold the loop for longer."""
 
 
 def told(name: str, result: Result) -> None:
@@ -98,32 +105,53 @@ def _posted(port: int, keys: list[str], case: Case, events: int) -> int:
 
 
 def overload(case: Case, size: int) -> None:
-    """Twice as many events as can be delivered, in small arrays; then whether each endpoint's first attempts were made
-    in accepted order, and whether the oldest due age only fell.
+    """Receivers so slow that all requests to them at once are half of what comes, in arrays; then they are quick again.
+    Whether each endpoint's first attempts were made in accepted order, and whether the oldest due age only fell once
+    no more came.
+
+    Quick again, since with nothing but the same slow ones it rises till the end, however deliveries are chosen: each
+    second a second passes, and what is sent in it was accepted within half a one.
     """
-    one = replace(case, endpoints=size, array=10)
+    takes = case.rate or 500.0
+    slow = size * limits.IN_FLIGHT_DEFAULT / takes
+    one = replace(case, endpoints=size, array=_array_for(takes), clients=256)
     with installed(one) as (server, receiver, keys):
-        short = replace(one, seconds=5.0, rate=None, clients=256, array=1)
-        made = load(server, keys, short)
-        able = settle(receiver)["requests"] / made["seconds"]
-        print(f"it can take and deliver about {able:,.0f} events a second", flush=True)
-        load(server, keys, replace(one, rate=2 * able / one.array))
-        ages = [metric(server, "whatsync_oldest_due_seconds")]
-        print(f"after {one.seconds:g} s of twice that the oldest delivery had been due for {ages[0]:.1f} s", flush=True)
-        began = time.monotonic()
-        while ages[-1] and time.monotonic() - began < 10 * one.seconds:
-            time.sleep(0.25)
-            ages.append(metric(server, "whatsync_oldest_due_seconds"))
-        got = settle(receiver)
-        rises = [after - before for before, after in pairwise(ages) if after > before]
-        print(
-            f"it was empty {time.monotonic() - began:.1f} s later; the age rose {len(rises)} times in {len(ages)} looks"
-        )
-        print(
-            f"  by {max(rises, default=0):.2f} s at most; p50 {got.get('p50')} p99 {got.get('p99')} ms to the receiver"
-        )
+        load(server, keys, replace(one, seconds=2.0, rate=100.0 / one.array))
+        settle(receiver)
+        receiver.report(f"delay {slow}")
+        print(f"{size} receivers answer after {slow * 1000:.0f} ms, so {takes:,.0f} deliveries a second", flush=True)
+        with beside(lambda: metric(server, _OLDEST)) as ages:
+            made = load(server, keys, replace(one, rate=2 * takes / one.array))
+        accepted = int(made["statuses"].get("202", 0)) * one.array
+        waiting = accepted - receiver.report("count")["requests"]
+        rate = accepted / made["seconds"]
+        print(f"accepted {rate:,.0f}/s for {one.seconds:g} s; door p50 {made['p50']} p99 {made['p99']} ms; ", end="")
+        print(f"{made['unsent']} requests were not even sent")
+        print(f"{waiting:,} deliveries wait, the oldest due for {ages[-1]:.1f} s", flush=True)
+        receiver.report("delay 0")
+        _fallen(server, slow)
+        got = settle(receiver, accepted)
+        print(f"  {accepted - got['distinct']} lost; p50 {got.get('p50')} p99 {got.get('p99')} ms to the receiver")
         server.stop()
-        print("first attempts: {} made, {} of them before an earlier one".format(*_out_of_order(server.folder)))
+        print("first attempts: {:,} made, {} of them before an earlier one".format(*_out_of_order(server.folder)))
+
+
+def _array_for(rate: float) -> int:
+    """Events in one request, so that accepting so many is a small part of the work."""
+    return max(1, min(100, round(rate / 40)))
+
+
+def _fallen(server: Server, slow: float) -> None:
+    """Look at the oldest age until nothing waits, and say how it went."""
+    began = time.monotonic()
+    time.sleep(slow)  # What was under way is answered only now.
+    ages = [metric(server, _OLDEST)]
+    while ages[-1] and time.monotonic() - began < _FALLING_SECONDS_MAX:
+        time.sleep(0.25)
+        ages.append(metric(server, _OLDEST))
+    rises = [after - before for before, after in pairwise(ages) if after > before]
+    print(f"it was empty {time.monotonic() - began:.1f} s later; ages seen: {' '.join(f'{age:.1f}' for age in ages)}")
+    print(f"  the age rose {len(rises)} times in {len(ages)} looks, by {max(rises, default=0):.2f} s at most")
 
 
 def _out_of_order(folder: Path) -> tuple[int, int]:
@@ -189,8 +217,7 @@ async def _fill(path: Path, events: int) -> None:
 def reader(case: Case, size: int) -> None:
     """The same load without and with somebody who pages through all deliveries as fast as he can."""
     with installed(replace(case, endpoints=20)) as (server, receiver, keys):
-        _posted(server.port, keys, replace(case, rate=None, clients=16, array=100), size)
-        settle(receiver)
+        settle(receiver, _posted(server.port, keys, replace(case, rate=None, clients=16, array=100), size))
         plain = run_case(case, server, receiver, keys)
         told("nobody reads", plain)
         with beside(lambda: _read_all(server, keys[0])) as read:
@@ -221,8 +248,10 @@ def export(case: Case, size: int) -> None:
     rate, sizes = case.rate or 500.0, list[float]()
     arrays = replace(case, endpoints=20, array=100, rate=rate / 100)
     with installed(arrays) as (server, receiver, keys):
-        _posted(server.port, keys[:1], replace(arrays, rate=None, clients=16), size)
-        settle(receiver)
+        began = time.monotonic()
+        piled = _posted(server.port, keys[:1], replace(arrays, rate=None, clients=16), size)
+        missing = piled - settle(receiver, piled)["distinct"]
+        print(f"{piled:,} deliveries made in {time.monotonic() - began:.0f} s, {missing} missing", flush=True)
         plain = run_case(arrays, server, receiver, keys)
         told("nobody reads", plain)
         browser, home = _visitor(server)
@@ -258,32 +287,42 @@ def _download(client: httpx.Client, path: str) -> int:
 
 
 def hosts(case: Case, size: int) -> None:
-    """HTTPS to many hosts, and how long an answer of the server's loop takes meanwhile."""
+    """HTTPS to many hosts beside HTTP to as many: how late the server's loop was by its own account, and how long its
+    handshakes held it at a stretch.
+    """
     results = []
     for tls in (False, True):
         one = replace(case, endpoints=size, tls=tls)
         with installed(one) as (server, receiver, keys):
             load(server, keys, replace(one, seconds=1.0))
             settle(receiver)
-            probe = httpx.Client(base_url=server.url)
-            with beside(lambda probe=probe: _asked(probe), pause_seconds=0.01) as waits:  # type: ignore[misc]
-                results.append(run_case(one, server, receiver, keys))
-            waits.sort()
+            before = histogram(server, _LAG)
+            results.append(run_case(one, server, receiver, keys))
             told(f"{size} hosts over {receiver.scheme}", results[-1])
-            handshakes, resumed = (metric(server, f'whatsync_sender{{counter="{name}"}}') for name in _HANDSHAKES)
+            looks = {bound: count - before[bound] for bound, count in histogram(server, _LAG).items()}
+            count = looks[math.inf]
+            late, most = count - looks[_STALL_SECONDS], next(bound for bound, n in looks.items() if n == count)
             print(
-                f"  asked {len(waits)} times whether it is alive: p50 {waits[len(waits) // 2]:.1f} "
-                f"p99 {waits[len(waits) * 99 // 100]:.1f} most {waits[-1]:.1f} ms; "
-                f"{handshakes:.0f} handshakes, {resumed:.0f} of them resumed",
-                flush=True,
+                f"  of {count} looks at its loop {late} ({late / count:.1%}) found it more than "
+                f"{_STALL_SECONDS * 1000:g} ms late, none more than {most * 1000:g} ms"
             )
+            if tls:
+                made, resumed, step, turn = (
+                    metric(server, f'whatsync_sender{{counter="{name}"}}') for name in _HANDSHAKES
+                )
+                print(
+                    f"  {made:.0f} handshakes, {resumed:.0f} resumed; the longest step took {step / 1000:.1f} ms, "
+                    f"and handshakes held the loop for {turn / 1000:.1f} ms at a stretch",
+                    flush=True,
+                )
     compared(*results)
 
 
-def _asked(probe: httpx.Client) -> float:
-    began = time.perf_counter()
-    probe.get("/healthz")
-    return (time.perf_counter() - began) * 1000
+def histogram(server: Server, name: str) -> dict[float, int]:
+    """One of the server's histograms: how many observations were at most so many seconds, by that bound."""
+    lines = server.client.get("/metrics").text.splitlines()
+    found = [re.match(rf'{name}_bucket{{le="([^"]+)"}} (.+)', line) for line in lines]
+    return {float(match[1]): int(float(match[2])) for match in found if match}
 
 
 @contextmanager
@@ -307,7 +346,7 @@ def beside(work: Callable[[], Any], pause_seconds: float = 0.1) -> Iterator[list
 
 CASES: dict[str, tuple[Callable[[Case, int], None], int]] = {
     "backlog": (backlog, 200_000),
-    "overload": (overload, 200),
+    "overload": (overload, 50),
     "dead": (dead, 1_000),
     "large": (large, 500_000),
     "reader": (reader, 50_000),

@@ -95,6 +95,7 @@ async def test_the_metrics_are_those_of_the_table(web: Running) -> None:
     assert "whatsync_events_accepted_total 3.0" in text
     assert 'whatsync_requests_refused_total{status="422"} 1.0' in text
     assert "whatsync_accept_seconds_count 3.0" in text
+    assert re.search(r"^whatsync_loop_lag_seconds_count \d", text, re.MULTILINE)
     assert web.first.account.account.id not in text
 
 

@@ -28,6 +28,7 @@ from whatsync.engine.intake import MediaPlaces
 from whatsync.engine.jobs import Jobs
 from whatsync.engine.journal import Journal
 from whatsync.engine.keys import Keys
+from whatsync.engine.loop_lag import LoopLag
 from whatsync.engine.messages import Messages
 from whatsync.engine.node import Node
 from whatsync.engine.quota import Quota
@@ -314,6 +315,7 @@ class Parts:
         )
         runner, only = self.runner, self.standing.only
         runner.add("dispatcher", self.dispatcher.run)
+        runner.add("loop lag", LoopLag(self.clock, self.tally.loop_lag).run)
         runner.add("sweep", only("sweep", self.sweep.run, self.sweep.look_all))
         runner.add("removal", only("removal", removal.run, removal.load))
         runner.add("jobs", only("jobs", self.jobs.run))

@@ -10,6 +10,7 @@ from whatsync.model.ids import ms_of
 from whatsync.ports.store import AttemptRow
 
 ACCEPT_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
 
 _FAILED = State.FAILED  # members of an enum are looked up slowly in Python 3.11
@@ -35,8 +36,8 @@ class Tally:
     """All counters of one server, from its start."""
 
     __slots__ = (
-        "accept", "accepting_bytes", "arriving_bytes", "attempt", "attempts", "delivered", "first_attempt", "refused",
-        "unfinished",
+        "accept", "accepting_bytes", "arriving_bytes", "attempt", "attempts", "delivered", "first_attempt", "loop_lag",
+        "refused", "test_attempts", "unfinished",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,7 +47,11 @@ class Tally:
         """Bodies of requests that have arrived in part only."""
         self.delivered = 0
         self.attempts: dict[str, int] = {}
-        """By outcome: ``success`` or the failure's code."""
+        """By outcome: ``success`` or the failure's code. Like all that follows from attempts without test sends, which
+        people make fail on purpose.
+        """
+        self.test_attempts: dict[str, int] = {}
+        """The same of test sends alone."""
         self.refused: dict[int, int] = {}
         """Requests to accept events that were refused, by status."""
         self.unfinished = 0
@@ -57,10 +62,15 @@ class Tally:
         """From accepting an event to the start of a delivery's first attempt."""
         self.attempt = Histogram(ATTEMPT_SECONDS)
         """Duration of attempts."""
+        self.loop_lag = Histogram(LAG_SECONDS)
+        """How late the event loop was."""
 
     def count_attempt(self, row: AttemptRow) -> None:
         """Count one attempt."""
         word = row.code or "success"
+        if row.test:
+            self.test_attempts[word] = self.test_attempts.get(word, 0) + 1
+            return
         self.attempts[word] = self.attempts.get(word, 0) + 1
         seconds, took = row.total_us / 1_000_000, self.attempt
         took.counts[bisect_left(took.bounds, seconds)] += 1

@@ -330,6 +330,8 @@ ALERT_GATHER_SECONDS = 2.0
 ALERT_TRIES_MAX = 4
 ALERT_RETRY_SECONDS = 5.0
 TROUBLE_LOOK_SECONDS = 15.0
+LOOP_LAG_LOOK_SECONDS = 0.05
+"""Between two looks at how late the event loop is: rare enough that an idle server stays idle."""
 OLDEST_DUE_SECONDS_MAX = 300
 """A healthy endpoint whose next delivery waits longer than this is an operator's business."""
 

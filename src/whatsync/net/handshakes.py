@@ -64,7 +64,10 @@ class HandshakeQueue:
                 if after - started >= self._turn_seconds:
                     break
         finally:
-            self._statistics.handshake_longest_us = max(self._statistics.handshake_longest_us, int(longest * 1_000_000))
+            statistics = self._statistics
+            statistics.handshake_longest_us = max(statistics.handshake_longest_us, int(longest * 1_000_000))
+            held_us = int((before - started) * 1_000_000)
+            statistics.handshake_turn_longest_us = max(statistics.handshake_turn_longest_us, held_us)
             self._running = bool(self._begun or self._new)
             if self._running:
                 self._loop.call_soon(self._turn)

@@ -13,6 +13,7 @@ class SenderStatistics:
         "connections_stale",
         "failures",
         "handshake_longest_us",
+        "handshake_turn_longest_us",
         "handshakes",
         "handshakes_resumed",
         "requests",
@@ -31,7 +32,9 @@ class SenderStatistics:
         """TLS handshakes completed, resumed ones included."""
         self.handshakes_resumed = 0
         self.handshake_longest_us = 0
-        """The longest single step of a handshake, which is as long as it held the event loop."""
+        """The longest single step of a handshake."""
+        self.handshake_turn_longest_us = 0
+        """The longest that handshakes held the event loop at a stretch."""
         self.failures: dict[str, int] = dict.fromkeys(NETWORK_CODES, 0)
 
     def as_dict(self) -> dict[str, int]:

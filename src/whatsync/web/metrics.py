@@ -33,12 +33,18 @@ class Metric:
 METRICS = (
     Metric("whatsync_events_accepted_total", "counter", "Events accepted: on disk with all their deliveries."),
     Metric("whatsync_requests_refused_total", "counter", "Requests to accept events that were refused.", "status"),
-    Metric("whatsync_deliveries_succeeded_total", "counter", "Deliveries that a receiver answered 2xx."),
-    Metric("whatsync_deliveries_failed_total", "counter", "Deliveries given up after their last attempt."),
-    Metric("whatsync_attempts_total", "counter", "Attempts by outcome: success or the failure's code.", "outcome"),
+    Metric("whatsync_deliveries_succeeded_total", "counter", "Deliveries that a receiver answered 2xx; no tests."),
+    Metric("whatsync_deliveries_failed_total", "counter", "Deliveries given up after their last attempt; no tests."),
+    Metric(
+        "whatsync_attempts_total", "counter", "Attempts by outcome, success or the failure's code; no tests.", "outcome"
+    ),
+    Metric(
+        "whatsync_test_attempts_total", "counter", "Test sends by outcome: success or the failure's code.", "outcome"
+    ),
     Metric("whatsync_accept_seconds", "histogram", "From a request's last byte to its durable commit."),
     Metric("whatsync_first_attempt_seconds", "histogram", "From accepting an event to its first attempt's start."),
-    Metric("whatsync_attempt_seconds", "histogram", "Duration of attempts."),
+    Metric("whatsync_attempt_seconds", "histogram", "Duration of attempts; no tests."),
+    Metric("whatsync_loop_lag_seconds", "histogram", "How late the server's loop was, looked at 20 times a second."),
     Metric("whatsync_oldest_due_seconds", "gauge", "Age of the oldest due delivery of a healthy endpoint."),
     Metric("whatsync_deliveries_in_flight", "gauge", "Attempts under way."),
     Metric("whatsync_deliveries_in_memory", "gauge", "Deliveries that lanes hold in memory."),
@@ -94,9 +100,11 @@ class ServerCollector(Collector):
             "whatsync_deliveries_succeeded_total": tally.delivered,
             "whatsync_deliveries_failed_total": tally.unfinished,
             "whatsync_attempts_total": tally.attempts,
+            "whatsync_test_attempts_total": tally.test_attempts,
             "whatsync_accept_seconds": tally.accept,
             "whatsync_first_attempt_seconds": tally.first_attempt,
             "whatsync_attempt_seconds": tally.attempt,
+            "whatsync_loop_lag_seconds": tally.loop_lag,
             "whatsync_accepting_bytes": tally.accepting_bytes,
             "whatsync_arriving_bytes": tally.arriving_bytes,
             "whatsync_sender": {name: count for name, count in counts.items() if isinstance(count, int)},

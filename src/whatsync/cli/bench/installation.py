@@ -61,7 +61,7 @@ class Receiver:
         return groups
 
     def report(self, command: str = "report") -> dict[str, Any]:
-        """What has arrived since the last reset."""
+        """What has arrived since the last reset; or another command of ``bench/receiver.py``."""
         assert self.process.stdin is not None
         self.process.stdin.write(command.encode() + b"\n")
         self.process.stdin.flush()

@@ -17,6 +17,8 @@ import msgspec
 from whatsync.cli.bench.installation import Receiver, Server
 
 _SETTLE_SECONDS = 60
+_STALLED_SECONDS = 20
+"""So long without anything new, what was expected is not waited for any more."""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -143,15 +145,19 @@ def post_load(port: int, keys: list[str], case: Case) -> dict[str, Any]:
     return made
 
 
-def settle(receiver: Receiver) -> dict[str, Any]:
-    """Wait until nothing more arrives, then take the receiver's report and begin a new one."""
-    end = time.monotonic() + _SETTLE_SECONDS
+def settle(receiver: Receiver, expected: int = 0) -> dict[str, Any]:
+    """Wait until nothing more arrives, then take the receiver's report and begin a new one.
+
+    Where it is known how many requests are to come, they are waited for as long as any still come.
+    """
+    began = changed = time.monotonic()
     before = -1
-    while time.monotonic() < end:
-        count = receiver.report()["requests"]
-        if count == before:
+    while expected or time.monotonic() - began < _SETTLE_SECONDS:
+        count, now = receiver.report("count")["requests"], time.monotonic()
+        if count != before:
+            before, changed = count, now
+        elif count >= expected or now - changed > _STALLED_SECONDS:
             break
-        before = count
         time.sleep(0.5)
     return receiver.report("reset")
 
@@ -160,11 +166,11 @@ def run_case(case: Case, server: Server, receiver: Receiver, keys: list[str]) ->
     """Load an installation, wait until everything has arrived, and say what was reached."""
     cpu, database_cpu, size = server.cpu_seconds(), server.database_cpu_seconds(), server.stored_bytes()
     made = load(server, keys, case)
-    got = settle(receiver)
-    pss = server.pss_mib()
-    time.sleep(1)
     statuses = {int(status): count for status, count in made["statuses"].items()}
     accepted = statuses.get(202, 0) * case.array
+    got = settle(receiver, 0 if case.dead else accepted * case.fan_out)
+    pss = server.pss_mib()
+    time.sleep(1)
     delivered_seconds = max(0.001, (got["last_ns"] - made["start_ns"]) / 1e9)
     used, database_used = server.cpu_seconds() - cpu, server.database_cpu_seconds()
     return Result(

@@ -1,7 +1,8 @@
 """A receiver as cheap as Python allows: answers every POST with 500 bytes and notes how long the event was on its way.
 
 Run as a process of its own (``python -m whatsync.cli.bench.receiver``). Reads one line of JSON with its orders from
-standard input, and writes one line of JSON when it listens and one per ``report`` line.
+standard input, and writes one line of JSON when it listens and one per further line: ``report``, ``reset`` (a report,
+then all is forgotten), ``count`` (no percentiles: they cost much) or ``delay`` with seconds, for answers from then on.
 """
 
 import asyncio
@@ -30,24 +31,30 @@ class Log:
         self.wrong = 0
         self.last_ns = 0
 
-    def report(self) -> dict[str, Any]:
-        """Percentiles in milliseconds, and counts."""
-        times = sorted(self.times_us)
+    def count(self) -> dict[str, Any]:
+        """Counts alone."""
         return {
             "requests": self.requests,
             "distinct": len(self.ids),
             "wrong": self.wrong,
             "last_ns": self.last_ns,
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Percentiles in milliseconds, and counts."""
+        times = sorted(self.times_us)
+        return {
+            **self.count(),
             **{f"p{share:g}": round(times[int(len(times) * share / 100)] / 1000, 2) for share in (50, 90, 99) if times},
         }
 
 
 class Receiver(asyncio.Protocol):
-    """One connection. ``delay_s``: how long an answer takes; ``None``: for ever."""
+    """One connection. The group's ``delay_s``: how long an answer takes; ``None``: for ever."""
 
-    def __init__(self, log: Log, delay_s: float | None) -> None:
+    def __init__(self, log: Log, group: dict[str, Any]) -> None:
         self._log = log
-        self._delay_s = delay_s
+        self._group = group
         self._parts: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,10 +86,11 @@ class Receiver(asyncio.Protocol):
             log.ids.add(body[begin : body.find(b'"', begin)])
         else:
             log.wrong += 1
-        if self._delay_s is None:
+        delay_s = self._group["delay_s"]
+        if delay_s is None:
             return
-        if self._delay_s:
-            asyncio.get_running_loop().call_later(self._delay_s, self._answer)
+        if delay_s:
+            asyncio.get_running_loop().call_later(delay_s, self._answer)
         else:
             self._answer()
 
@@ -105,8 +113,12 @@ async def serve(orders: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
-        print(json.dumps(log.report()), flush=True)
-        if line.strip() == b"reset":
+        command, _, value = line.decode().partition(" ")
+        if command == "delay":
+            for group in orders["groups"]:
+                group["delay_s"] = float(value) if group["counts"] else group["delay_s"]
+        print(json.dumps(log.report() if command.strip() in {"report", "reset"} else log.count()), flush=True)
+        if command.strip() == "reset":
             log.__init__()  # type: ignore[misc]
     for server in servers:
         server.close()
@@ -121,9 +133,7 @@ async def _listen(group: dict[str, Any], port: int, log: Log) -> asyncio.Server:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(group["certificate"])
     loop = asyncio.get_running_loop()
-    return await loop.create_server(
-        lambda: Receiver(log, group["delay_s"]), group["hosts"], port, backlog=1024, ssl=context
-    )
+    return await loop.create_server(lambda: Receiver(log, group), group["hosts"], port, backlog=1024, ssl=context)
 
 
 def main() -> None:
