@@ -82,6 +82,19 @@ def test_an_empty_value_is_unset_but_an_empty_schedule_is_one_try() -> None:
         ("BOOTSTRAP_API_KEY", "wsk_short", "43 characters"),
         ("RETENTION_DAYS", "0", "not a whole number from 1 to 3650"),
         ("ROLE", "boss", "none of all, api, deliver"),
+        (
+            "EMBED_ORIGINS",
+            "https://a.example, app.example.com",
+            "holds 'app.example.com', which is no web page's origin",
+        ),
+        ("EMBED_ORIGINS", "https://*.example.com", "with no stars"),
+        ("EMBED_ORIGINS", "*", "holds '*', which is no web page's origin"),
+        ("EMBED_ORIGINS", "https://a.example/app", "write https://a.example with nothing behind it"),
+        ("EMBED_ORIGINS", "https://me@a.example", "which is more than an origin"),
+        ("EMBED_ORIGINS", "http://a.example", "http is only for trying it on this machine"),
+        ("EMBED_ORIGINS", "https://a.example;script-src", "which is no web page's origin"),
+        ("EMBED_ORIGINS", "https://a.example:99999", "which is no web page's origin"),
+        ("EMBED_ORIGINS", "data:text/html", "which is no web page's origin"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_to_do(name: str, value: str, words: str) -> None:
@@ -122,6 +135,13 @@ def test_a_broken_file_is_told() -> None:
 
 def test_mail_needs_a_sender() -> None:
     assert "WHATSYNC_MAIL_FROM" in problems_of({"WHATSYNC_SMTP_URL": "smtp://mail.example.com"})[0]
+
+
+def test_frames_need_https() -> None:
+    frames = {"WHATSYNC_EMBED_ORIGINS": "https://app.example.com"}
+    assert "over https only" in problems_of(frames | {"WHATSYNC_PUBLIC_URL": "http://hooks.example.com"})[0]
+    for url in ("https://hooks.example.com", "http://localhost:8600"):
+        assert read(frames | {"WHATSYNC_PUBLIC_URL": url}).embed_origins == ("https://app.example.com",)
 
 
 def test_half_of_the_work_needs_a_shared_database() -> None:

@@ -37,6 +37,8 @@ class Watch:
     """Keeps what one browser did that it never should."""
 
     origin: str
+    around: str | None = None
+    """Another product's origin, whose page frames ours."""
     found: list[str] = field(default_factory=list)
 
     def follow(self, page: Page) -> None:
@@ -52,7 +54,8 @@ class Watch:
             self.found.append(f"on the console: {message.text} ({message.location})")
 
     def _asked(self, request: Request) -> None:
-        if not request.url.startswith((self.origin + "/", "data:", "blob:")):
+        known = [f"{origin}/" for origin in (self.origin, self.around) if origin is not None]
+        if not request.url.startswith((*known, "data:", "blob:")):
             self.found.append(f"a request left the machine: {request.url}")
 
 

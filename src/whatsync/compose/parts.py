@@ -228,7 +228,15 @@ class Parts:
             defaults=self.defaults,
             tell=self._tell,
         )
-        self.people = People(directory, configuration, clock, randomness, self.config.base_url, self.mailer)
+        self.people = People(
+            directory,
+            configuration,
+            clock,
+            randomness,
+            base_url=self.config.base_url,
+            frames=bool(self.config.embed_origins),
+            mailer=self.mailer,
+        )
         self.inspection = Inspection(directory=directory, history=history)
         self.recover = Recover(history=history, clock=clock, sequence=sequence)
         self.bulk_resend = BulkResend(history=history, inspection=self.inspection, clock=clock, sequence=sequence)

@@ -22,7 +22,9 @@ class People:
         configuration: Configuration,
         clock: Clock,
         randomness: Randomness,
+        *,
         base_url: str,
+        frames: bool,
         mailer: Mailer | None = None,
     ) -> None:
         self.passwords = Argon2Passwords(randomness)
@@ -43,6 +45,7 @@ class People:
             clock=clock,
             randomness=randomness,
             base_url=base_url,
+            frames=frames,
         )
         self.sign_in = SignIn(
             directory=directory,

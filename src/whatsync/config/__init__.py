@@ -2,6 +2,7 @@
 
 from whatsync.config.reading import ConfigError, is_postgres, load, read, shown, without_password
 from whatsync.config.settings import COMMAND_SETTINGS, PREFIX, SETTINGS, Config
+from whatsync.config.values import is_loopback
 
 __all__ = [
     "COMMAND_SETTINGS",
@@ -9,6 +10,7 @@ __all__ = [
     "SETTINGS",
     "Config",
     "ConfigError",
+    "is_loopback",
     "is_postgres",
     "load",
     "read",

@@ -4,13 +4,13 @@ order; and showing them. Knows no engine.
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from whatsync.config.settings import COMMAND_SETTINGS, PREFIX, SETTINGS, Config, Setting
-from whatsync.config.values import POSTGRES, size_text
+from whatsync.config.values import POSTGRES, is_loopback, size_text
 from whatsync.model import retry
 from whatsync.model.bucket import BucketPlace
 
@@ -51,13 +51,23 @@ def read(environ: Mapping[str, str], toml: str | None = None, flags: Mapping[str
         if flag is not None:
             given[name] = (flag, "command line")
     values, sources = _parse(given, problems)
-    if not problems and values["smtp_url"] is not None and values["mail_from"] is None:
-        problems.append("WHATSYNC_MAIL_FROM: is needed with WHATSYNC_SMTP_URL; write the sender's mail address.")
-    if not problems and values["role"] != "all" and not is_postgres(values["database_url"]):
-        problems.append("WHATSYNC_ROLE: halves of the work need a shared database; on SQLite the role is all.")
+    if not problems:
+        problems += _together(values)
     if problems:
         raise ConfigError(problems)
     return Config(**values, sources=sources)
+
+
+def _together(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with settings that are right each for itself."""
+    if values["smtp_url"] is not None and values["mail_from"] is None:
+        yield "WHATSYNC_MAIL_FROM: is needed with WHATSYNC_SMTP_URL; write the sender's mail address."
+    if values["role"] != "all" and not is_postgres(values["database_url"]):
+        yield "WHATSYNC_ROLE: halves of the work need a shared database; on SQLite the role is all."
+    public = urlsplit(values["public_url"] or "")
+    if values["embed_origins"] and public.scheme == "http" and not is_loopback(public.hostname or ""):
+        words = "browsers keep a frame's cookies over https only; write WHATSYNC_PUBLIC_URL with https"
+        yield f"WHATSYNC_EMBED_ORIGINS: {words}."
 
 
 def load(environ: Mapping[str, str], folder: Path, flags: Mapping[str, str | None] | None = None) -> Config:

@@ -22,6 +22,7 @@ from whatsync.config.values import (
     media_store,
     networks,
     number,
+    origins,
     schedule,
     seconds,
     size,
@@ -60,6 +61,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mail_from: str | None
     alert_url: str | None
     support_url: str | None
+    embed_origins: tuple[str, ...]
     log_format: str
     log_level: str
     metrics_address: tuple[str, int] | None
@@ -189,6 +191,10 @@ SETTINGS: tuple[Setting, ...] = (
         "Chat webhook that hears of every account's changes of state.", secret=True,
     ),
     Setting("SUPPORT_URL", "URL", text, None, "Where people who need help are sent."),
+    Setting(
+        "EMBED_ORIGINS", "origins", origins, "",
+        "Your own products' pages that may show Configuration and History in a frame, such as https://app.example.com.",
+    ),
     Setting("LOG_FORMAT", "json or console", choice("json", "console"), "console", "How log lines are written."),
     Setting("LOG_LEVEL", "level", choice(*_LEVELS), "info", f"Least level that is logged: {', '.join(_LEVELS)}."),
     Setting(

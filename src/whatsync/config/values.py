@@ -126,6 +126,44 @@ def networks(value: str) -> tuple[Network, ...]:
     return tuple(found)
 
 
+def origins(value: str) -> tuple[str, ...]:
+    """Origins of web pages (scheme, host and port), separated by commas or spaces; each named once, as browsers write
+    it.
+    """
+    return tuple(dict.fromkeys(_origin(part) for part in filter(None, re.split(r"[,\s]+", value))))
+
+
+def _origin(part: str) -> str:
+    """One origin. Raises ValueError, which names it and says what to write."""
+    try:
+        parts = urlsplit(part)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    if parts.scheme not in _WEB_PORTS or not _HOST.fullmatch(host):
+        raise ValueError(f"holds {part!r}, which is no web page's origin; write https://app.example.com, with no stars")
+    if parts.username is not None or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError(f"holds {part!r}, which is more than an origin; write https://{host} with nothing behind it")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError(f"holds {part!r}: http is only for trying it on this machine (http://localhost); write https")
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{name}" + ("" if port in (None, _WEB_PORTS[parts.scheme]) else f":{port}")
+
+
+_WEB_PORTS = {"https": 443, "http": 80}
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name always means the machine that uses it."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def seconds(value: str) -> float:
     """How long a receiver may take, in seconds."""
     match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)s?", value)

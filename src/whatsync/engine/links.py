@@ -13,7 +13,7 @@ from whatsync.engine.users import Users, put_of
 from whatsync.model import limits
 from whatsync.model.errors import Conflict, FieldError, Gone, Invalid, NotFound
 from whatsync.model.ids import derived_id
-from whatsync.model.user import Link, LinkPurpose, Role, User
+from whatsync.model.user import Embedding, Link, LinkPurpose, Role, User, inner_path_problem
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import AuditEntry, Change, Delete, Document, Put
@@ -57,7 +57,9 @@ class Links:
         clock: Clock,
         randomness: Randomness,
         base_url: str,
+        frames: bool = False,
     ) -> None:
+        """``frames``: other products' pages may show us in a frame."""
         self._directory = directory
         self._configuration = configuration
         self._sessions = sessions
@@ -65,6 +67,7 @@ class Links:
         self._clock = clock
         self._randomness = randomness
         self._base_url = base_url
+        self._frames = frames
 
     async def make_first(self, actor: str) -> MadeLink:
         """A link for the installation's first user. Earlier ones count no more."""
@@ -92,11 +95,25 @@ class Links:
         purpose = LinkPurpose.INVITE if user.password_hash is None else LinkPurpose.RESET
         return await self._make(purpose, actor, user=user.id, logged=account)
 
-    async def make_embedded(self, account: RunningAccount, role: Role, actor: str) -> MadeLink:
-        """A link that opens configuration and history of one account, for another product's user."""
+    async def make_embedded(
+        self, account: RunningAccount, role: Role, actor: str, embedding: Embedding | None = None
+    ) -> MadeLink:
+        """A link that opens configuration and history of one account, for another product's user.
+
+        Raises Conflict, Invalid.
+        """
         if account.account.suspended:
             raise Conflict("account_suspended", "the account is suspended; nobody can sign in to it")
-        return await self._make(LinkPurpose.EMBED, actor, account=account, role=role, logged=account.row)
+        embedding = embedding or Embedding()
+        if embedding.frame and not self._frames:
+            words = "is not possible here: the operator sets WHATSYNC_EMBED_ORIGINS to the pages that may frame it"
+            raise Invalid([FieldError("frame", words)])
+        problem = inner_path_problem(embedding.path)
+        if problem is not None:
+            raise Invalid([FieldError("path", problem)])
+        return await self._make(
+            LinkPurpose.EMBED, actor, account=account, role=role, logged=account.row, embedding=embedding
+        )
 
     def made(self, token: str) -> MadeLink:
         """A link that was made, by its token. Raises NotFound, Gone."""
@@ -145,12 +162,16 @@ class Links:
     def _signed_in(self, user: User) -> User:
         return msgspec.structs.replace(user, signed_in_ms=self._clock.now_ms())
 
-    async def use_embedded(self, token: str, visitor: Visitor) -> Begun:
-        """Begin an embedded session and use the link up. Raises NotFound, Gone, Conflict, Unavailable."""
+    async def use_embedded(self, token: str, visitor: Visitor, frame: bool = False) -> Begun:
+        """Begin an embedded session, in a ``frame`` or in a window of its own, and use the link up.
+
+        Raises NotFound, Gone, Conflict, Unavailable.
+        """
         document, link = self._find(token)
         if link.account not in self._directory.accounts_by_id:
             raise _unknown()
-        begun = self._sessions.draft_embedded(visitor, link.account, link.role)
+        theme = None if link.embedding is None else link.embedding.theme
+        begun = self._sessions.draft_embedded(visitor, link.account, link.role, frame, theme)
         now_ms = self._clock.now_ms()
         entry = audit.entry(document.account, now_ms, "link", "session.embedded", subject=begun.session.id)
         await self._use(document, link, (begun.put,), (), entry)
@@ -172,6 +193,7 @@ class Links:
         account: RunningAccount | None = None,
         role: Role | None = None,
         logged: int = 0,
+        embedding: Embedding | None = None,
     ) -> MadeLink:
         token = self._randomness.token(TOKEN_BYTES).hex()
         now_ms = self._clock.now_ms()
@@ -183,6 +205,7 @@ class Links:
             user=user,
             account=None if account is None else account.account.id,
             role=role,
+            embedding=embedding,
         )
         row = 0 if account is None else account.row
         put = Put(LINK, link.id, row, msgspec.json.encode(link), 0)

@@ -14,7 +14,7 @@ from whatsync.engine.directory import LINK, SESSION, Directory
 from whatsync.model import limits
 from whatsync.model.errors import NotFound, Problem
 from whatsync.model.ids import derived_id
-from whatsync.model.user import LinkPurpose, Role, Session, User
+from whatsync.model.user import LinkPurpose, Role, Session, Theme, User
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import Change, Delete, Put
@@ -69,10 +69,12 @@ class Sessions:
         deletes = tuple(Delete(SESSION, old.id) for old in surplus)
         return Begun(token, made, Put(SESSION, made.id, 0, msgspec.json.encode(made), 0), deletes)
 
-    def draft_embedded(self, visitor: Visitor, account: str, role: Role | None) -> Begun:
-        """A session that opens one account's configuration and history."""
+    def draft_embedded(
+        self, visitor: Visitor, account: str, role: Role | None, frame: bool = False, theme: Theme | None = None
+    ) -> Begun:
+        """A session that opens one account's configuration and history, in a ``frame`` or in a window of its own."""
         token, session = self._new(visitor, limits.EMBEDDED_SESSION_SECONDS)
-        made = msgspec.structs.replace(session, account=account, role=role)
+        made = msgspec.structs.replace(session, account=account, role=role, frame=frame, theme=theme)
         row = self._directory.accounts_by_id[account].row
         return Begun(token, made, Put(SESSION, made.id, row, msgspec.json.encode(made), 0))
 

@@ -376,6 +376,8 @@ USER_SESSIONS_MAX = 50
 """Of one person; the oldest ends when one more begins."""
 LINK_SECONDS = 86_400
 INVITE_LINK_SECONDS = 7 * 86_400
+EMBED_PATH_CHARS_MAX = 2_000
+"""Of where a link for another product opens, with its filters."""
 EMBED_LINK_SECONDS = 120
 """Another product makes it and sends its user there at once."""
 SESSION_CLEAR_SECONDS = 3_600.0

@@ -59,6 +59,13 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     signed_in_ms: int | None = None
 
 
+class Theme(StrEnum):
+    """How pages look, where somebody chose."""
+
+    LIGHT = "light"
+    DARK = "dark"
+
+
 class Session(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """A signed-in browser. Document kind ``session``; its id is derived from the token that only the browser has."""
 
@@ -74,6 +81,10 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Embedded: the only account it opens."""
     role: Role | None = None
     """Embedded: its role there."""
+    frame: bool = False
+    """Embedded: it lives in a frame of another product's page, and nowhere else."""
+    theme: Theme | None = None
+    """Embedded: how its pages look; ``None`` as the browser has it."""
     address: str = ""
     agent: str = ""
     """Browser and system in two words, to recognise it by."""
@@ -112,6 +123,32 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     account: str | None = None
     role: Role | None = None
     used_ms: int | None = None
+    embedding: "Embedding | None" = None
+    """Where it is for another product."""
+
+
+class Embedding(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """How another product shows what its link opens."""
+
+    frame: bool = False
+    """In a frame of its page; else its user is sent here."""
+    path: str = ""
+    """Below the account: where it opens, with the query."""
+    theme: Theme | None = None
+    """``None`` as the browser has it."""
+
+
+def inner_path_problem(path: str) -> str | None:
+    """What is wrong with a path below an account, ``None`` where nothing is."""
+    if not path:
+        return None
+    if len(path) > limits.EMBED_PATH_CHARS_MAX:
+        return f"may have at most {limits.EMBED_PATH_CHARS_MAX} characters"
+    place = path.partition("?")[0]
+    plain = path.isascii() and path.isprintable() and not set(path) & set(' "\\<>#')
+    if not plain or not path.startswith("/") or any(part in ("", ".", "..") for part in place[1:].split("/")):
+        return "is no path below the account; write /webhooks, or /history?state=failed"
+    return None
 
 
 def clean_email(email: str) -> str:

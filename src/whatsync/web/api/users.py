@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from whatsync.engine.links import MadeLink
 from whatsync.model.account import Scope
-from whatsync.model.user import LinkPurpose, Role, User
+from whatsync.model.user import Embedding, LinkPurpose, Role, Theme, User
 from whatsync.web.api.call import (
     Answer,
     Call,
@@ -51,9 +51,17 @@ class ResetForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
 
 class EmbedForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """With which role."""
+    """With which role, and how your product shows it."""
 
     role: Role = Role.SUPPORT
+    frame: Annotated[
+        bool, Meta(description="In a frame of your page, one of `WHATSYNC_EMBED_ORIGINS`; else redirect your user")
+    ] = False
+    path: Annotated[
+        str,
+        Meta(description="Where it opens, below the account: `/webhooks`, `/history?state=failed`; else its overview"),
+    ] = ""
+    theme: Annotated[Theme | None, Meta(description="`light` or `dark`; left out: as the browser has it")] = None
 
 
 class UserView(msgspec.Struct, frozen=True, rename="camel"):
@@ -123,13 +131,16 @@ async def reset_link(call: Call) -> Answer:
 
 
 async def sign_in_link(call: Call) -> Answer:
-    """Send your own product's user there at once (a redirect): the link works once, within two minutes.
+    """The link works once, within two minutes: redirect your own product's user to it at once, or make it the address
+    of a frame in your page.
 
     It opens the account's configuration and history, and nothing else, for eight hours.
     """
     form: EmbedForm = call.body
     account = call.services.accounts.find(call.path["account_id"])
-    return Answer(201, _link(await call.services.links.make_embedded(account, form.role, call.principal.actor)))
+    embedding = Embedding(form.frame, form.path, form.theme)
+    made = await call.services.links.make_embedded(account, form.role, call.principal.actor, embedding)
+    return Answer(201, _link(made))
 
 
 def _view(user: User) -> UserView:

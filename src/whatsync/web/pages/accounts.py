@@ -11,12 +11,13 @@ from whatsync.model import limits
 from whatsync.model.account_form import AccountForm, LimitsForm
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.errors import Conflict, Invalid
-from whatsync.model.user import ROLE_MEANINGS, Role
+from whatsync.model.user import ROLE_MEANINGS, Embedding, Role
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit, whole
 
 LISTED = 50
 _LIMITS = ("eventsPerSecond", "bytesPerSecond", "openDeliveries", "endpoints")
 _EMBED_ROLES = tuple((role.value, role.value.capitalize()) for role in ROLE_MEANINGS if role is not Role.OWNER)
+_EMBED_PLACES = (("", "Overview"), ("/webhooks", "Webhooks"), ("/history", "Webhook History"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class AccountPage:
     default_days: int
     made: MadeLink | None = None
     roles: tuple[tuple[str, str], ...] = _EMBED_ROLES
+    places: tuple[tuple[str, str], ...] = _EMBED_PLACES
     link_minutes: int = limits.EMBED_LINK_SECONDS // 60
     defaults: tuple[tuple[str, str, int], ...] = (
         ("eventsPerSecond", "Events a second", limits.ACCOUNT_EVENTS_PER_SECOND),
@@ -227,7 +229,8 @@ async def sign_in_link(visit: Visit) -> Given:
     """A link that opens the account inside another product, as its back end would ask for one."""
     word = visit.form.text("role")
     role = Role(word) if word in dict(_EMBED_ROLES) else Role.SUPPORT
-    made = await visit.services.links.make_embedded(_found(visit), role, visit.actor)
+    embedding = Embedding(visit.form.text("frame") == "true", visit.form.text("path"))
+    made = await visit.services.links.make_embedded(_found(visit), role, visit.actor, embedding)
     shown = await account(visit)
     assert isinstance(shown, Show)
     return _one(visit, shown.page.form, made)

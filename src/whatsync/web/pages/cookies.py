@@ -22,12 +22,20 @@ _FLASH_BYTES_MAX = 2_400
 
 
 class Jar:
-    """Reads one request's cookies and collects what its answer sets. ``secure``: the browser speaks https to us."""
+    """Reads one request's cookies and collects what its answer sets. ``secure``: the browser speaks https to us.
 
-    def __init__(self, cookies: Mapping[str, str], secure: bool) -> None:
+    A request from inside a frame of another site's page has cookies of its own, under names of their own: browsers
+    keep them apart for each site that frames us (``Partitioned``), and take them with ``Secure`` only. All others stay
+    ``Lax``, so that no frame ever acts as who is signed in outside it.
+    """
+
+    def __init__(self, cookies: Mapping[str, str], secure: bool, framed: bool = False) -> None:
         self._cookies = cookies
-        self._secure = secure
-        self._prefix = "__Host-whatsync" if secure else "whatsync"
+        self._prefix = ("__Host-whatsync" if secure else "whatsync") + ("-frame" if framed else "")
+        # Over plain http, browsers take Secure from this machine's own names alone: enough for trying it.
+        marks = "SameSite=None; Secure; Partitioned" if framed else "SameSite=Lax"
+        self._marks = f"{marks}; Secure" if secure and not framed else marks
+        self._session_seconds = limits.EMBEDDED_SESSION_SECONDS if framed else limits.SESSION_SECONDS_MAX
         self.set: list[str] = []
 
     @property
@@ -67,7 +75,7 @@ class Jar:
 
     def keep_session(self, token: str) -> None:
         """Sign the browser in, or out with an empty token."""
-        self._add("session", token, limits.SESSION_SECONDS_MAX if token else 0)
+        self._add("session", token, self._session_seconds if token else 0)
 
     def keep_visitor(self, token: str) -> None:
         """Remember a browser that is not signed in."""
@@ -88,5 +96,4 @@ class Jar:
                 self._add(name, value, _CHOICE_SECONDS if value else 0)
 
     def _add(self, name: str, value: str, seconds: int) -> None:
-        secure = "; Secure" if self._secure else ""
-        self.set.append(f"{self._prefix}-{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+        self.set.append(f"{self._prefix}-{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; {self._marks}")

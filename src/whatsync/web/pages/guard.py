@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import ipaddress
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from whatsync.config import Config
+from whatsync.config import Config, is_loopback
 from whatsync.model.errors import Forbidden, Malformed
 
-POLICY = "; ".join(
+_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -21,10 +22,11 @@ POLICY = "; ".join(
         "img-src 'self' data:",
         "connect-src 'self'",
         "form-action 'self'",
-        "frame-ancestors 'none'",
+        "frame-ancestors {ancestors}",
         "base-uri 'none'",
     )
 )
+POLICY = _POLICY.format(ancestors="'none'")
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -35,6 +37,16 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "cache-control": "no-store",
 }
+
+
+def framed_headers(origins: Sequence[str]) -> dict[str, str]:
+    """The headers of a page that only pages of these origins may show in a frame. ``X-Frame-Options`` can't name them,
+    so it is not sent.
+    """
+    headers = {name: value for name, value in HEADERS.items() if name != "x-frame-options"}
+    return headers | {"content-security-policy": _POLICY.format(ancestors=" ".join(origins))}
+
+
 CSRF_HEADER = "x-csrf-token"
 _OWN_SITES = frozenset({"same-origin", "none"})
 PAD_BYTES = 32
@@ -85,13 +97,6 @@ def host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
-
-
-def is_loopback(name: str) -> bool:
-    """Whether a host name always means the machine that uses it."""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    return _is_address(name) and ipaddress.ip_address(name).is_loopback
 
 
 def _is_address(name: str) -> bool:

@@ -32,7 +32,7 @@ async def choose(visit: Visit) -> Given:
 
 
 PAGES = (
-    Page("GET", "/", Need.EVERYONE, root),
+    Page("GET", "/", Need.EVERYONE, root, embedded=True),
     Page("POST", "/a/{account}/choose", Need.VIEWER, choose),
 )
 ENTRIES: tuple[Entry, ...] = ()

@@ -187,6 +187,8 @@ class Facts:
     """Alerts and links can be mailed."""
     retention_days: int
     """For accounts without their own."""
+    embed_origins: Sequence[str]
+    """Pages that may show us in a frame."""
     settings: Sequence[tuple[str, str, str]]
     """Each setting's name, value and source; secrets as set or unset."""
 
@@ -215,6 +217,8 @@ class Visit:
     htmx: bool = False
     """Only a part of the page is wanted."""
     theme: str | None = None
+    framed: bool = False
+    """It comes from inside a frame of another product's page."""
     flash: Flash | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
     """Small choices the browser remembers, by name."""
@@ -306,7 +310,9 @@ class Page:
     needs: Need
     view: View
     embedded: bool = False
-    """Also open to another product's users, as far as their role goes."""
+    """Also open to another product's users, as far as their role goes; of the pages for everyone, those that show in a
+    frame.
+    """
 
     def __post_init__(self) -> None:
         if self.method not in ("GET", "POST"):

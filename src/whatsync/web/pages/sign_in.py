@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from whatsync.model import limits
 from whatsync.model.errors import Conflict, Gone, Invalid, LimitExceeded, NotFound, Problem
 from whatsync.model.user import Link, LinkPurpose
+from whatsync.web.pages.frames import dead_in_frame
 from whatsync.web.pages.guard import local_path
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
 
@@ -88,6 +89,8 @@ async def open_link(visit: Visit) -> Given:
         link = await _found(visit)
         return _link_page(visit, link, Filled())
     except (Gone, NotFound) as problem:
+        if isinstance(problem, Gone) and visit.embedded:
+            return Redirect("/")  # back to the visit that it has begun
         return _dead(visit, problem)
 
 
@@ -100,8 +103,9 @@ async def use_link(visit: Visit) -> Given:
         return _dead(visit, problem)
     try:
         if link.purpose is LinkPurpose.EMBED:
-            begun = await links.use_embedded(token, visit.visitor)
-            return Redirect(f"/a/{link.account}", session=begun.token)
+            begun = await links.use_embedded(token, visit.visitor, visit.framed)
+            path = "" if link.embedding is None else link.embedding.path
+            return Redirect(f"/a/{link.account}{path}", session=begun.token)
         if link.purpose is LinkPurpose.FIRST:
             begun = await links.use_first(token, form.text("email"), form.raw("password"), visit.visitor)
         else:
@@ -117,11 +121,14 @@ async def _found(visit: Visit) -> Link:
     """The link of the path, which another node may have made just now. Raises NotFound, Gone."""
     links, token = visit.services.links, visit.parameters["token"]
     try:
-        return links.find(token)
+        link = links.find(token)
     except NotFound:
         if not await visit.services.standing.refreshed():
             raise
-        return links.find(token)
+        link = links.find(token)
+    if visit.framed and (link.embedding is None or not link.embedding.frame):
+        raise NotFound("link_not_for_frame", "this link opens in a window of its own, not in a frame")
+    return link
 
 
 def _link_page(visit: Visit, link: Link, form: Filled, status: int = 200) -> Show:
@@ -131,6 +138,8 @@ def _link_page(visit: Visit, link: Link, form: Filled, status: int = 200) -> Sho
 
 
 def _dead(visit: Visit, problem: Problem) -> Show:
+    if visit.framed:
+        return dead_in_frame(problem)
     page = DeadLinkPage(problem.detail[:1].upper() + problem.detail[1:] + ".", not visit.services.directory.users)
     return Show("dead_link.html", page, problem.status)
 
@@ -140,7 +149,7 @@ PAGES = (
     Page("POST", "/sign-in", Need.EVERYONE, enter),
     Page("POST", "/forgotten", Need.EVERYONE, forgotten),
     Page("POST", "/sign-out", Need.EVERYONE, leave),
-    Page("GET", "/link/{token}", Need.EVERYONE, open_link),
-    Page("POST", "/link/{token}", Need.EVERYONE, use_link),
+    Page("GET", "/link/{token}", Need.EVERYONE, open_link, embedded=True),
+    Page("POST", "/link/{token}", Need.EVERYONE, use_link, embedded=True),
 )
 ENTRIES: tuple[Entry, ...] = ()

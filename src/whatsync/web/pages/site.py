@@ -33,6 +33,7 @@ from whatsync.web.pages.agents import agent_words
 from whatsync.web.pages.assets import installed
 from whatsync.web.pages.cookies import Jar
 from whatsync.web.pages.failure import bare_failure, failed
+from whatsync.web.pages.frames import Frames, NoCookies, cookieless, ended
 from whatsync.web.pages.navigation import in_last_account
 from whatsync.web.pages.page import Download, Entry, Facts, Form, Given, Need, Page, Redirect, Show, Visit
 from whatsync.web.pages.rendering import Renderer
@@ -60,6 +61,7 @@ class Site:
     def __init__(self, services: Services, config: Config, pages: Iterable[Page], entries: Sequence[Entry]) -> None:
         self._services = services
         self._hosts = guard.Hosts(config)
+        self._frames = Frames(config.embed_origins)
         table = tuple(pages)
         self._renderer = Renderer(entries, frozenset(page.path for page in table if page.method == "GET"))
         self._facts = Facts(
@@ -69,6 +71,7 @@ class Site:
             support_url=config.support_url,
             mail=config.smtp_url is not None and config.mail_from is not None,
             retention_days=config.retention_days,
+            embed_origins=config.embed_origins,
             settings=shown(config),
         )
         paths: dict[str, dict[str, Page]] = {}
@@ -100,7 +103,9 @@ class Site:
         except ClientDisconnect:
             return
         except SignInFirst:
-            given = Redirect(visit.to(SIGN_IN, next=_where(request)))
+            given = ended(visit) if visit.framed else Redirect(visit.to(SIGN_IN, next=_where(request)))
+        except NoCookies:
+            given = cookieless(visit)
         except Problem as problem:
             code = problem.code
             given = failed(problem, visit)
@@ -118,9 +123,10 @@ class Site:
 
     async def _turn(self, request: Request, secure: bool) -> "Turn":
         """The request with its session, which another node may have begun just now."""
-        turn = Turn(self._services, request, secure)
+        framed = self._frames.asked(request.headers)
+        turn = Turn(self._services, request, secure, framed)
         if turn.session is None and turn.jar.session and await self._services.standing.refreshed():
-            return Turn(self._services, request, secure)
+            return Turn(self._services, request, secure, framed)
         return turn
 
     async def _viewed(self, visit: Visit) -> Given:
@@ -139,6 +145,8 @@ class Site:
             headers = turn.request.headers
             guard.check_origin(headers.get("host", ""), headers.get("origin"), headers.get("sec-fetch-site"))
             form = Form(await read_form(turn.request, self._services.tally))
+            if turn.framed:
+                _check_cookies(page, turn)
             guard.check_csrf(turn.secret, headers.get(guard.CSRF_HEADER) or form.raw("csrf"))
         visit = replace(visit, page=page, form=form)
         try:
@@ -153,12 +161,16 @@ class Site:
 
     def _admit(self, page: Page, visit: Visit) -> Visit:
         """Let the visitor in, with his role in the account he asks about. Raises SignInFirst, Forbidden, NotFound."""
+        if visit.framed and not page.embedded:
+            if visit.session is None:
+                raise SignInFirst("sign_in", "the visit has ended")
+            raise _not_opened()
         if page.needs is Need.EVERYONE:
             return visit
         if visit.session is None:
             raise SignInFirst("sign_in", "sign in first")
         if visit.embedded and not page.embedded:
-            raise Forbidden("embedded", "this page is not part of what was opened for you")
+            raise _not_opened()
         needed = page.needs.role
         if needed is None:
             if page.needs is Need.OPERATOR and not visit.operator:
@@ -173,6 +185,9 @@ class Site:
         """The visit with the account of its path, where the visitor belongs to it. Raises NotFound, Forbidden."""
         running = self._services.directory.accounts_by_id.get(visit.parameters.get("account", ""))
         role = None if running is None else _role(visit.user, visit.session, running.account.id)
+        if visit.framed and role is None:
+            # Another frame of the same product began a visit to another account meanwhile.
+            raise SignInFirst("sign_in", "the visit to this account has ended")
         if running is None or role is None or running.account.deleted_ms is not None:
             raise NotFound("account_not_found", "there is no such account, or you are not part of it")
         if running.account.suspended and not visit.operator:
@@ -197,7 +212,8 @@ class Site:
             session=turn.session,
             user=turn.user,
             htmx=headers.get("hx-request") == "true" and headers.get("hx-history-restore-request") != "true",
-            theme=choices.get("theme"),
+            theme=(turn.session and turn.session.theme) or choices.get("theme"),
+            framed=turn.framed,
             flash=turn.jar.flash(turn.secret),
             choices=choices,
         )
@@ -222,7 +238,8 @@ class Site:
 
     async def _send(self, given: "Redirect | Download | Written", visit: Visit, turn: "Turn", send: Send) -> None:
         """Turn what a view gave into an answer."""
-        headers = {"x-request-id": turn.request.scope["request_id"], **guard.HEADERS, "vary": "HX-Request"}
+        kept = self._frames.headers if turn.framed else guard.HEADERS
+        headers = {"x-request-id": turn.request.scope["request_id"], **kept, "vary": "HX-Request"}
         if isinstance(given, Download):
             await self._stream(given, headers, turn, send)
             return
@@ -266,13 +283,18 @@ class Written:
 
 
 class Turn:
-    """One request with its cookies: whose session it is, and the secret that its forms are bound to."""
+    """One request with its cookies: whose session it is, and the secret that its forms are bound to.
 
-    def __init__(self, services: Services, request: Request, secure: bool) -> None:
+    In a frame only a session that began in one counts, and outside none that did.
+    """
+
+    def __init__(self, services: Services, request: Request, secure: bool, framed: bool) -> None:
         self._services = services
         self.request = request
-        self.jar = Jar(request.cookies, secure)
-        self.session = services.sessions.find(self.jar.session)
+        self.framed = framed
+        self.jar = Jar(request.cookies, secure, framed)
+        found = services.sessions.find(self.jar.session)
+        self.session = found if found is None or found.frame == framed else None
         self.user: User | None = None
         if self.session is not None and self.session.user is not None:
             held = services.directory.users.get(self.session.user)
@@ -377,10 +399,22 @@ def _page_of(methods: Mapping[str, Page], method: str) -> Page:
     raise MethodNotAllowed(method, ", ".join(sorted(methods)))
 
 
+def _check_cookies(page: Page, turn: Turn) -> None:
+    """A form from inside a frame comes with a cookie, of a visit or of a link's page. Raises NoCookies, SignInFirst."""
+    if turn.session is None and not (page.embedded and page.needs is Need.EVERYONE):
+        raise SignInFirst("sign_in", "the visit has ended")
+    if turn.session is None and turn.jar.visitor is None:
+        raise NoCookies("no_cookies", "the browser keeps no cookies in this frame")
+
+
 def _role(user: User | None, session: Session | None, account: str) -> Role | None:
     if user is not None:
         return role_in(user, account)
     return session.role if session is not None and session.account == account else None
+
+
+def _not_opened() -> Forbidden:
+    return Forbidden("embedded", "this page is not part of what was opened for you")
 
 
 def _where(request: Request) -> str | None:
