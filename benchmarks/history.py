@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,22 +54,37 @@ def statements() -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def fill(path: Path, count: int, endpoints: int, account: int = 1) -> None:
-    """Make the database; most of it belongs to the account with this row."""
+@dataclass(frozen=True)
+class Owner:
+    """Whose most of a history is, and how much of what is his."""
+
+    account: int = 1
+    """The row of his account."""
+    endpoints: int = 200
+    first_endpoint: int = 1001
+    """The row of the first of his endpoints; the others follow."""
+    numbers: int = 30
+
+
+def fill(path: Path, count: int, owner: Owner, start_ms: int = START_MS) -> None:
+    """Make the database, or fill one that has no event yet, with 30 days that begin at a time."""
     sql = statements()
     db = apsw.Connection(str(path))
     for pragma in ("page_size = 4096", "journal_mode = WAL", "synchronous = OFF", "cache_size = -262144"):
         db.execute(f"PRAGMA {pragma}").fetchall()
     migrate(db, path)
     with db:
-        for name in ("words", "numbers", "secret"):
-            db.execute(sql[name])
-    values = {"start_ms": START_MS, "span_ms": SPAN_MS, "count": count, "endpoints": endpoints, "account": account}
+        if db.execute(sql["known_words"]).fetchall() != [(0,)]:
+            raise SystemExit("the database has words of its own already; begin with a fresh one")
+        db.execute(sql["words"])
+        db.execute(sql["numbers"], {"numbers": owner.numbers})
+        db.execute(sql["secret"])
+    values = {"start_ms": start_ms, "span_ms": SPAN_MS, "count": count, **asdict(owner)}
     for first in range(0, count, PIECE):
         last = min(first + PIECE, count)
         bounds = {
-            "low": START_MS + first * SPAN_MS // count << 21,
-            "high": (START_MS + last * SPAN_MS // count << 21) - 1,
+            "low": start_ms + first * SPAN_MS // count << 21,
+            "high": (start_ms + last * SPAN_MS // count << 21) - 1,
         }
         if last == count:
             bounds["high"] = (1 << 62) - 1
@@ -79,6 +95,9 @@ def fill(path: Path, count: int, endpoints: int, account: int = 1) -> None:
     for name in ("event_types", "event_numbers", "delivery_endpoints", "delivery_types", "delivery_numbers", "fold"):
         with db:
             db.execute(sql[name], {"fold": fold})
+    for name in ("attempts_by_minute", "attempts_of_all", "events_by_minute", "by_hour", "by_day"):
+        with db:
+            db.execute(sql[name])
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     db.close()
 
@@ -193,7 +212,7 @@ def main() -> None:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         began = time.perf_counter()
-        fill(path, chosen.deliveries, chosen.endpoints)
+        fill(path, chosen.deliveries, Owner(endpoints=chosen.endpoints))
         print(f"filled in {time.perf_counter() - began:.0f} s, {path.stat().st_size / 1e9:.2f} GB")
     asyncio.run(run(path, chosen.rounds))
     if chosen.folder is None:

@@ -1,14 +1,17 @@
 -- A long history made in one go: :count events of one delivery each, spread over 30 days, most of one account.
 -- Everything is drawn from the row's number by multiplying modulo primes, so that each run makes the same.
 
+-- name: known_words
+SELECT count(*) FROM word;
+
 -- name: words
 INSERT OR IGNORE INTO word (id, text) VALUES
 (1, 'message.incoming'), (2, 'message.status'), (3, 'contact.update'), (4, 'media.upload'), (5, 'own.order'),
 (6, 'own.rare'), (11, 'http_500'), (12, 'http_503'), (13, 'timeout'), (14, 'connection_refused'), (15, 'http_404'),
-(16, 'cancelled by hand'), (17, 'endpoint disabled');
+(16, 'cancelled by hand'), (17, 'endpoint disabled'), (18, 'succeeded'), (19, 'accepted');
 
 -- name: numbers
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29)
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :numbers)
 INSERT OR IGNORE INTO word (id, text) SELECT 100 + i, printf('10%013d', i) FROM n;
 
 -- name: events
@@ -22,7 +25,7 @@ SELECT
     CASE WHEN a % 100 < 90 THEN :account ELSE :account + 1 + a % 9 END,
     CASE WHEN b % 1000 < 450 THEN 1 WHEN b % 1000 < 900 THEN 2 WHEN b % 1000 < 950 THEN 3 WHEN b % 1000 < 980 THEN 4
         WHEN b % 1000 < 999 THEN 5 ELSE 6 END,
-    100 + a % 30,
+    100 + a % :numbers,
     a % 5000 = 7,
     b % 50 <> 3,
     CASE WHEN b % 50 <> 3 THEN 1024 END,
@@ -45,7 +48,8 @@ INSERT INTO delivery (
 )
 SELECT
     seq + 1024, seq, account,
-    account * 1000 + CASE WHEN c % 4 = 0 THEN 1 ELSE 1 + c % :endpoints END,
+    CASE account WHEN :account THEN :first_endpoint ELSE 1000000 * account END
+        + CASE WHEN c % 4 = 0 THEN 0 ELSE c % :endpoints END,
     type, number, state, 0, state IN (0, 2, 5), (seq >> 21) + 250, 1, 1,
     (1 << 46) + (1 << 45) + (c % 900000 << 10) + CASE WHEN state = 1 THEN 200 ELSE 500 END,
     CASE WHEN state IN (2, 3, 5) THEN 11 + c % 4 WHEN state = 4 AND c % 97 = 5 THEN 15 END,
@@ -61,6 +65,26 @@ FROM (
         FROM event WHERE delivery_offset IS NOT NULL AND seq BETWEEN :low AND :high
     )
 );
+
+-- name: attempts_by_minute
+INSERT INTO rollup (account, endpoint, start_ms, outcome, bucket, count)
+SELECT
+    account, endpoint, at_ms - at_ms % 60000, CASE state WHEN 1 THEN 18 ELSE code END, 3 + (id >> 11) % 7, count(*)
+FROM delivery WHERE state IN (1, 3) AND origin <> 3 GROUP BY 1, 2, 3, 4, 5;
+-- name: attempts_of_all
+INSERT INTO rollup (account, endpoint, start_ms, outcome, bucket, count)
+SELECT account, 0, start_ms, outcome, bucket, sum(count) FROM rollup GROUP BY 1, 3, 4, 5;
+-- name: events_by_minute
+INSERT INTO rollup (account, endpoint, start_ms, outcome, bucket, count)
+SELECT account, 0, (seq >> 21) - (seq >> 21) % 60000, 19, 0, count(*) FROM event GROUP BY 1, 3;
+-- name: by_hour
+INSERT INTO rollup_long (account, endpoint, step_ms, start_ms, outcome, bucket, count)
+SELECT account, endpoint, 3600000, start_ms - start_ms % 3600000, outcome, bucket, sum(count) FROM rollup
+GROUP BY 1, 2, 4, 5, 6;
+-- name: by_day
+INSERT INTO rollup_long (account, endpoint, step_ms, start_ms, outcome, bucket, count)
+SELECT account, endpoint, 86400000, start_ms - start_ms % 86400000, outcome, bucket, sum(count) FROM rollup_long
+GROUP BY 1, 2, 4, 5, 6;
 
 -- name: fold
 UPDATE mark SET row = :fold WHERE name = 'folded';

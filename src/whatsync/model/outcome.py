@@ -80,11 +80,11 @@ NETWORK: dict[str, Explanation] = {
     ),
     "no_sockets": Explanation(
         "This server had no free connection for the request.",
-        "The operator should raise the limit of open files; it is tried again.",
+        "The operator should raise the limit of open files.",
     ),
     "internal_error": Explanation(
         "WhatsSync itself could not make the request.",
-        "It is tried again; if it stays, report it with the delivery's id.",
+        "If it stays, report it with the delivery's id.",
     ),
 }
 NETWORK_CODES: tuple[str, ...] = tuple(NETWORK)
@@ -96,7 +96,7 @@ _STATUS: dict[int, Explanation] = {
     ),
     401: Explanation(
         "The receiver answered 401: usually the signature check failed.",
-        "Compare the signing secret; `whatsync verify` explains a mismatch.",
+        "Compare the secret the receiver holds with the signing secret here; whatsync verify explains a mismatch.",
     ),
     403: Explanation(
         "The receiver answered 403: something in front of it forbids the request.",
@@ -123,7 +123,7 @@ _STATUS: dict[int, Explanation] = {
     ),
     429: Explanation(
         "The receiver answered 429: too many requests.",
-        "It is tried again later; set a rate limit on the endpoint if this stays.",
+        "Set a rate limit on the endpoint if this stays.",
     ),
     502: Explanation(
         "A proxy in front of the receiver answered 502: the receiver itself is down.",
@@ -131,7 +131,7 @@ _STATUS: dict[int, Explanation] = {
     ),
     503: Explanation(
         "The receiver answered 503: it is not available for now.",
-        "It is tried again; look at the receiver's health.",
+        "Look at the receiver's health.",
     ),
     504: Explanation(
         "A proxy in front of the receiver answered 504: the receiver is too slow.",

@@ -22,6 +22,7 @@ from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.user import Role
 from whatsync.ports.history import EventPage, EventQuery
 from whatsync.web.pages.export import safe_cell
+from whatsync.web.pages.history_filters import ENDPOINTS_MAX
 
 SCOPES = (Scope.ADMIN, Scope.READ, Scope.EVENTS_WRITE)
 
@@ -307,6 +308,35 @@ async def test_a_page_with_hundreds_of_endpoints_is_light(web: Running) -> None:
         answer = await one.client.get(f"{one.path}/history", headers={"accept-encoding": "gzip"})
         assert "customer-299.example" in answer.text
         assert int(answer.headers["content-length"]) < 50_000
+
+
+async def test_one_of_a_thousand_endpoints_is_found_by_a_part_of_its_url(web: Running) -> None:
+    async with desk(web) as one:
+        services, account = web.server.services, one.team.account
+        made = []
+        for at in range(ENDPOINTS_MAX):
+            form = EndpointForm(
+                url=f"https://customer-{at}.example/hook", events=["message.status"], description="x" * 60
+            )
+            made.append((await services.endpoints.create(account, form, "test")).running.endpoint.id)
+        page = await one.page("/history?state=failed")
+        assert "customer-299.example" not in page
+        assert 'placeholder="Part of its URL or name"' in page
+        assert len(page.encode()) < 60_000
+        found = await one.client.get(f"{one.path}/history?state=failed&state=held&endpoint=CUSTOMER-300.")
+        assert found.status_code == 303
+        here = f"{one.path}/history?state=failed&state=held&endpoint="
+        assert found.headers["location"] == here + made[300]
+        assert 'class="words" title="xxx' in (await one.client.get(found.headers["location"])).text
+        several = await one.client.get(f"{one.path}/history?state=failed&state=held&endpoint=customer-29")
+        assert several.status_code == 422
+        assert "is in the URL or description of 11 endpoints: choose one below" in several.text
+        assert several.text.count(here.replace("&", "&amp;")) == 11
+        # What would be resent or exported without the filter is not offered.
+        assert "/history/bulk" not in several.text
+        assert "/history/export" not in several.text
+        none = await one.client.get(f"{one.path}/history?endpoint=nobody")
+        assert "is in the URL or description of no endpoint" in none.text
 
 
 async def test_an_event_of_any_type_says_where_it_stands_and_why(web: Running) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from whatsync.engine.inspection import DeliveryList
 from whatsync.model import limits
-from whatsync.model.errors import Invalid, NotFound
+from whatsync.model.errors import FieldError, Invalid, NotFound
 from whatsync.model.ids import delivery_row, ms_of
 from whatsync.ports.history import EventPage
 from whatsync.web.api.call import cursor_of, position_of
@@ -20,7 +20,7 @@ from whatsync.web.api.events import EventsQuery
 from whatsync.web.pages import history_filters as filters
 from whatsync.web.pages.history_filters import Choices, Chosen, Window, parameters, read_query
 from whatsync.web.pages.history_rows import EventLine, Row, line_of, rows_of
-from whatsync.web.pages.page import Entry, Filled, Given, Need, Page, Show, Visit
+from whatsync.web.pages.page import Entry, Filled, Given, Need, Page, Redirect, Show, Visit
 
 PATH, EVENTS_PATH = "/history", "/history/events"
 FRESH_ROWS_MAX = 50
@@ -59,6 +59,8 @@ class HistoryPage(ListPage):
     """Rows shown before, as they are now."""
     more: bool = False
     """More has come than one look brings."""
+    candidates: Sequence[tuple[str, str]] = ()
+    """Endpoints to choose from, each with an address, where several fit what was typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,13 @@ async def history(visit: Visit) -> Given:
     """Deliveries. For htmx with ``after``: only what is new above that row, and rows that have changed."""
     now_ms = visit.services.clock.now_ms()
     found = DeliveryList(())
+    typed = visit.asked("endpoint")
+    meant = filters.endpoints_meant(visit.account, typed)
+    if meant is not None and len(meant) == 1:
+        return Redirect(filters.with_endpoint(visit, PATH, meant[0].id))
     try:
+        if meant is not None:
+            raise _unclear(typed, len(meant))
         query = read_query(DeliveriesQuery, visit.query, ("after", "open"))
         if visit.htmx and visit.asked("after"):
             return await _fresh(visit, query, now_ms)
@@ -87,8 +95,16 @@ async def history(visit: Visit) -> Given:
         **_around(visit, PATH, query, form, found),
         rows=rows,
         live=query.cursor is None and query.until is None and not form.errors and not form.problem,
+        candidates=filters.candidates(visit, PATH, meant or ()),
     )
     return Show("history.html", page, 422 if form.errors or form.problem else 200)
+
+
+def _unclear(typed: str, fitting: int) -> Invalid:
+    words = f"“{typed[:60]}” is in the URL or description of"
+    if fitting:
+        return Invalid([FieldError("endpoint", f"{words} {fitting} endpoints: choose one below")])
+    return Invalid([FieldError("endpoint", f"{words} no endpoint; type a part of it, or an id that begins with ep_")])
 
 
 async def _fresh(visit: Visit, query: DeliveriesQuery, now_ms: int) -> Given:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from whatsync.engine.directory import RunningAccount
 from whatsync.engine.inspection import DeliveryFilter, EventFilter
 from whatsync.model import limits
 from whatsync.model.delivery import State
@@ -32,8 +33,14 @@ WINDOWS = (
 )
 WINDOW_MS = WINDOWS[1][1]
 """What is shown where the address says nothing about time."""
-CHOICES_MAX = 1_000
-"""Endpoints and numbers to pick from; more can still be named in the address."""
+NUMBERS_MAX = 1_000
+"""Numbers to pick from; more can still be named in the address."""
+ENDPOINTS_MAX = 400
+"""Endpoints to pick from a list. Where there are more, people type a part of a URL or description."""
+CANDIDATES_MAX = 25
+"""Endpoints to choose from where several fit what was typed."""
+URL_CHARS = 100
+"""As much of a URL stands in a list to pick from."""
 EVERYTHING = "2000-01-01T00:00:00Z"
 CODES = (*(f"http_{status}" for status in (400, 401, 403, 404, 410, 413, 429, 500, 502, 503, 504)), *NETWORK_CODES)
 _OWN = ("limit", "cursor")
@@ -187,8 +194,32 @@ STATE_WORDS: dict[str, str] = {
 """A delivery's states as pages call them."""
 
 
+def endpoints_meant(account: RunningAccount, typed: str) -> list[Endpoint] | None:
+    """The endpoints whose URL or description holds what was typed; ``None`` where nothing was, or an id."""
+    words = typed.lower()
+    if not words or words.startswith("ep_"):
+        return None
+    known = (one.endpoint for one in account.endpoints.values())
+    found = (one for one in known if words in one.url.lower() or words in one.description.lower())
+    return sorted(found, key=lambda one: one.url)
+
+
+def candidates(visit: Visit, path: str, found: Sequence[Endpoint]) -> list[tuple[str, str]]:
+    """Endpoints to choose from: each in words, with the address of the view filtered by it."""
+    return [(_named(one), with_endpoint(visit, path, one.id)) for one in found[:CANDIDATES_MAX]]
+
+
+def with_endpoint(visit: Visit, path: str, endpoint_id: str) -> str:
+    """The address of the present view with this endpoint in place of what was typed."""
+    asked: dict[str, list[str]] = {}
+    for name, value in visit.query:
+        if name not in ("endpoint", *_OWN):
+            asked.setdefault(name, []).append(value)
+    return visit.here(path, **asked, endpoint=endpoint_id)
+
+
 def _named(endpoint: Endpoint) -> str:
-    url = short_url(endpoint.url)
+    url = short_url(endpoint.url)[:URL_CHARS]
     return f"{endpoint.description[:60]} · {url}" if endpoint.description else url
 
 
@@ -204,6 +235,8 @@ class Choices:
     events: list[tuple[str, str]]
     numbers: list[tuple[str, str]]
     endpoints: list[tuple[str, str]]
+    typed: bool
+    """There are too many endpoints for a list: they are found by a part of their URL or description."""
     codes: tuple[str, ...] = CODES
 
 
@@ -212,14 +245,15 @@ def choices(visit: Visit, query: DeliveriesQuery | EventsQuery) -> Choices:
     services, account = visit.services, visit.account
     types, _ = services.event_types.page(account, limit=limits.PAGE_ITEMS_MAX)
     names = [facts.name for facts in types]
-    running, _ = services.numbers.page(account, limit=CHOICES_MAX)
+    running, _ = services.numbers.page(account, limit=NUMBERS_MAX)
     numbers = [(one.number.id, one.number.display or one.number.id) for one in running]
     endpoints: list[tuple[str, str]] = []
-    if isinstance(query, DeliveriesQuery):
-        held = sorted(account.endpoints.values(), key=lambda one: one.endpoint.url)[:CHOICES_MAX]
+    typed = len(account.endpoints) > ENDPOINTS_MAX
+    if isinstance(query, DeliveriesQuery) and not typed:
+        held = sorted(account.endpoints.values(), key=lambda one: one.endpoint.url)
         endpoints = _with(query.endpoint, [(one.endpoint.id, _named(one.endpoint)) for one in held])
     events = _with(query.event, [(name, name) for name in names])
-    return Choices(events, _with(query.number, numbers), endpoints)
+    return Choices(events, _with(query.number, numbers), endpoints, typed)
 
 
 def _with(value: str | None, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

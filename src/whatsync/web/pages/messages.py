@@ -326,9 +326,8 @@ def _next_step(verdict: Verdict, stops: list[Stop], acts: bool) -> str:
     if code == "waiting":
         for story in (leg.story for stop in stops for leg in stop.legs if leg.open):
             if story.explanation is not None:
-                again = "" if "tried again" in story.explanation.next_step else "It is tried again by itself. "
-                now = "“Retry now” does not wait for that." if acts else ""
-                return f"{story.explanation.next_step} {again}{now}".strip()
+                now = " “Retry now” does not wait for that." if acts else ""
+                return f"{story.explanation.next_step} It is tried again by itself.{now}"
     if code == "held" and any(stop.retry for stop in stops):
         return "Retry sends what is held of it now."
     if code == "no_endpoint" and not stops:
