@@ -1,5 +1,7 @@
 // What every page gains from JavaScript; nothing depends on it. No inline handlers, no eval: see the policy in guard.py.
 
+import "./focus.js";
+
 const each = (root, selector, act) => root.querySelectorAll(selector).forEach(act);
 
 // Times in the viewer's zone; the exact UTC stays in the title.
@@ -90,8 +92,13 @@ document.addEventListener("click", (event) => {
   else if (at?.matches("[data-dismiss]")) at.closest(".flash")?.remove();
   else if (at?.matches("[command]") && !knowsCommand) command(at);
   else if (event.target.matches("dialog")) event.target.close(); // its backdrop
-  each(document, "details.menu[open]", (menu) => { if (!menu.contains(event.target)) menu.open = false; });
+  closeOtherMenus(event);
 });
+// A menu ends where a click or focus goes on elsewhere: it would lie over what comes after it.
+function closeOtherMenus({ target }) {
+  each(document, "details.menu[open]", (menu) => { if (!menu.contains(target)) menu.open = false; });
+}
+document.addEventListener("focusin", closeOtherMenus);
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {

@@ -1,15 +1,29 @@
 // The history's lists: live rows, selecting, keys, moments in the filters. Without it the page is a plain list.
 
+import { keepFocus } from "./focus.js";
+
 const rows = document.querySelector("[data-lines]");
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const show = (one, yes) => { if (one) one.hidden = !yes; };
+
+// With the arrow keys one passes many values: the one counts with which one goes on, or presses Enter.
+function chooseOnce(select, act) {
+  let passing = false;
+  let passed = false;
+  select.addEventListener("keydown", (event) => { passing = !event.altKey && ![" ", "Enter"].includes(event.key); });
+  select.addEventListener("pointerdown", () => { passing = false; });
+  select.addEventListener("change", () => { if (passing) passed = true; else act(); });
+  select.addEventListener("blur", () => { if (passed) setTimeout(act); });
+}
 
 // Empty fields stay out of the address, so that it is short enough to share.
 all("[data-filters]").forEach((form) => {
   form.addEventListener("formdata", ({ formData }) => {
     for (const [name, value] of [...formData.entries()]) if (value === "") formData.delete(name);
   });
-  all("select, [type=checkbox]", form).forEach((one) => one.addEventListener("change", () => form.requestSubmit()));
+  form.addEventListener("submit", keepFocus);
+  all("[type=checkbox]", form).forEach((one) => one.addEventListener("change", () => form.requestSubmit()));
+  all("select", form).forEach((one) => chooseOnce(one, () => form.requestSubmit()));
 });
 
 // Selecting.
