@@ -60,7 +60,7 @@ async def message_found_and_put_right(hands: Hands, shop: Shop) -> None:
     (endpoint,) = shop.account.endpoints.values()
     await shop.change(endpoint, retry_schedule=[600, 600])
     await shop.message("Where is my order?", "+4915112345678")
-    (delivery,) = await shop.settled(1, State.RETRYING)
+    await shop.settled(1, State.RETRYING)
     await page.evaluate("document.activeElement.blur()")
     await hands.press("/")
     await hands.keeps("Find a message")
@@ -182,13 +182,13 @@ async def mark(page: Page) -> None:
 
 
 async def test_arrow_keys_pass_a_pick_list_without_leaving_it(dashboard: Dashboard) -> None:
-    async with opened_shop(dashboard) as shop:
-        async with dashboard.open(f"{shop.path}/history", Role.VIEWER, shop.team) as page:
-            hands = Hands(page)
-            await hands.to("Event", exact=True)
-            await hands.press("ArrowDown", "ArrowDown")
-            await hands.keeps("Event")
-            assert "event=" not in page.url
-            await hands.press("Tab")
-            await page.wait_for_url("**event=message.status")
-            assert not (await hands.look())["lost"]
+    team = await dashboard.team()
+    async with dashboard.open(f"{team.path}/history", Role.VIEWER, team) as page:
+        hands = Hands(page)
+        await hands.to("Event", exact=True)
+        await hands.press("ArrowDown", "ArrowDown")
+        await hands.keeps("Event")
+        assert "event=" not in page.url
+        await hands.press("Tab")
+        await page.wait_for_url("**event=message.status")
+        assert not (await hands.look())["lost"]
