@@ -61,6 +61,7 @@ class Actor:
             "claim": self.claim,
             "end": self.end,
             "give_back": self.give_back,
+            "clock_back": self.clock_back,
             "settle": self.settle,
             "settle_endpoint": self.settle_endpoint,
             "change": self.change,
@@ -212,6 +213,18 @@ class Actor:
             claimed, _ = self.claims.pop(a % len(self.claims))
             await self.clerk.store.give_back([(claimed.id, claimed.claim)], self.clerk.now + b)
 
+    async def clock_back(self, a: int, b: int, c: int) -> Any:
+        """The clock had run ahead: everything of one endpoint is planned anew, in steps. It stays where it is: a
+        script's ids rise.
+        """
+        cursor: tuple[int, int] | None = (self.clerk.now - b * MINUTE, 0)
+        steps = []
+        while cursor is not None:
+            now_ms = self.clerk.now - b * MINUTE
+            cursor = await self.clerk.store.replan(endpoint_of(ACCOUNTS[c % 2], a), now_ms, cursor, 1 + a % 3)
+            steps.append(cursor)
+        return steps
+
     async def settle(self, a: int, b: int, c: int) -> Any:
         if not self.deliveries:
             return None
@@ -348,7 +361,7 @@ def steps() -> st.SearchStrategy[list[Step]]:
         + ["end"] * 4
         + ["pass_time", "settle", "settle", "settle_endpoint"]
     )
-    seldom = ["resend", "give_back", "change", "prune", "erase", "reopen", "tidy"]
+    seldom = ["resend", "give_back", "clock_back", "change", "prune", "erase", "reopen", "tidy"]
     number = st.integers(0, 100)
     numbers = st.tuples(number, number, number)
     step = st.tuples(st.sampled_from(often + seldom), numbers)

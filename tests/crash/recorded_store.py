@@ -80,6 +80,10 @@ class RecordedStore:
         """Give back, written down."""
         return await self._do("give_back", claims, due_ms)
 
+    async def replan(self, *arguments: Any) -> Any:
+        """Plan anew, written down."""
+        return await self._do("replan", *arguments)
+
     async def settle(self, settlement: Any) -> Any:
         """Settle, written down."""
         return await self._do("settle", settlement)

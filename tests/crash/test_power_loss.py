@@ -31,7 +31,7 @@ IMAGES_MAX = 12
 BURSTS = 60
 _VERBS = (
     ["accept"] * 6 + ["array"] * 2 + ["claim"] * 3 + ["end"] * 5 + ["pass_time", "settle", "settle_endpoint", "resend"]
-    + ["give_back", "change", "change", "prune", "erase", "tidy"]
+    + ["give_back", "clock_back", "change", "change", "prune", "erase", "tidy"]
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from whatsync.engine.watch import Notice, Watch
 from whatsync.model.account_form import AccountForm
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.endpoint_form import EndpointForm
-from whatsync.model.ids import TOKEN_BYTES, Sequence, random_id
+from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
 from whatsync.net.address_guard import AddressGuard
 from whatsync.ports.sender import Answer, Failure, Request, Timing
 from whatsync.ports.store import StoreUnavailable
@@ -219,7 +219,7 @@ class Desk:
             quota=self.quota,
         )
         self._serve(defaults)
-        self.dispatcher.load(opened.backlog, opened.health)
+        self.dispatcher.load(opened.backlog, opened.health, ms_of(opened.floor))
         self.sweep.load(opened.backlog)
         self.removal.load()
         runs: list[Callable[[], object]] = [self.dispatcher.run, self.sweep.run, self.removal.run]

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whatsync.model.retry import DEFAULT_SCHEDULE_SECONDS, format_schedule, parse_retry_after, parse_schedule
+from whatsync.model.retry import (
+    DEFAULT_SCHEDULE_SECONDS,
+    format_schedule,
+    parse_retry_after,
+    parse_schedule,
+    replanned_ms,
+    turn_ms,
+)
 
 
 @given(st.lists(st.integers(1, 7 * 86_400), max_size=50))
@@ -48,3 +55,41 @@ def test_retry_after(value: str, seconds: float | None) -> None:
 def test_retry_after_never_raises(value: str) -> None:
     result = parse_retry_after(value, 0)
     assert result is None or result >= 0
+
+
+NOW = 1_800_000_000_000
+MINUTE = 60_000
+
+
+@pytest.mark.parametrize(
+    ("due", "wait", "finished", "planned", "then"),
+    [
+        (NOW + 5, None, None, None, NOW),
+        (NOW + 9 * MINUTE, MINUTE, None, None, NOW + MINUTE),
+        (NOW + 5, MINUTE, None, None, NOW + 5),
+        (NOW - 5, None, None, None, NOW - 5),
+        (NOW + 61 * MINUTE, None, NOW + 60 * MINUTE, NOW + 61 * MINUTE, NOW + MINUTE),
+        (NOW + 61 * MINUTE, None, NOW, NOW + 61 * MINUTE, NOW + 61 * MINUTE),
+        (NOW + 60 * MINUTE, None, NOW - MINUTE, NOW + MINUTE, NOW + 2 * MINUTE),
+        (NOW + MINUTE, None, NOW + 60 * MINUTE, NOW + 70 * MINUTE, NOW + MINUTE),
+    ],
+)
+def test_what_a_clock_ahead_planned(
+    due: int, wait: int | None, finished: int | None, planned: int | None, then: int
+) -> None:
+    assert replanned_ms(NOW, due, wait, finished, planned) == then
+
+
+@given(*[st.integers(0, 10**9)] * 4)
+def test_planning_anew_never_makes_later_and_moves_nothing_twice(due: int, wait: int, finished: int, gap: int) -> None:
+    for last in ((None, None), (NOW + finished, NOW + finished + gap)):
+        then = replanned_ms(NOW, NOW + due, wait, *last)
+        assert then <= NOW + due
+        assert replanned_ms(NOW, then, wait, *last) == then
+        assert then <= NOW + max(wait, gap) or (last[0] is not None and last[0] <= NOW)
+
+
+def test_a_turn_behind_another() -> None:
+    assert turn_ms(NOW, NOW - MINUTE, 10 * MINUTE) == NOW + 9 * MINUTE
+    assert turn_ms(NOW, NOW - 20 * MINUTE, 10 * MINUTE) == NOW
+    assert turn_ms(NOW, NOW + 60 * MINUTE, 10 * MINUTE) == NOW + 10 * MINUTE

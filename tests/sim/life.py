@@ -16,7 +16,7 @@ from whatsync.engine.quota import Quota
 from whatsync.engine.sweep import Sweep
 from whatsync.engine.watch import Notice, Watch
 from whatsync.model.endpoint import DisabledBy
-from whatsync.model.ids import TOKEN_BYTES, Sequence, random_id
+from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
 from whatsync.model.retry import DEFAULT_SCHEDULE_SECONDS
 from whatsync.store.memory import MemoryStore
 
@@ -79,7 +79,7 @@ class Life:
             new_id=lambda prefix: random_id(prefix, self.randomness.token(TOKEN_BYTES)),
             quota=Quota(self.clock),
         )
-        self.dispatcher.load(opened.backlog, opened.health)
+        self.dispatcher.load(opened.backlog, opened.health, ms_of(opened.floor))
         self.sweep.load(opened.backlog)
         loop = asyncio.get_running_loop()
         self.tasks += [loop.create_task(self.dispatcher.run()), loop.create_task(self.sweep.run())]

@@ -20,7 +20,7 @@ from whatsync.engine.quota import Quota
 from whatsync.engine.sweep import Sweep
 from whatsync.engine.watch import Watch
 from whatsync.model.endpoint import needs_owner
-from whatsync.model.ids import NODE_MAX, TOKEN_BYTES, Sequence, delivery_row, random_id
+from whatsync.model.ids import NODE_MAX, TOKEN_BYTES, Sequence, delivery_row, ms_of, random_id
 from whatsync.ports.cluster import Role
 from whatsync.ports.sender import Answer, Failure, Request, Timing
 from whatsync.store.memory import NodeStore
@@ -92,7 +92,7 @@ class NodeLife(Life):
             new_id=lambda prefix: random_id(prefix, self.randomness.token(TOKEN_BYTES)),
             quota=Quota(clock),
         )
-        self.dispatcher.load(opened.backlog, opened.health)
+        self.dispatcher.load(opened.backlog, opened.health, ms_of(opened.floor))
         self.sweep.load(opened.backlog)
         loops: list[Callable[[], object]] = [
             self.dispatcher.run,

@@ -47,7 +47,7 @@ from whatsync.engine.url_check import UrlCheck
 from whatsync.engine.watch import Notice, Watch
 from whatsync.model import limits
 from whatsync.model.endpoint import DisabledBy
-from whatsync.model.ids import TOKEN_BYTES, Sequence, random_id
+from whatsync.model.ids import TOKEN_BYTES, Sequence, ms_of, random_id
 from whatsync.model.media import PURPOSE as MEDIA_NAMES
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.dns_names import DnsNames
@@ -290,7 +290,7 @@ class Parts:
     def _loops(self, opened: Opened) -> None:
         removal = Removal(self.directory, self.store, self.history, self.configuration, self.clock)
         self.accounts.on_deleted.append(removal.look)
-        self.dispatcher.load(opened.backlog, opened.health)
+        self.dispatcher.load(opened.backlog, opened.health, ms_of(opened.floor))
         self.sweep.load(opened.backlog)
         removal.load()
         upkeep = Upkeep(

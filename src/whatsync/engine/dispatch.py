@@ -1,5 +1,4 @@
-"""Moves deliveries: from the accepting door or the store into lanes, from lanes to attempts, from attempts to the
-record.
+"""Moves deliveries: from the door or the store into lanes, from lanes to attempts, from attempts to the record.
 
 Sleeps until the next delivery is due or somebody wakes it. Knows model and ports; HTTP and SQL stay behind those.
 """
@@ -15,6 +14,7 @@ from whatsync.engine.directory import Directory, RunningEndpoint
 from whatsync.engine.flight import Flight
 from whatsync.engine.lanes import Budget, Lane
 from whatsync.engine.recorder import Recorder
+from whatsync.engine.replanning import Replanning
 from whatsync.engine.standing import SOLE, Standing
 from whatsync.engine.watch import Watch
 from whatsync.model import limits
@@ -61,6 +61,7 @@ class Dispatcher:
         self._watch = watch
         self._observe = observe
         self.recorder = Recorder(store, clock, self.wake, self.resume)
+        self.replanning = Replanning(clock, store)
         self.budget = Budget()
         self.lanes: dict[int, Lane] = {}
         self._health: dict[int, Health] = {}
@@ -74,8 +75,9 @@ class Dispatcher:
 
     # Start and stop
 
-    def load(self, backlog: Sequence[Backlog], health: Sequence[HealthRow]) -> None:
-        """Take over what waited and how endpoints fared when the store was opened."""
+    def load(self, backlog: Sequence[Backlog], health: Sequence[HealthRow], newest_ms: int = 0) -> None:
+        """Take over what waited and how endpoints fared when the store was opened, and the latest time in it."""
+        self.replanning.remember(newest_ms, health)
         for known in health:
             running = self._directory.endpoints.get(known.endpoint)
             if running is not None:
@@ -283,6 +285,8 @@ class Dispatcher:
 
     def _start_due(self) -> float:
         now = self._clock.now_ms()
+        if self.replanning.due(now):
+            self._spawn(self.replanning.run(self.lanes, self._note_due))
         while self._due and self._due[0][0] <= now:
             due, endpoint = heapq.heappop(self._due)
             lane = self.lanes.get(endpoint)

@@ -241,6 +241,12 @@ LANE_DELIVERIES_FAILING = 20
 LANES_BYTES_MAX = 64 * 1024 * 1024
 """Bodies all lanes together may hold in memory."""
 LANES_DELIVERIES_MAX = 20_000
+CLOCK_BACK_SECONDS = 10.0
+"""A wall clock that goes back by more than this had run ahead: what it had planned is planned anew."""
+REPLAN_DELIVERIES_MAX = 500
+"""Looked at in one transaction when that happens."""
+REPLAN_PAUSE_SECONDS = 1.0
+"""Before the next try where the store takes no writes."""
 CLAIM_DELIVERIES_MAX = 100
 """Deliveries an endpoint takes from the store at a time."""
 OUTCOMES_UNRECORDED_MAX = 5_000

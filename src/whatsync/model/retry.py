@@ -65,6 +65,27 @@ def due_ms(now_ms: int, wait_seconds: float, jitter: float, retry_after_seconds:
     return now_ms + round(wait * 1000)
 
 
+def turn_ms(now_ms: int, earlier_ms: int, wait_ms: int) -> int:
+    """When a delivery is due that stands behind an earlier one about its contact, made at ``earlier_ms``: once that has
+    waited ``wait_ms``. Row numbers never go back with the clock, so what was made in the future was made now.
+    """
+    return max(now_ms, min(earlier_ms, now_ms) + wait_ms)
+
+
+def replanned_ms(now_ms: int, due_ms: int, wait_ms: int | None, finished_ms: int | None, planned_ms: int | None) -> int:
+    """When a waiting delivery is due once the clock that planned it is back at ``now_ms``; never later than it was.
+
+    ``finished_ms`` and ``planned_ms`` tell of its last attempt: when it ended, and what was due then. A retry planned
+    in what is the future now keeps its wait, counted from now. What was not tried yet waits for its turn alone, and for
+    that at most ``wait_ms`` (``None``: it is its turn).
+    """
+    if finished_ms is None or planned_ms is None:
+        return min(due_ms, now_ms + (wait_ms or 0))
+    if planned_ms == due_ms and finished_ms <= now_ms:
+        return due_ms
+    return min(due_ms, now_ms + planned_ms - finished_ms)
+
+
 def parse_retry_after(value: str, now_ms: int) -> float | None:
     """Read a ``Retry-After`` header (RFC 9110, section 10.2.3): seconds or an HTTP date. ``None`` where it makes no
     sense.

@@ -321,6 +321,12 @@ class Store(Protocol):
         ``due_ms``.
         """
 
+    async def replan(self, endpoint: int, now_ms: int, after: tuple[int, int], limit: int) -> tuple[int, int] | None:
+        """The clock has gone back to ``now_ms``: bring unclaimed waiting deliveries of one endpoint that were planned
+        by a later one forward, as ``model.retry.replanned_ms`` says. Looks at up to ``limit`` of those due later than
+        ``after`` (due time, row), in that order, and returns where it came to; ``None`` when nothing is left.
+        """
+
     async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
         """Change states without an attempt. Fewer than ``limit`` results mean that an endpoint has no more."""
 

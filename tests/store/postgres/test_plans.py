@@ -164,6 +164,7 @@ async def test_no_step_of_the_work_reads_a_table(full: PostgresPlace, asked: Ask
         await store.record([clerk.attempt(claims[1], State.FAILED, endpoint)])
         await store.give_back([(one.id, one.claim) for one in claims[2:]], START_MS)
         await store.claim(endpoint, START_MS, 5, early=True)
+        assert await store.replan(endpoint, START_MS - DAY, (START_MS - DAY, 0), 5)
         await full.history.counts(endpoint)
     await clerk.accepted(1)
     cursor: int | None = 0

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from whatsync.model import limits
 from whatsync.model.delivery import FINAL, OPEN, WAITING, Happening, State, next_state
 from whatsync.model.ids import ms_of
+from whatsync.model.retry import replanned_ms, turn_ms
 from whatsync.ports.rows import Waiting
 from whatsync.ports.store import (
     Accepted,
@@ -131,7 +132,7 @@ class Steps(ArrivalSteps, MediaSteps):
         if row.contact is not None:
             earlier = self.disk.earlier_open(delivery)
             if earlier is not None:
-                delivery.due_ms = max(row.due_ms, earlier.made_ms + row.contact_wait_ms)
+                delivery.due_ms = turn_ms(row.due_ms, earlier.made_ms, row.contact_wait_ms)
         elif row.claimed:
             delivery.claim, delivery.in_flight, delivery.due_ms = 1, True, None
             delivery.holder = self.epoch
@@ -179,6 +180,23 @@ class Steps(ArrivalSteps, MediaSteps):
             if delivery is not None and self.claim_holds(delivery, claim):
                 delivery.in_flight = False
                 delivery.due_ms = due_ms
+
+    def apply_replan(self, endpoint: int, now_ms: int, after: tuple[int, int], limit: int) -> tuple[int, int] | None:
+        """Bring forward what a later clock had planned."""
+        later = sorted((_due(one), one.row.id) for one in self.claimable(endpoint) if (_due(one), one.row.id) > after)
+        for due_ms, row in later[:limit]:
+            delivery = self.disk.deliveries[row]
+            attempts = self.disk.attempts.get(row)
+            behind = delivery.row.contact is not None and self.disk.earlier_open(delivery) is not None
+            last = attempts[max(attempts)][0] if attempts else None
+            delivery.due_ms = replanned_ms(
+                now_ms,
+                due_ms,
+                delivery.row.contact_wait_ms if behind else None,
+                None if last is None else last.finished_ms,
+                None if last is None else last.due_ms,
+            )
+        return later[limit - 1] if len(later) >= limit else None
 
     def claim_holds(self, delivery: Delivery, claim: int) -> bool:
         """Whether an outcome under this claim may change the delivery."""
@@ -237,10 +255,11 @@ class Steps(ArrivalSteps, MediaSteps):
         if following is None or not following.untried:
             return False
         earlier = self.disk.earlier_open(following)
-        turn_ms = now_ms if earlier is None else max(now_ms, earlier.made_ms + following.row.contact_wait_ms)
-        if _due(following) <= turn_ms:
+        wait_ms = following.row.contact_wait_ms
+        due_ms = now_ms if earlier is None else turn_ms(now_ms, earlier.made_ms, wait_ms)
+        if _due(following) <= due_ms:
             return False
-        following.due_ms = turn_ms
+        following.due_ms = due_ms
         return True
 
     # Changes of state without an attempt

@@ -137,6 +137,10 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
         """Give up claims that were not attempted."""
         await self._call("give_back", lambda: self.apply_give_back(claims, due_ms))
 
+    async def replan(self, endpoint: int, now_ms: int, after: tuple[int, int], limit: int) -> tuple[int, int] | None:
+        """Bring forward what a later clock had planned."""
+        return await self._call("replan", lambda: self.apply_replan(endpoint, now_ms, after, limit))
+
     async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
         """Change states without an attempt."""
         return await self._call("settle", lambda: self.apply_settle(settlement))

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from whatsync.model.ids import ms_of
+from whatsync.model.retry import turn_ms
 from whatsync.ports.store import (
     Accepted,
     AcceptResult,
@@ -235,7 +236,7 @@ def _turns(ordered: Sequence[DeliveryRow], hashes: dict[int, int], earlier: dict
     for row in ordered:
         about = row.endpoint, hashes[row.id]
         before = last.get(about) or earlier[row.id]
-        dues[row.id] = max(row.due_ms, ms_of(before) + row.contact_wait_ms) if before else row.due_ms
+        dues[row.id] = turn_ms(row.due_ms, ms_of(before), row.contact_wait_ms) if before else row.due_ms
         last[about] = row.id
     return dues
 

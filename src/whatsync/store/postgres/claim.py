@@ -1,4 +1,5 @@
-"""Takes what is due for one endpoint, past rows that another node is taking, and gives back what was not attempted.
+"""Takes what is due for one endpoint, past rows that another node is taking, gives back what was not attempted, and
+plans anew when the clock went back.
 
 Runs inside a transaction. Knows no lane and no clock.
 """
@@ -6,6 +7,7 @@ Runs inside a transaction. Knows no lane and no clock.
 from collections.abc import Sequence
 from typing import Any
 
+from whatsync.model.retry import replanned_ms
 from whatsync.ports.store import Claimed, Claims, Origin
 from whatsync.store.coding import STATES
 from whatsync.store.postgres.coding import read_event
@@ -53,3 +55,17 @@ async def give_back(transaction: Transaction, claims: Sequence[tuple[int, int]],
     """Let go of claims that still hold."""
     ids, numbers = [delivery for delivery, _ in claims], [number for _, number in claims]
     await run(transaction.connection, _SQL["give_back"], ids=ids, claims=numbers, due_ms=due_ms)
+
+
+async def replan(
+    transaction: Transaction, endpoint: int, now_ms: int, after: tuple[int, int], limit: int
+) -> tuple[int, int] | None:
+    """Bring forward what a later clock had planned; returns where to go on."""
+    connection = transaction.connection
+    values = {"after_due": after[0], "after_id": after[1]}
+    rows = await fetch(connection, _SQL["planned"], endpoint=endpoint, limit=limit, **values)
+    due = [(row[0], row[1], replanned_ms(now_ms, row[1], row[2], row[3], row[4])) for row in rows]
+    moved = [(id_, then) for id_, before, then in due if then != before]
+    if moved:
+        await run(connection, _SQL["plan"], ids=[id_ for id_, _ in moved], dues=[then for _, then in moved])
+    return (rows[-1][1], rows[-1][0]) if len(rows) == limit else None

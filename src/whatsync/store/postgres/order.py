@@ -6,6 +6,7 @@ Runs inside a transaction that holds the contact's lock, so that nobody is added
 from collections.abc import Iterable
 
 from whatsync.model.ids import ms_of
+from whatsync.model.retry import turn_ms
 from whatsync.store.postgres.connection import fetch_row, fetch_value, run
 from whatsync.store.postgres.database import Transaction
 from whatsync.store.postgres.statements import statements
@@ -26,12 +27,12 @@ async def forward(transaction: Transaction, turn: int, endpoint: int, contact: i
     following = await fetch_row(connection, _SQL["next_open"], endpoint=endpoint, contact=contact, turn=turn)
     if following is None or not following[4]:
         return False
-    id_, due_ms, wait_ms, own_turn, _ = following
+    id_, before_ms, wait_ms, own_turn, _ = following
     earlier = await earlier_open(transaction, own_turn, endpoint, contact)
-    turn_ms = now_ms if earlier is None else max(now_ms, ms_of(earlier) + wait_ms)
-    if due_ms <= turn_ms:
+    due_ms = now_ms if earlier is None else turn_ms(now_ms, ms_of(earlier), wait_ms)
+    if before_ms <= due_ms:
         return False
-    await run(connection, _SQL["set_turn"], due_ms=turn_ms, id=id_)
+    await run(connection, _SQL["set_turn"], due_ms=due_ms, id=id_)
     return True
 
 

@@ -38,7 +38,7 @@ from whatsync.ports.store import (
 from whatsync.store.postgres import arrivals, documents, epochs, media, retention, rollup
 from whatsync.store.postgres.accept import accept_all
 from whatsync.store.postgres.batches import SLOW, Batches
-from whatsync.store.postgres.claim import claim, give_back
+from whatsync.store.postgres.claim import claim, give_back, replan
 from whatsync.store.postgres.cluster import PostgresCluster
 from whatsync.store.postgres.connection import Address, connect
 from whatsync.store.postgres.database import CLOSED, OVER, Database, Transaction
@@ -189,6 +189,10 @@ class PostgresStore:
     async def give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
         """Give up claims that were not attempted."""
         await self._step(lambda transaction: give_back(transaction, claims, due_ms))
+
+    async def replan(self, endpoint: int, now_ms: int, after: tuple[int, int], limit: int) -> tuple[int, int] | None:
+        """Bring forward what a later clock had planned."""
+        return await self._step(lambda transaction: replan(transaction, endpoint, now_ms, after, limit))
 
     async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
         """Change states without an attempt."""

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from whatsync.model.ids import ms_of
+from whatsync.model.retry import turn_ms
 from whatsync.ports.store import (
     Accepted,
     AcceptResult,
@@ -322,7 +323,7 @@ class Accepting:
         assert row.contact is not None
         contact = self._session.hash_of(row.endpoint, contact_word(row.contact))
         for (earlier,) in fetch(self._session.db, _SQL["earlier_open"], (row.endpoint, contact, row.id)):
-            return max(row.due_ms, ms_of(earlier) + row.contact_wait_ms)
+            return turn_ms(row.due_ms, ms_of(earlier), row.contact_wait_ms)
         return row.due_ms
 
     def _take_key(self, admission: Admission, idempotency: Idempotency) -> None:

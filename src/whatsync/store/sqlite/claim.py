@@ -1,4 +1,4 @@
-"""Takes what is due for one endpoint, and gives back what was not attempted.
+"""Takes what is due for one endpoint, gives back what was not attempted, and plans anew when the clock went back.
 
 Runs inside the writer's transaction. Knows no lane and no clock.
 """
@@ -6,6 +6,7 @@ Runs inside the writer's transaction. Knows no lane and no clock.
 from collections.abc import Sequence
 from typing import Any
 
+from whatsync.model.retry import replanned_ms
 from whatsync.ports.store import Claimed, Claims, Origin
 from whatsync.store.coding import STATES, read_event
 from whatsync.store.sqlite.session import Session
@@ -14,6 +15,7 @@ from whatsync.store.sqlite.statements import fetch, statements
 _SQL = statements("claim.sql")
 _TAKE = _SQL.many("take")
 _GIVE_BACK = _SQL.many("give_back")
+_PLAN = _SQL.many("plan")
 _DELIVERY_COLUMNS = 6
 
 
@@ -42,3 +44,12 @@ def _claimed(session: Session, row: Sequence[Any]) -> Claimed:
 def give_back(session: Session, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
     """Let go of claims that still hold."""
     _GIVE_BACK.run(session.db, [value for delivery, number in claims for value in (delivery, number, due_ms)])
+
+
+def replan(session: Session, endpoint: int, now_ms: int, after: tuple[int, int], limit: int) -> tuple[int, int] | None:
+    """Bring forward what a later clock had planned; returns where to go on."""
+    db = session.db
+    rows = fetch(db, _SQL["planned"], (endpoint, *after, limit))
+    due = [(id_, due_ms, replanned_ms(now_ms, due_ms, *planned)) for id_, due_ms, *planned in rows]
+    _PLAN.run(db, [value for id_, before, then in due if then != before for value in (id_, then)])
+    return (rows[-1][1], rows[-1][0]) if len(rows) == limit else None

@@ -4,6 +4,7 @@ Runs inside the writer's transaction.
 """
 
 from whatsync.model.ids import ms_of
+from whatsync.model.retry import turn_ms
 from whatsync.store.sqlite.session import Session
 from whatsync.store.sqlite.statements import fetch, statements
 
@@ -18,10 +19,10 @@ def forward(session: Session, ended: int, now_ms: int) -> int | None:
             if not untried:
                 return None
             earlier = fetch(db, _SQL["earlier_open"], (endpoint, contact, following))
-            turn_ms = max(now_ms, ms_of(earlier[0][0]) + wait_ms) if earlier else now_ms
-            if at_ms <= turn_ms:
+            due_ms = turn_ms(now_ms, ms_of(earlier[0][0]), wait_ms) if earlier else now_ms
+            if at_ms <= due_ms:
                 return None
-            db.execute(_SQL["set_turn"], (turn_ms, following))
+            db.execute(_SQL["set_turn"], (due_ms, following))
             return int(endpoint)
     return None
 

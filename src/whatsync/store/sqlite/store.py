@@ -48,7 +48,7 @@ from whatsync.store.sqlite.calls import (
     StepCall,
     TakeInCall,
 )
-from whatsync.store.sqlite.claim import claim, give_back
+from whatsync.store.sqlite.claim import claim, give_back, replan
 from whatsync.store.sqlite.connection import open_writer, refusal
 from whatsync.store.sqlite.disk import Disk, free_bytes_of
 from whatsync.store.sqlite.folder_lock import FolderLock
@@ -197,6 +197,10 @@ class SqliteStore:
     async def give_back(self, claims: Sequence[tuple[int, int]], due_ms: int) -> None:
         """Give up claims that were not attempted."""
         await self._step(lambda session: give_back(session, claims, due_ms))
+
+    async def replan(self, endpoint: int, now_ms: int, after: tuple[int, int], limit: int) -> tuple[int, int] | None:
+        """Bring forward what a later clock had planned."""
+        return await self._step(lambda session: replan(session, endpoint, now_ms, after, limit))  # type: ignore[no-any-return]
 
     async def settle(self, settlement: Settlement) -> tuple[Settled, ...]:
         """Change states without an attempt."""

@@ -35,6 +35,30 @@ WITH due AS MATERIALIZED (
 SELECT due_ms FROM open_delivery
 WHERE endpoint = :endpoint AND holder IS NULL AND state IN (0, 2) ORDER BY due_ms, id LIMIT 1;
 
+-- name: planned
+-- Beside each: how long it may wait for its turn; the end of its last attempt, and what was due then.
+WITH waiting AS MATERIALIZED (
+    SELECT id, due_ms, endpoint, contact, turn, contact_wait_ms FROM open_delivery
+    WHERE endpoint = :endpoint AND holder IS NULL AND state IN (0, 2)
+        AND (due_ms, id) > (:after_due::bigint, :after_id::bigint)
+    ORDER BY due_ms, id LIMIT :limit FOR UPDATE
+)
+SELECT w.id, w.due_ms,
+    CASE WHEN w.contact IS NOT NULL AND EXISTS (
+        SELECT 1 FROM open_delivery AS before
+        WHERE before.endpoint = w.endpoint AND before.contact = w.contact AND before.turn < w.turn
+    ) THEN w.contact_wait_ms END,
+    a.finished_ms, a.due_ms
+FROM waiting AS w LEFT JOIN LATERAL (
+    SELECT started_ms + took_ms AS finished_ms, due_ms FROM attempt
+    WHERE delivery = w.id AND day IN (((w.id >> 21) / 86400000)::integer, 0) ORDER BY claim DESC LIMIT 1
+) AS a ON true
+ORDER BY w.due_ms, w.id;
+
+-- name: plan
+UPDATE open_delivery AS o SET due_ms = given.due_ms
+FROM unnest(:ids::bigint[], :dues::bigint[]) AS given(id, due_ms) WHERE o.id = given.id;
+
 -- name: give_back
 UPDATE open_delivery AS o SET holder = NULL, due_ms = :due_ms::bigint
 FROM (
