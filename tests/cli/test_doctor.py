@@ -151,6 +151,13 @@ def test_media_in_a_folder(bare: Shell, tmp_path: Path) -> None:
     assert (told["state"], "https://m.example" in told["sentence"]) == ("ok", True)
 
 
+def test_media_urls_are_those_of_the_server_that_runs_here(server: ChildServer) -> None:
+    shell = Shell({"WHATSYNC_DATA_DIR": str(server.data_dir)})
+    assert f"URLs begin with {server.access.url}/media" in found(shell)["Media"]["sentence"]
+    told = found(shell, PUBLIC_URL="https://hooks.example")["Media"]["sentence"]
+    assert "URLs begin with https://hooks.example/media" in told
+
+
 def test_media_in_a_bucket_that_is_not_there(bare: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very secret")

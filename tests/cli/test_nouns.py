@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cli.conftest import Shell
@@ -246,6 +247,11 @@ def test_operators_have_all_accounts(operator: Client, shell: Shell) -> None:
     made = everyone("accounts", "create", "Another", "--retention-days", "7", "--json").json
     assert made["retentionDays"] == 7
     assert made["id"] in everyone("accounts", "list", "--all").out
+    link = everyone("accounts", "sign-in-link", made["id"], "--role", "viewer", "--path", "/history")
+    assert httpx.get(link.out.strip(), headers={"accept": "text/html"}).status_code == 200
+    assert "works once" in link.err
+    assert everyone("accounts", "sign-in-link", made["id"], "--json").json["purpose"] == "embed"
+    assert "role" in everyone("accounts", "sign-in-link", made["id"], "--role", "king", code=2).err
     assert "account" in everyone("endpoints", "list", code=2).err
     assert everyone("endpoints", "list", "--account", made["id"], "--json").json["items"] == []
     assert everyone("accounts", "update", made["id"], "--suspend", "--json").json["suspended"] is True
@@ -266,6 +272,16 @@ def test_tests_are_marked_wherever_they_are_listed(shell: Shell, receiver: Recei
     assert story["test"] is True
     assert [place["id"] for place in story["endpoints"]] == [endpoint]
     assert "a test" in shell("messages", "get", story["id"]).out
+
+
+def test_messages_of_a_phone_number(shell: Shell, endpoint: str) -> None:
+    assert endpoint
+    given = json.dumps({"event": "message.incoming", "data": {"from": "+491701112223", "to": "+49", "text": "Hello"}})
+    shell("events", "send", "-", given=given)
+    for words in ("+491701112223", "+49 170 1112223"):
+        assert "+491701112223" in shell("messages", "get", words).out
+    assert len(shell("messages", "get", "+491701112223", "--json").json["items"]) == 1
+    assert "No message from or to +4917099" in shell("messages", "get", "+4917099", code=1).err
 
 
 def test_a_message_that_nobody_knows_is_told_by_the_exit_status_too(shell: Shell) -> None:

@@ -64,6 +64,16 @@ def test_samples_become_events(shell: Shell, everyone: Shell, tmp_path: Path) ->
     assert len(shell("events", "list", "--event", "whatsapp.reaction", "--json").json["items"]) == 1
 
 
+def test_a_sample_for_a_new_number_says_what_follows(shell: Shell, everyone: Shell, tmp_path: Path) -> None:
+    account = own_id(shell)
+    source = made(everyone, tmp_path, account)
+    told = everyone("sources", "sample", source, "--number", "299900000000071", "--yes")
+    assert f"becomes {account}'s" in told.err
+    nobodys = made(everyone, tmp_path, None)
+    told = everyone("sources", "sample", nobodys, "--number", "299900000000072", "--yes")
+    assert "whatsync numbers assign 299900000000072" in told.err
+
+
 def test_trigger_goes_through_a_source_as_metas_own_bodies_do(shell: Shell, everyone: Shell, tmp_path: Path) -> None:
     number, account = "299900000000004", own_id(shell)
     source = made(everyone, tmp_path, account)

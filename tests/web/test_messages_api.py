@@ -58,3 +58,13 @@ async def test_what_nobody_knows_has_a_verdict_too(web: Running) -> None:
     assert (story["verdict"]["code"], story["endpoints"], story["receivedAt"]) == ("not_received", [], None)
     assert story["verdict"]["nextStep"]
     assert (await web.call("GET", "/v1/messages?limit=51")).status_code == 422
+
+
+async def test_a_phone_number_in_place_of_an_id_is_told_where_its_messages_are(web: Running) -> None:
+    event = {"event": "message.incoming", "data": {"from": "+491701112229", "to": "+49", "text": "Hello"}}
+    await web.call("POST", "/v1/events", json=event)
+    verdict = (await web.call("GET", "/v1/messages/%2B491701112229")).json()["verdict"]
+    assert "is a phone number" in verdict["sentence"]
+    assert "GET /v1/messages?q=" in verdict["nextStep"]
+    unknown = (await web.call("GET", "/v1/messages/%2B4917011122")).json()["verdict"]
+    assert (unknown["code"], "phone" in unknown["sentence"]) == ("not_received", False)

@@ -21,7 +21,7 @@ from whatsync.cli.options import (
     quoted,
     sure,
 )
-from whatsync.cli.output import Column, moment, remark, show_done, show_one
+from whatsync.cli.output import Column, moment, remark, say, show_done, show_json, show_one
 from whatsync.cli.secrets import rotation_form, show_secret
 
 app = new_app(no_args_is_help=True, help="Your own account and its signing secret; for operators, all accounts.")
@@ -108,6 +108,34 @@ def delete(
     sure(f"Remove {account} with all its endpoints, keys, events and their history, for ever?", yes)
     answer = client.delete(f"/v1/accounts/{account}", {"confirm": account})
     show_done(answer, as_json, f"{account} is being removed.")
+
+
+@app.command(
+    "sign-in-link",
+    epilog=example(
+        "whatsync accounts sign-in-link acc_…",
+        "whatsync accounts sign-in-link acc_… --role developer --path /history --frame",
+    ),
+)
+def sign_in_link(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="acc_…", callback=quoted)],
+    *,
+    role: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="viewer, support (unless told otherwise), developer or owner.")
+    ] = None,
+    path: Annotated[str | None, typer.Option(metavar="PATH", help="Where it opens: /webhooks, /history …")] = None,
+    frame: Annotated[bool, typer.Option("--frame", help="For a frame in your own page (EMBED_ORIGINS).")] = False,
+    theme: Annotated[str | None, typer.Option(metavar="light|dark", help="How it looks; else as the browser.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a link that opens one account's configuration and history without a password, once (operators)."""
+    form = given(role=role, path=path, frame=frame or None, theme=theme)
+    made = connect().post(f"/v1/accounts/{account}/sign-in-link", form)
+    if as_json:
+        show_json(made)
+        return
+    say(made["url"])
+    remark(f"It works once, until {moment(made['expiresAt'])}, and opens this account alone, for eight hours.")
 
 
 @app.command(epilog=example("whatsync accounts secret"))

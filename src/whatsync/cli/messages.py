@@ -5,12 +5,13 @@ from urllib.parse import unquote
 
 import typer
 
-from whatsync.cli.client import Client, connect
+from whatsync.cli.client import Client, Query, connect
 from whatsync.cli.group import new_app
 from whatsync.cli.hints import as_commands
 from whatsync.cli.moments import read_moment
 from whatsync.cli.options import AsJson, Cursor, Everything, OfAccount, Since, Until, example, given, list_items, quoted
 from whatsync.cli.output import Column, clean, look_up, moment, say, show_json, show_table
+from whatsync.model.phone import is_phone
 
 NOT_RECEIVED = "not_received"
 
@@ -59,16 +60,24 @@ def list_messages(
 @app.command(epilog=example("whatsync messages get msg_…"))
 def get(
     message: Annotated[
-        str, typer.Argument(metavar="MESSAGE", help="msg_… or WhatsApp's own id, wamid.…", callback=quoted)
+        str,
+        typer.Argument(metavar="MESSAGE", help="msg_…, WhatsApp's own id wamid.…, or a phone number", callback=quoted),
     ],
     as_json: AsJson = False,
     account: OfAccount = None,
 ) -> None:
     """Tell a message's whole story: received, delivered where, every status, and what to do next.
 
-    Exit status 1 where WhatsSync knows no such message.
+    Of a phone number the newest messages are listed. Exit status 1 where WhatsSync knows no such message.
     """
-    story = _read(connect(account), message)
+    client, words = connect(account), unquote(message)
+    if is_phone(words):
+        query: Query = {"q": words, "limit": 20}
+        empty = f"No message from or to {words} is here. Check the number, and its country's code."
+        if not list_items(client, "/v1/messages", query, COLUMNS, empty, every=False, as_json=as_json):
+            raise typer.Exit(1)
+        return
+    story = _read(client, message)
     if as_json:
         show_json(story)
     else:

@@ -47,8 +47,8 @@ def list_items(
     *,
     every: bool,
     as_json: bool,
-) -> None:
-    """Read one page, or all of them, and print it."""
+) -> bool:
+    """Read one page, or all of them, and print it; false where there was nothing."""
     page = client.get(path, query)
     items = page["items"]
     while every and page.get("nextCursor"):
@@ -56,12 +56,13 @@ def list_items(
         items += page["items"]
     if as_json:
         show_json({**page, "items": items})
-        return
+        return bool(items)
     show_table(columns, items, empty)
     if page.get("nextCursor"):
         remark(f"There is more: --cursor {page['nextCursor']} shows the next page, --all everything.")
     elif page.get("searchedTo"):
         remark(f"Searched back to {page['searchedTo']}; narrow it down with --since and --until to look further.")
+    return bool(items)
 
 
 def given(**fields: Any) -> dict[str, Any]:

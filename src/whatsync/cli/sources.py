@@ -217,10 +217,22 @@ def sample(
     sure("It makes real events, which reach every endpoint that wants them. Send it?", yes)
     form: dict[str, Any] = {"number": number, "kind": kind, "count": count}
     form |= given(phone=phone, name=name, text=text, wamid=wamid)
-    taken = connect_api().post(f"/v1/sources/{source}/samples", form)
+    client = connect_api()
+    taken = client.post(f"/v1/sources/{source}/samples", form)
     show_one(taken, as_json, ("events", "duplicates", "setAside"))
-    if taken.get("setAside") and not taken.get("events"):
-        remark("A new number is made known first. Its events follow by themselves once it has an account.")
+    if taken["setAside"] and not taken["events"] and not as_json:
+        remark(_what_follows(number, client.get(f"/v1/sources/{source}")["source"]["account"]))
+
+
+def _what_follows(number: str, account: str | None) -> str:
+    """What becomes of a sample for a number that brings no events yet."""
+    aside = f"Number {number} was not known, or has no account; the sample is kept."
+    if account is None:
+        return f"{aside} Its events are made as soon as it has one: whatsync numbers assign {number} acc_…"
+    return (
+        f"{aside} A new number becomes {account}'s, and the sample's events follow by themselves within a moment: "
+        f"whatsync messages list --account {account}"
+    )
 
 
 def _form(

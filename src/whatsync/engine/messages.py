@@ -11,11 +11,12 @@ from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, Runni
 from whatsync.engine.inspection import DeliveryStory, Inspection, search_keys
 from whatsync.engine.matching import why_not_then
 from whatsync.engine.missing import Missing
-from whatsync.engine.verdicts import Verdict, judge
+from whatsync.engine.verdicts import BY_PHONE, Verdict, judge
 from whatsync.model import limits
 from whatsync.model.details import DetailsError, details_of
 from whatsync.model.endpoint import DisabledBy, Endpoint, Why
 from whatsync.model.ids import first_row_at, ms_of
+from whatsync.model.phone import is_phone
 from whatsync.ports.history import DeliveryQuery, EventQuery, History
 from whatsync.ports.store import EventRow
 
@@ -180,6 +181,12 @@ class Messages:
         ``not_received``, with what came about ``at_ms`` for ``number``.
         """
         message = await self._read(account, name)
+        if (
+            message.received_ms is None
+            and is_phone(name)
+            and await self._history.find(account.row, search_keys(name), 1)
+        ):
+            return msgspec.structs.replace(message, verdict=BY_PHONE)
         if message.direction is None and message.received_ms is None and self._missing is not None:
             verdict = await self._missing.verdict(account, name, at_ms, number)
             message = msgspec.structs.replace(message, verdict=verdict)

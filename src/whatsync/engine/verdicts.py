@@ -64,6 +64,11 @@ NOT_RECEIVED = Verdict(
     "WhatsSync knows no message by this name: it was never received here, or it is past the time events are kept.",
     "Check the id and the account, then whether the number's webhook leads here and its source is healthy.",
 )
+BY_PHONE = Verdict(
+    "not_received",
+    "This is a phone number, not the id of one message. Messages from or to it are here.",
+    "GET /v1/messages?q= with this number lists them.",
+)
 _WHY_NOT = {
     Why.FILTERED: "filters it out",
     Why.DISABLED: "was disabled",

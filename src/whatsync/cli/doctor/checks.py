@@ -13,8 +13,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import apsw
+import msgspec
 
 from whatsync.cli.doctor.check import Check
 from whatsync.cli.doctor.media_check import check_media
@@ -50,9 +52,15 @@ def all_checks(config: Config) -> list[Check]:
         checks += check_postgres(config)
     else:
         checks += [check_sqlite(), *check_database(config)]
-    checks += [check_key(config), check_media(config), check_files()]
+    checks += [check_key(config), check_media(_as_it_runs(config, local)), check_files()]
     checks += [*check_clock(config), *check_reach(config), *check_server(config, local)]
     return checks
+
+
+def _as_it_runs(config: Config, local: Local | None) -> Config:
+    """The settings with the port of the server that runs here: it may have been given one of its own."""
+    port = None if local is None else urlsplit(local.url).port
+    return config if port is None else msgspec.structs.replace(config, port=port)
 
 
 def check_folder(config: Config) -> Check:
