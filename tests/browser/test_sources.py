@@ -44,6 +44,10 @@ async def test_from_no_source_to_an_assigned_number(dashboard: Dashboard) -> Non
         await assert_accessible(page)
         await dashboard.shoot(page, "source-body")
         await processed_again(dashboard, page, source)
+        here = f"/sources/{source}"
+        for path in (f"{here}/edit", f"{here}/set-aside", f"{here}/bodies", "/numbers/new", "/audit-log", "/help"):
+            await page.goto(path)
+            await assert_accessible(page)
 
         await page.goto("/numbers")
         await page.get_by_role("searchbox", name="Search").fill("15550100200")
