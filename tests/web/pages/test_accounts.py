@@ -3,12 +3,16 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from tests.web.people import make_account, make_operator, make_team, post, sign_in, visitor
-from tests.web.running import Running
+from tests.web.receiver import receiving
+from tests.web.running import Running, running
+from whatsync.model import limits
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.user import Role
@@ -36,6 +40,27 @@ async def test_accounts_with_trouble_stand_first(web: Running, operator: httpx.A
     found = (await operator.get("/accounts?q=mm", headers={"hx-request": "true"})).text
     assert "Mmm" in found
     assert "Aaa" not in found
+
+
+async def test_an_account_is_in_trouble_where_its_own_pages_say_so(tmp_path: Path) -> None:
+    receiver_is_here = running(tmp_path, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8")
+    async with receiving() as receiver, receiver_is_here as web:
+        services = web.server.services
+        await make_account(web, "Aaa")
+        account = await make_account(web, "Zzz")
+        receiver.status = 500
+        form = EndpointForm(url=receiver.url, events=["*"], retry_schedule=[])
+        await services.endpoints.create(account, form, "test")
+        data = {"from": "+1234567890", "to": "+0987654321", "text": "Hello"}
+        for _ in range(limits.FAILING_ATTEMPTS_MIN):
+            await services.ingest.accept(account, msgspec.json.encode({"event": "message.incoming", "data": data}))
+        async with visitor(web, await sign_in(web, await make_operator(web))) as client:
+            async with asyncio.timeout(10):
+                while "is failing" not in (await client.get(f"/a/{account.account.id}")).text:  # noqa: ASYNC110 - from outside
+                    await asyncio.sleep(0.02)
+            page = (await client.get("/accounts")).text
+    assert "1 failing" in page
+    assert page.index("<strong>Zzz") < page.index("<strong>Aaa")
 
 
 async def test_an_account_is_made_limited_suspended_and_deleted(web: Running, operator: httpx.AsyncClient) -> None:

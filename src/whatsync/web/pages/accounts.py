@@ -12,6 +12,7 @@ from whatsync.model.account_form import AccountForm, LimitsForm
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.errors import Conflict, Invalid
 from whatsync.model.user import ROLE_MEANINGS, Embedding, Role
+from whatsync.web.pages.condition import is_failing
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Visit, whole
 
 LISTED = 50
@@ -115,7 +116,7 @@ def _line(visit: Visit, one: RunningAccount) -> AccountLine:
     by_itself = (DisabledBy.FAILING, DisabledBy.GONE)
     return AccountLine(
         running=one,
-        failing=sum(services.dispatcher.health(running.row).announced_failing for running in on),
+        failing=sum(is_failing(services.dispatcher.health(running.row)) for running in on),
         disabled=sum(
             running.endpoint.disabled_by in by_itself for running in endpoints if not running.endpoint.enabled
         ),

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from whatsync.engine.endpoints import EndpointFacts
-from whatsync.model import limits
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.outcome import explain
 from whatsync.web.health import faults
+from whatsync.web.pages.condition import is_failing
 from whatsync.web.pages.page import Visit
 
 ENDPOINTS_NAMED = 5
@@ -49,7 +49,7 @@ def _server(visit: Visit) -> Iterator[Matter]:
 
 
 def _failing(visit: Visit, endpoints: list[EndpointFacts]) -> Iterator[Matter]:
-    failing = [one for one in endpoints if one.running.endpoint.enabled and _fails(one)]
+    failing = [one for one in endpoints if one.running.endpoint.enabled and is_failing(one.health)]
     failing.sort(key=lambda one: (not one.health.announced_failing, one.health.first_failure_ms or 0))
     for one in failing[:ENDPOINTS_NAMED]:
         endpoint, code = one.running.endpoint, one.health.last_failure_code or "internal_error"
@@ -69,10 +69,6 @@ def _failing(visit: Visit, endpoints: list[EndpointFacts]) -> Iterator[Matter]:
     if more > 0:
         path = visit.here("/webhooks/endpoints", state="failing")
         yield Matter("bad", "hook", f"{more:,} further endpoints are failing", "", "See all of them", path)
-
-
-def _fails(one: EndpointFacts) -> bool:
-    return one.health.announced_failing or one.health.failed_attempts >= limits.FAILING_ATTEMPTS_MIN
 
 
 async def _disabled(visit: Visit, endpoints: list[EndpointFacts]) -> list[Matter]:

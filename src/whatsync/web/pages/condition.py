@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from whatsync.engine.endpoints import EndpointFacts
 from whatsync.model import limits
 from whatsync.model.endpoint import DisabledBy
+from whatsync.model.health import Health
 from whatsync.model.outcome import explain
 
 GOOD, WARN, BAD, QUIET, PAUSED = "good", "warn", "bad", "quiet", "paused"
@@ -38,14 +39,18 @@ def condition(facts: EndpointFacts) -> Condition:
     if not endpoint.enabled:
         return _off(facts)
     if health.first_failure_ms is not None and words is not None:
-        failing = health.announced_failing or health.failed_attempts >= limits.FAILING_ATTEMPTS_MIN
-        tone, word = (BAD, "Failing") if failing else (WARN, "Last try failed")
+        tone, word = (BAD, "Failing") if is_failing(health) else (WARN, "Last try failed")
         return Condition(tone, word, words.sentence, health.first_failure_ms, words.next_step)
     if health.last_success_ms is None and facts.succeeded_lately:
         return Condition(GOOD, "Healthy", f"Deliveries arrived in the last {limits.SUCCESS_DAYS} days.")
     if health.last_success_ms is None:
         return Condition(QUIET, "Quiet", "Nothing failed, and nothing was sent lately.")
     return Condition(GOOD, "Healthy", "The last delivery arrived.", health.last_success_ms)
+
+
+def is_failing(health: Health) -> bool:
+    """Whether an endpoint that is on is called failing: more than a try or two went wrong since the last success."""
+    return health.announced_failing or health.failed_attempts >= limits.FAILING_ATTEMPTS_MIN
 
 
 def _off(facts: EndpointFacts) -> Condition:
