@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tests.conformance.clerk import ACCOUNT, OTHER, SECOND, START_MS, Clerk
 from tests.conformance.places import PLACES
+from whatsync.model import limits
 from whatsync.model.ids import ms_of
 from whatsync.ports.history import EventQuery
 from whatsync.ports.store import EventRow
@@ -50,6 +51,7 @@ def matching(events: list[EventRow], query: EventQuery) -> list[EventRow]:
             [
                 event.account == query.account,
                 query.type in (None, event.type),
+                event.type not in query.without,
                 query.number in (None, event.number),
                 query.matched in (None, event.deliveries > 0),
                 query.seqs is None or event.seq in query.seqs,
@@ -84,6 +86,7 @@ def queries(events: list[EventRow]) -> st.SearchStrategy[EventQuery]:
         EventQuery,
         account=st.sampled_from((ACCOUNT, OTHER)),
         type=st.none() | st.sampled_from((*TYPES, "nothing")),
+        without=st.just(()) | st.sets(st.sampled_from((*TYPES, "nothing"))).map(tuple),
         number=st.none() | st.sampled_from(("111", "222", "333")),
         matched=st.none() | st.booleans(),
         seqs=st.none() | some,
@@ -110,3 +113,26 @@ def test_any_filters_give_what_looking_at_everything_gives(kind: str, tmp_path: 
 
         compare()
         runner.run(place.close())
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_what_is_left_out_costs_nothing(kind: str, tmp_path: Path) -> None:
+    """More events of a type that is left out than one page may look at lie before those that are found."""
+    place = PLACES[kind](tmp_path)
+    await place.open(START_MS)
+    clerk = Clerk(place)
+    wanted = [clerk.event(type="message.status") for _ in range(3)]
+    await clerk.accept(wanted, [])
+    for begin in range(0, limits.PAGE_ROWS_EXAMINED_MAX + 1_000, 1_000):
+        clerk.now += SECOND
+        notices = [clerk.event(type="own.type") for _ in range(begin, begin + 1_000)]
+        others = [clerk.event(type="message.incoming") for _ in range(begin, begin + 1_000)]
+        await clerk.accept([*notices, *others], [clerk.delivery(event, 1) for event in others])
+    for tidied in (False, True):
+        if tidied:
+            await place.tidy()
+        query = EventQuery(ACCOUNT, matched=False, without=("own.type",))
+        page = await clerk.history.events(query)
+        assert [event.seq for event in page.items] == [event.seq for event in wanted[::-1]], kind
+        assert (page.next, page.searched_to_ms) == (None, None)
+    await place.close()

@@ -8,13 +8,11 @@ from whatsync.cli.app import main
 from whatsync.store.postgres import schema
 from whatsync.store.postgres.statements import statements
 
-SCHEMA = 4
+SCHEMA = 5
 """The last migration it knows."""
 BEFORE = {
-    ("session.sql", "begin_held"): "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT hold_run({run})",
-    ("session.sql", "fate"): "SELECT -1 WHERE :run::integer = 0 AND :line::integer = 0",
-    ("session.sql", "probe"): "SELECT pg_current_xact_id()",
-    ("epochs.sql", "forget_marks"): "SELECT :run::integer",
+    ("history.sql", "events_unmatched"): "SELECT x.seq FROM event AS x WHERE x.account = :account AND x.deliveries = 0 "
+    "AND <seq_between> AND <of_days> ORDER BY x.seq DESC LIMIT :limit::integer",
 }
 
 if __name__ == "__main__":

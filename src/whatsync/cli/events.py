@@ -47,7 +47,10 @@ def list_events(
     event: Annotated[str | None, typer.Option(metavar="TYPE", help="Of this type.")] = None,
     number: Annotated[str | None, typer.Option(metavar="ID", help="Of this phoneNumberId.")] = None,
     matched: Annotated[
-        bool | None, typer.Option("--matched/--unmatched", help="That some endpoint wanted, or none.")
+        bool | None,
+        typer.Option(
+            "--matched/--unmatched", help="That some endpoint wanted, or none (own notices only with --event)."
+        ),
     ] = None,
     wamid: Annotated[str | None, typer.Option(help="Of this WhatsApp message.")] = None,
     since: Since = None,

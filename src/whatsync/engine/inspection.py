@@ -7,6 +7,7 @@ import msgspec
 
 from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, decode
 from whatsync.model import limits
+from whatsync.model.catalogue import OPERATIONAL
 from whatsync.model.curl import curl_command
 from whatsync.model.delivery import State
 from whatsync.model.endpoint import Endpoint
@@ -226,10 +227,16 @@ class Inspection:
         limit: int = 50,
         bytes_max: int | None = None,
     ) -> EventPage:
-        """List events, newest first, those included that matched no endpoint; ``bytes_max`` as in ``EventQuery``."""
+        """List events, newest first, those included that matched no endpoint; ``bytes_max`` as in ``EventQuery``.
+
+        Where only those are asked for, our own notices are left out unless they are meant by their type: most are for
+        nobody, and would hide what somebody misses.
+        """
+        notices = wanted.matched is False and wanted.event is None
         query = EventQuery(
             account.row,
             type=wanted.event,
+            without=OPERATIONAL if notices else (),
             number=wanted.number,
             matched=wanted.matched,
             since_ms=wanted.since_ms,

@@ -78,6 +78,8 @@ class EventQuery(msgspec.Struct, frozen=True):
 
     account: int
     type: str | None = None
+    without: tuple[str, ...] = ()
+    """Types to leave out. However many of theirs there are, they cost nothing."""
     number: str | None = None
     matched: bool | None = None
     """Whether it had at least one delivery when it was accepted."""

@@ -109,6 +109,7 @@ DELIVERY_FILTERS: dict[str, list[Any]] = {
 }
 EVENT_FILTERS: dict[str, list[Any]] = {
     "type": ["message.incoming", "own.rare"],
+    "without": [("message.incoming", "nothing")],
     "number": ["1008"],
     "matched": [True, False],
     "text": ["order 471"],

@@ -103,6 +103,38 @@ async def test_an_endpoint_is_called_by_its_description_and_its_url(web: Running
         assert one.receiver.url.partition("://")[2] in row[:400]
 
 
+async def test_own_notices_do_not_hide_what_matched_no_endpoint(web: Running) -> None:
+    async with desk(web, retrySchedule=[], events=["message.incoming"]) as one:
+        one.receiver.status = 500
+        await one.message()
+        await one.settled(1, "failed")
+        status = {"messageId": "msg_1", "status": "read", "timestamp": "2023-06-15T14:22:33Z"}
+        missed = (await one.call("POST", "/v1/events", {"event": "message.status", "data": status})).json()["id"]
+        async with asyncio.timeout(10):
+            while True:
+                notices = await listed_ids(one, "event=delivery.exhausted")
+                if notices:
+                    break
+                await asyncio.sleep(0.01)
+        assert await listed_ids(one, "matched=false") == [missed]
+        assert await listed_ids(one, "matched=false&event=delivery.exhausted") == notices
+        assert len(await listed_ids(one, "")) == 3
+        for query, shown in (
+            ("matched=false", [missed]),
+            ("matched=false&event=delivery.exhausted", notices),
+            ("", await listed_ids(one, "")),
+        ):
+            page = await one.page(f"/history/events?{query}")
+            assert re.findall(r'<a class="row" href="[^"]*/events/([^"?]+)', page) == shown, query
+
+
+async def listed_ids(one: Desk, query: str) -> list[str]:
+    """What the API lists."""
+    answer = await one.call("GET", f"/v1/events?{query}")
+    assert answer.status_code == 200, answer.text
+    return [item["id"] for item in answer.json()["items"]]
+
+
 async def test_nobody_elses_rows_are_found(web: Running) -> None:
     async with desk(web) as mine, desk(web) as other:
         event = await mine.message("Only mine")

@@ -164,6 +164,8 @@ async def events(connection: Any, words: Words, query: EventQuery) -> EventPage:
         values[name] = None if text is None else await words.known(connection, text)
         if text is not None and values[name] is None:
             return EventPage((), None, None)
+    known = [await words.known(connection, name) for name in query.without]
+    values["without"] = [number for number in known if number is not None]
     walk = await _event_walk(connection, words, query, values)
     most = examined_max(query)
     values |= {"wanted": query.limit + 1, "limit": most, "examined": most, "most": query.bytes_max or _WHOLE}
@@ -180,11 +182,19 @@ async def _event_walk(connection: Any, words: Words, query: EventQuery, values: 
         values["seqs"] = list(query.seqs)
         return "events_listed"
     if query.matched is False:
+        values["types"] = await _types(connection, words, query, values)
         return "events_unmatched"
     if query.number is not None:
         return "events_by_number"
-    values["types"] = await words.types_of(connection, query.account) if values["type"] is None else [values["type"]]
+    values["types"] = await _types(connection, words, query, values)
     return "events_by_types"
+
+
+async def _types(connection: Any, words: Words, query: EventQuery, values: dict[str, Any]) -> list[int]:
+    """The types that events asked for may have."""
+    if values["type"] is not None:
+        return [values["type"]]
+    return [number for number in await words.types_of(connection, query.account) if number not in values["without"]]
 
 
 async def read_events(connection: Any, words: Words, rows: Sequence[Any]) -> tuple[EventRow, ...]:

@@ -15,6 +15,7 @@ from whatsync.store.sqlite.walks import (
     Bounds,
     Found,
     Walk,
+    Way,
     bounds_of,
     found_for,
     listed,
@@ -23,6 +24,9 @@ from whatsync.store.sqlite.walks import (
     thinnest,
 )
 
+BY_TYPE = ("events_by_type", "event_heads")
+UNMATCHED = ("events_unmatched", "unmatched_heads")
+"""Indexes that begin with the type: the statements that walk one and find its first rows."""
 _WHOLE = 1 << 30
 """More bytes than any body has."""
 
@@ -33,6 +37,8 @@ class _Search:
     def __init__(self, reader: Reader, query: EventQuery, values: dict[str, Any]) -> None:
         self._reader = reader
         self._query = query
+        known = (reader.words.known(name) for name in query.without)
+        self._left_out = [number for number in known if number is not None]
         self._values = values
 
     def in_range(self, bounds: Bounds, limit: int) -> list[int]:
@@ -41,11 +47,18 @@ class _Search:
         if seqs is not None:
             return self.among(listed(seqs, bounds).take(len(seqs)), limit)
         low, high = bounds.low, bounds.high
-        return self._reader.packed("events_in_range", bounds.ascending, low=low, high=high, limit=limit, **self._values)
+        return self._reader.packed(
+            "events_in_range", bounds.ascending, low=low, high=high, limit=limit, **self._values, **self._without()
+        )
 
     def among(self, rows: Sequence[int], limit: int) -> list[int]:
         """The matching ones of these rows."""
-        return self._reader.packed("events_among", rows=rows_value(rows), limit=limit, **self._values)
+        return self._reader.packed(
+            "events_among", rows=rows_value(rows), limit=limit, **self._values, **self._without()
+        )
+
+    def _without(self) -> dict[str, Any]:
+        return {"without": rows_value(self._left_out)}
 
     def row_of(self, row: int) -> int:
         """An event's row."""
@@ -60,27 +73,42 @@ class _Search:
         query, values = self._query, self._values
         if query.seqs is not None:
             return listed(query.seqs, bounds)
-        ways = [
-            Along(self._reader, f"events_by_{name}", {"account": query.account, "key": values[name]})
-            for name in ("type", "number")
-            if values[name] is not None
-        ]
+        ways: list[Way] = []
         if query.matched is False:
-            ways.append(Along(self._reader, "events_unmatched", {"account": query.account, "key": None}))
-        return thinnest(ways, bounds) if ways else of_account(self._reader, query.account, bounds)
+            ways.append(_of_types(self._reader, query.account, self._types(), UNMATCHED))
+        elif values["type"] is not None:
+            ways.append(Along(self._reader, "events_by_type", {"account": query.account, "key": values["type"]}))
+        if values["number"] is not None:
+            ways.append(Along(self._reader, "events_by_number", {"account": query.account, "key": values["number"]}))
+        return thinnest(ways, bounds) if ways else of_types(self._reader, query.account, self._types(), bounds)
+
+    def _types(self) -> list[int]:
+        """The types that events asked for may have."""
+        if self._values["type"] is not None:
+            return [self._values["type"]]
+        return [number for number in _types_of(self._reader, self._query.account) if number not in self._left_out]
 
 
 def of_types(reader: Reader, account: int, types: Sequence[int], bounds: Bounds) -> Walk:
     """A walk over an account's events of some types."""
-    if not types:
-        return listed((), bounds)
-    ways = [Along(reader, "events_by_type", {"account": account, "key": number}) for number in types]
-    return AnyOf(ways, heads(reader, "event_heads", account, types)).walk(bounds)
+    return _of_types(reader, account, types, BY_TYPE).walk(bounds)
+
+
+def _of_types(reader: Reader, account: int, types: Sequence[int], index: tuple[str, str]) -> Way:
+    """The way along events of some types, in one of the indexes that begin with the type."""
+    name, first = index
+    ways = [Along(reader, name, {"account": account, "key": number}) for number in types]
+    return AnyOf(ways, heads(reader, first, account, types))
+
+
+def _types_of(reader: Reader, account: int) -> list[int]:
+    """The types that an account has events of."""
+    return reader.packed("types_of_events", account=account)
 
 
 def of_account(reader: Reader, account: int, bounds: Bounds) -> Walk:
     """A walk over all events of an account."""
-    return of_types(reader, account, reader.packed("types_of_events", account=account), bounds)
+    return of_types(reader, account, _types_of(reader, account), bounds)
 
 
 def events(reader: Reader, query: EventQuery) -> EventPage:

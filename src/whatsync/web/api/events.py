@@ -52,7 +52,16 @@ class EventsQuery(PageQuery, frozen=True, forbid_unknown_fields=True, rename="ca
     q: Words | None = None
     event: TypeName | None = None
     number: Number | None = None
-    matched: Annotated[bool, Meta(description="Whether some endpoint wanted it when it was accepted")] | None = None
+    matched: (
+        Annotated[
+            bool,
+            Meta(
+                description="Whether some endpoint wanted it when it was accepted. `false` leaves out WhatsSync's own "
+                "notices, such as `delivery.exhausted`, unless `event` names them"
+            ),
+        ]
+        | None
+    ) = None
     wamid: Annotated[str, Meta(max_length=limits.REFERENCE_CHARS_MAX, description="WhatsApp's own id")] | None = None
     since: Moment | None = None
     until: Moment | None = None

@@ -222,8 +222,11 @@ WHERE x.account = :account AND x.number = :number::integer AND x.number IS NOT N
 ORDER BY x.seq DESC LIMIT :limit::integer
 
 -- name: events_unmatched
-SELECT x.seq FROM event AS x WHERE x.account = :account AND x.deliveries = 0 AND <seq_between> AND <of_days>
-ORDER BY x.seq DESC LIMIT :limit::integer
+SELECT t.seq FROM unnest(:types::integer[]) AS wanted(type) CROSS JOIN LATERAL (
+    SELECT x.seq FROM event AS x
+    WHERE x.account = :account AND x.type = wanted.type AND x.deliveries = 0 AND <seq_between> AND <of_days>
+    ORDER BY x.seq DESC LIMIT :limit::integer
+) AS t ORDER BY t.seq DESC LIMIT :limit::integer
 
 -- name: events_listed
 SELECT DISTINCT x.seq FROM unnest(:seqs::bigint[]) AS x(seq) WHERE <seq_between> ORDER BY x.seq DESC LIMIT :limit::integer
@@ -243,6 +246,7 @@ WHERE e.account = :account
 AND (:type::integer IS NULL OR e.type = :type::integer)
 AND (:number::integer IS NULL OR e.number = :number::integer)
 AND (:matched::boolean IS NULL OR (e.deliveries > 0) = :matched::boolean)
+AND e.type <> ALL (:without::integer[])
 AND (:search::text[] IS NULL OR (<body_filter>))
 ORDER BY w.seq DESC LIMIT :wanted::integer
 

@@ -253,6 +253,13 @@ SELECT json_group_array((
     ORDER BY event DESC LIMIT 1
 )) FROM carray(:rows) AS wanted
 
+-- name: unmatched_heads
+SELECT json_group_array((
+    SELECT seq FROM event INDEXED BY event_unmatched
+    WHERE deliveries = 0 AND account = :account AND type = wanted.value AND seq BETWEEN :low AND :high
+    ORDER BY seq DESC LIMIT 1
+)) FROM carray(:rows) AS wanted
+
 -- name: events_by_type
 SELECT json_group_array(event) FROM (
     SELECT event FROM event_by_type
@@ -270,7 +277,7 @@ SELECT json_group_array(event) FROM (
 -- name: events_unmatched
 SELECT json_group_array(seq) FROM (
     SELECT seq FROM event INDEXED BY event_unmatched
-    WHERE deliveries = 0 AND account = :account AND seq BETWEEN :low AND :high
+    WHERE deliveries = 0 AND account = :account AND type = :key AND seq BETWEEN :low AND :high
     ORDER BY seq DESC LIMIT :limit
 )
 
@@ -286,7 +293,8 @@ SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS 
 
 -- name: events_unmatched_among
 SELECT json_group_array(wanted.value) FROM carray(:rows) AS wanted WHERE EXISTS (
-    SELECT 1 FROM event INDEXED BY event_unmatched WHERE deliveries = 0 AND account = :account AND seq = wanted.value
+    SELECT 1 FROM event INDEXED BY event_unmatched
+    WHERE deliveries = 0 AND account = :account AND type = :key AND seq = wanted.value
 )
 
 -- Events ------------------------------------------------------------------------------------------------------------
@@ -296,6 +304,7 @@ e.account = :account
 AND (:type IS NULL OR e.type = :type)
 AND (:number IS NULL OR e.number = :number)
 AND (:matched IS NULL OR (e.deliveries > 0) = :matched)
+AND e.type NOT IN (SELECT value FROM carray(:without))
 AND (:word IS NULL OR (<body_filter>))
 
 -- name: events_in_range
