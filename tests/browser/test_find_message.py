@@ -30,7 +30,7 @@ async def stands(page: Page, verdict: str) -> None:
 async def test_what_was_delivered_has_a_proof(dashboard: Dashboard) -> None:
     async with opened_shop(dashboard) as shop:
         receiver = await shop.receiver("desk")
-        await shop.endpoint(receiver.url)
+        await shop.endpoint(receiver.url, description="Order desk")
         details = {"number": NUMBER, "wamid": WAMID, "profileName": "Ada"}
         message = await shop.message(HOSTILE, "+4915112345678", details=details)
         await shop.status(message, "read", wamid=WAMID)
@@ -54,6 +54,12 @@ async def test_what_was_delivered_has_a_proof(dashboard: Dashboard) -> None:
             )
             await assert_accessible(page)
             await dashboard.shoot(page, "message-delivered")
+            await page.get_by_role("link", name="Body, raw and details").click()
+            await expect(page.get_by_role("listitem").filter(has_text="Order desk").first).to_contain_text(
+                receiver.url.partition("://")[2]
+            )
+            await assert_accessible(page)
+            await dashboard.shoot(page, "event-delivered")
 
 
 async def test_what_failed_is_understood_repaired_and_resent(dashboard: Dashboard) -> None:

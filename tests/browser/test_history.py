@@ -225,6 +225,64 @@ async def test_keys_and_ticks(dashboard: Dashboard) -> None:
             await expect(page.get_by_text("is delivered already").first).to_be_visible()
 
 
+async def test_enter_opens_the_row_one_is_at_whatever_has_the_focus(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk", 500)
+        await shop.endpoint(receiver.url, retry_schedule=[1, 600])
+        for at in range(3):
+            await shop.message(f"Message {at}")
+        newest, middle, _ = await shop.settled(3, State.RETRYING)
+        path = f"{shop.path}/history"
+        async with dashboard.open(path, Role.SUPPORT, shop.team) as page:
+            rows = page.locator("#rows tr")
+            for key in ("j", "j", "x", "Enter"):  # selected, then opened
+                await page.keyboard.press(key)
+            await expect(page).to_have_url(re.compile(f"{middle}$"))
+            await page.goto(path)
+            await rows.first.locator("[name=ids]").check()  # the tick has the focus
+            await page.keyboard.press("j")
+            await page.keyboard.press("k")
+            await page.keyboard.press("Shift+Tab")
+            await expect(rows.first.locator("[name=ids]")).to_be_focused()
+            await page.keyboard.press("Enter")
+            await expect(page).to_have_url(re.compile(f"{newest}$"))
+            await page.goto(path)
+            await page.keyboard.press("j")
+            receiver.status = 200
+            await shop.dashboard.web.server.services.deliveries.retry(shop.account, newest)
+            await expect(rows.first.locator(".state.succeeded")).to_be_visible(timeout=12_000)  # put anew, live
+            await expect(rows.first.locator("a.row")).to_be_focused()
+            await page.keyboard.press("Enter")
+            await expect(page).to_have_url(re.compile(f"{newest}$"))
+
+
+async def test_the_keys_are_told_by_a_key(dashboard: Dashboard) -> None:
+    team = await dashboard.team()
+    async with dashboard.open(f"{team.path}/history", Role.SUPPORT, team) as page:
+        told = page.get_by_role("dialog", name="Keyboard")
+        await page.keyboard.press("?")
+        await expect(told).to_be_visible()
+        for words in ("Next row", "Open the row", "Select the row", "Pause", "Find a message", "These keys"):
+            await expect(told.get_by_text(words)).to_be_visible()
+        await assert_accessible(page)
+        await dashboard.shoot(page, "keyboard")
+        await page.keyboard.press("j")  # nothing behind it moves
+        await page.keyboard.press("Escape")
+        await expect(told).to_be_hidden()
+        await page.keyboard.press("/")
+        await expect(page.get_by_label("Find a message")).to_be_focused()
+        await page.keyboard.type("?")
+        await expect(told).to_be_hidden()
+        await page.goto(f"{team.path}/webhooks")
+        await page.get_by_label("Your menu").click()
+        await assert_accessible(page)
+        await page.get_by_role("button", name="Keyboard").click()
+        await expect(told.get_by_text("Find a message")).to_be_visible()
+        await expect(told.get_by_text("Next row")).to_have_count(0)
+        await told.get_by_role("button", name="Close").click()
+        await expect(told).to_be_hidden()
+
+
 async def download(page: Page, link: str, to: Path) -> str:
     """What a link of the export menu gives."""
     await page.get_by_text("Export").click()

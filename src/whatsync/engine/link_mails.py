@@ -9,7 +9,7 @@ import logging
 from whatsync.engine.directory import Directory, RunningAccount
 from whatsync.engine.links import Links, MadeLink
 from whatsync.engine.sessions import Visitor
-from whatsync.engine.sign_in import Failures, network_of
+from whatsync.engine.tries import Tries
 from whatsync.model import limits
 from whatsync.model.envelope import format_time
 from whatsync.model.errors import Conflict, LimitExceeded, NotFound, Problem, Unavailable
@@ -39,9 +39,7 @@ class LinkMails:
         self._directory = directory
         self._links = links
         self._mailer = mailer
-        self._clock = clock
-        self._asked_for = Failures(limits.FORGOTTEN_MAILS_PER_EMAIL)
-        self._asked_from = Failures(limits.FORGOTTEN_MAILS_PER_ADDRESS)
+        self._asked = Tries(limits.FORGOTTEN_MAILS_PER_EMAIL, limits.FORGOTTEN_MAILS_PER_ADDRESS, clock)
         self._mailed: dict[str, None] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -80,13 +78,10 @@ class LinkMails:
         """
         if self._mailer is None:
             raise Conflict("no_mail", "this installation can't send mail; ask whoever runs it for a link")
-        email, address = clean_email(email)[: limits.EMAIL_CHARS_MAX], network_of(visitor.address)
-        now = self._clock.monotonic()
-        wait = max(self._asked_for.wait_seconds(email, now), self._asked_from.wait_seconds(address, now))
+        email = clean_email(email)[: limits.EMAIL_CHARS_MAX]
+        wait = self._asked.begin(email, visitor.address).wait_seconds
         if wait:
             raise LimitExceeded("forgotten_limit", f"too many mails were asked for; try again in {wait} seconds", wait)
-        self._asked_for.add(email, now)
-        self._asked_from.add(address, now)
         user = self._directory.user_of(email)
         if user is not None:
             # Not waited for: how long an answer takes would tell who is known here.

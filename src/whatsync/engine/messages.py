@@ -60,6 +60,7 @@ class EndpointEntry(msgspec.Struct, frozen=True):
     why: Why | None
     disabled_by: DisabledBy | None = None
     """Who disabled it, while it is disabled."""
+    description: str = ""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -262,7 +263,7 @@ class Messages:
         for row, told in stories.items():
             if row not in account.endpoints:
                 place = told[0].place
-                entries.append(EndpointEntry(place.id, place.url, True, tuple(told), None))
+                entries.append(EndpointEntry(place.id, place.url, True, tuple(told), None, None, place.description))
         return tuple(entries)
 
     async def _entry(self, running: RunningEndpoint, main: EventRow, told: Sequence[DeliveryStory]) -> EndpointEntry:
@@ -273,7 +274,7 @@ class Messages:
             why = why_not_then(then, main) or Why.NOT_SUBSCRIBED
         policy = running.endpoint
         by = None if policy.enabled else policy.disabled_by or DisabledBy.USER
-        return EndpointEntry(policy.id, policy.url, False, tuple(told), why, by)
+        return EndpointEntry(policy.id, policy.url, False, tuple(told), why, by, policy.description)
 
     async def _as_of(self, running: RunningEndpoint, at_ms: int) -> Endpoint:
         """The endpoint as it was configured at a time, as far as its versions are kept."""

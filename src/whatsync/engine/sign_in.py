@@ -3,13 +3,11 @@
 Knows no HTTP.
 """
 
-import ipaddress
-from collections import OrderedDict
-
 import msgspec
 
 from whatsync.engine.directory import Directory
 from whatsync.engine.sessions import Begun, Sessions, Visitor
+from whatsync.engine.tries import Failures, Tries
 from whatsync.engine.users import Users
 from whatsync.model import limits
 from whatsync.model.errors import FieldError, Invalid, LimitExceeded
@@ -18,42 +16,6 @@ from whatsync.ports.clock import Clock
 from whatsync.ports.passwords import Passwords
 
 WRONG = "mail address or password is wrong"
-
-
-class Failures:
-    """Counts failures by a word over the last quarter of an hour; remembers a bounded number of words."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._times: OrderedDict[str, list[float]] = OrderedDict()
-
-    def wait_seconds(self, word: str, now: float) -> int:
-        """How long to wait before the next try; 0 where one is free."""
-        times = self._recent(word, now)
-        if len(times) < self._most:
-            return 0
-        return max(1, round(times[-self._most] + limits.SIGN_IN_FAILURE_SECONDS - now))
-
-    def add(self, word: str, now: float) -> None:
-        """One more failure."""
-        self._times[word] = [*self._recent(word, now), now][-self._most :]
-        self._times.move_to_end(word)
-        while len(self._times) > limits.SIGN_IN_REMEMBERED_MAX:
-            self._times.popitem(last=False)
-
-    def take_back(self, word: str, at: float) -> None:
-        """What was added at this moment was none; the others stay."""
-        times = [*self._times.get(word, ())]
-        if at in times:
-            times.remove(at)
-            self._times[word] = times
-
-    def forget(self, word: str) -> None:
-        """It went well: begin anew."""
-        self._times.pop(word, None)
-
-    def _recent(self, word: str, now: float) -> list[float]:
-        return [at for at in self._times.get(word, ()) if now - at < limits.SIGN_IN_FAILURE_SECONDS]
 
 
 class SignIn:
@@ -67,28 +29,23 @@ class SignIn:
         self._sessions = sessions
         self._passwords = passwords
         self._clock = clock
-        self._by_email = Failures(limits.SIGN_IN_FAILURES_PER_EMAIL)
-        self._by_address = Failures(limits.SIGN_IN_FAILURES_PER_ADDRESS)
+        self._tries = Tries(limits.SIGN_IN_FAILURES_PER_EMAIL, limits.SIGN_IN_FAILURES_PER_ADDRESS, clock)
+        self._changes = Failures(limits.SIGN_IN_FAILURES_PER_EMAIL)
 
     async def enter(self, email: str, password: str, visitor: Visitor) -> Begun:
         """Begin a session. Raises Invalid where address or password is wrong, LimitExceeded, Unavailable, Conflict."""
         email = clean_email(email)[: limits.EMAIL_CHARS_MAX]
-        address = network_of(visitor.address)
-        now = self._clock.monotonic()
-        wait = max(self._by_email.wait_seconds(email, now), self._by_address.wait_seconds(address, now))
-        if wait:
-            raise LimitExceeded("sign_in_limit", f"too many tries; wait {_minutes(wait)} and try again", wait)
         # Counted before it is known, so that many tries at the same moment don't slip through.
-        self._by_email.add(email, now)
-        self._by_address.add(address, now)
+        one = self._tries.begin(email, visitor.address)
+        if one.wait_seconds:
+            words = f"too many tries; wait {_minutes(one.wait_seconds)} and try again"
+            raise LimitExceeded("sign_in_limit", words, one.wait_seconds)
         user = self._directory.user_of(email)
         hashed = None if user is None else user.password_hash
         right = await self._passwords.matches(password[: limits.PASSWORD_CHARS_MAX], hashed)
         if user is None or not right:
             raise Invalid([FieldError("email", WRONG)])
-        self._by_email.forget(email)
-        # Of the address only this try: else who has one good password could guess others' without end.
-        self._by_address.take_back(address, now)
+        self._tries.went_well(one)
         begun = self._sessions.draft(visitor, user)
         after = msgspec.structs.replace(user, signed_in_ms=self._clock.now_ms())
         entry = self._users.entry(0, f"user:{user.id}", "user.signed_in", user, after)
@@ -102,22 +59,13 @@ class SignIn:
         """
         now = self._clock.monotonic()
         word = f"password of {user.id}"
-        wait = self._by_email.wait_seconds(word, now)
+        wait = self._changes.wait_seconds(word, now)
         if wait:
             raise LimitExceeded("password_limit", f"too many tries; wait {_minutes(wait)} and try again", wait)
-        self._by_email.add(word, now)
+        self._changes.add(word, now)
         begun = await self._users.change_password(user.id, old, new, visitor, actor)
-        self._by_email.forget(word)
+        self._changes.forget(word)
         return begun
-
-
-def network_of(address: str) -> str:
-    """What counts as one address: of IPv6 the network that one customer of a provider has."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 def _minutes(seconds: int) -> str:

@@ -103,6 +103,22 @@ async def test_an_endpoint_is_called_by_its_description_and_its_url(web: Running
         assert one.receiver.url.partition("://")[2] in row[:400]
 
 
+async def test_stories_call_endpoints_by_description_and_url(web: Running) -> None:
+    async with desk(web, description="Order desk", retrySchedule=[]) as one:
+        one.receiver.status = 500
+        message = await one.message()
+        await one.settled(1, "failed")
+        url = one.receiver.url.partition("://")[2]
+        other = {"url": "https://8.8.8.8/quiet", "events": ["contact.update"], "description": "Quiet one"}
+        assert (await one.call("POST", "/v1/endpoints", other)).status_code == 201
+        named = f'<strong>Order desk</strong><span class="beneath">{url}</span>'
+        for path in (f"/messages?q={message}", f"/events/{message}"):
+            page = await one.page(path)
+            assert named in page, path
+            assert '<strong>Quiet one</strong><span class="beneath">8.8.8.8/quiet</span>' in page, path
+        assert "Resend to Order desk" in await one.page(f"/messages?q={message}")
+
+
 async def test_own_notices_do_not_hide_what_matched_no_endpoint(web: Running) -> None:
     async with desk(web, retrySchedule=[], events=["message.incoming"]) as one:
         one.receiver.status = 500

@@ -401,3 +401,14 @@ async def test_sessions_are_found_by_their_person(web: Running) -> None:
     await web.server.services.users.set_role(viewer.id, team.account, None, "test")
     assert sessions.of(viewer.id) == []
     assert viewer.id not in web.server.services.directory.sessions_by_user
+
+
+async def test_the_profile_knows_the_browser_in_use(web: Running) -> None:
+    team = await make_team(web)
+    user = team.users[Role.VIEWER]
+    here, _ = await sign_in(web, user), await sign_in(web, user)
+    await age(web, SESSION, seen_ms=web.server.services.clock.now_ms() - 480_000)
+    async with visitor(web, here) as client:
+        page = (await client.get("/profile")).text
+    assert page.count("This browser, now") == 1
+    assert page.count("8 min ago") == 1  # the other one

@@ -1,6 +1,7 @@
 """Webhooks Configuration over HTTP: forms and their errors, what is never shown, conflicts, size and speed."""
 
 import asyncio
+import html
 import re
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.web.people import Team, make_team, post, sign_in, token_of, visitor
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.engine.directory import ENDPOINT, RunningEndpoint
+from whatsync.model import limits
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.health import Health
 from whatsync.model.request import MASK
@@ -299,6 +301,42 @@ async def test_an_endpoint_is_recovered_from_a_typed_time(tmp_path: Path) -> Non
             assert begun.status_code == 303
         ((_, job),) = web.server.services.directory.jobs.values()
         assert msgspec.json.decode(job.parameters)["sinceMs"] == 1_793_527_200_000
+
+
+async def test_a_look_at_a_recovery_goes_on_from_what_it_has_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "JOB_STEP_ITEMS", 2)
+    monkeypatch.setattr(limits, "JOB_PREVIEW_PART_SECONDS", 0.0)
+    server = running(tmp_path, in_memory=False, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8")
+    async with server as web, receiving() as receiver:
+        team = await make_team(web)
+        for _ in range(5):
+            data = {"from": "+4915100000001", "to": "+4930000000", "text": "hello", "media": None}
+            event = msgspec.json.encode({"event": "message.incoming", "data": data})
+            await web.server.services.ingest.accept(team.account, event)
+        endpoint = await made(web, team, receiver.url)
+        path = f"{team.path}/webhooks/{endpoint.endpoint.id}/recover"
+        async with visitor(web, await sign_in(web, team.users[Role.DEVELOPER])) as client:
+            look = await post(client, path, {"hours": "1", "states": "missing"})
+            counts, values = list[str](), dict[str, str]()
+            while "Counting goes on" in look.text:
+                counts += re.findall(r"(\d+)\+<", look.text)
+                fields = re.findall(r'<form [^>]*class="count-on".*?</form>', look.text, re.DOTALL)[0]
+                hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', fields))
+                values = {name: html.unescape(value) for name, value in hidden.items()}
+                look = await client.post(path, data=values, headers={"hx-request": "true"})
+                assert "<html" not in look.text
+            assert counts == ["2", "4"]
+            assert "5 deliveries go to" in look.text
+            for odd in ("nonsense", values["soFar"].replace('"phase":0', '"phase":7')):
+                again = await client.post(path, data=values | {"soFar": odd})
+                assert (again.status_code, "2 or more deliveries go to" in again.text) == (200, True), odd
+            assert not web.server.services.directory.jobs
+            monkeypatch.setattr(limits, "JOB_PREVIEW_ITEMS_MAX", 2)
+            bounded = (await post(client, path, {"hours": "1", "states": "missing"})).text
+            assert "there is more" in bounded
+            assert "Counting goes on" not in bounded
 
 
 async def test_contacts_that_wait_for_a_failed_one_are_named(tmp_path: Path) -> None:

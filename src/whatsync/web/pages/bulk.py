@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from whatsync.engine import bulk_resend
 from whatsync.engine.inspection import DeliveryFilter, DeliveryStory
 from whatsync.engine.jobs import Preview
@@ -19,13 +17,13 @@ from whatsync.model.ids import delivery_id
 from whatsync.ports.store import Origin
 from whatsync.web.api.deliveries import DeliveriesQuery
 from whatsync.web.pages import history_filters as filters
+from whatsync.web.pages import looks
 from whatsync.web.pages.delivery import refused
 from whatsync.web.pages.history_filters import Chosen, parameters
 from whatsync.web.pages.history_rows import Row, rows_of
 from whatsync.web.pages.moments import written_time
 from whatsync.web.pages.page import Entry, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
 
-_SO_FAR = "soFar"
 SELECTED_MAX = limits.PAGE_ITEMS_MAX
 VERBS = ("resend", "retry", "cancel")
 DONE = {"resend": "resent", "retry": "tried now", "cancel": "cancelled"}
@@ -68,14 +66,13 @@ class SelectedPage:
 
 async def preview(visit: Visit) -> Given:
     """What resending all that match would do. Nothing is written."""
-    query = filters.read_query(DeliveriesQuery, visit.query, ("limit", "cursor", _SO_FAR))
+    query = filters.read_query(DeliveriesQuery, visit.query, ("limit", "cursor", looks.FIELD))
     wanted = _wanted(visit, query)
     asked = _pinned(query, wanted)
     job = await visit.services.bulk_resend.parameters(visit.account, wanted)
     found = await visit.services.jobs.preview(
-        visit.account, bulk_resend.KIND, job, _so_far(visit), limits.JOB_PREVIEW_PART_SECONDS
+        visit.account, bulk_resend.KIND, job, looks.read(visit.asked(looks.FIELD)), limits.JOB_PREVIEW_PART_SECONDS
     )
-    so_far = msgspec.json.encode(found).decode()
     pairs = [(name, one) for name, value in asked.items() for one in (value if isinstance(value, list) else [value])]
     page = BulkPage(
         asked=asked,
@@ -85,18 +82,10 @@ async def preview(visit: Visit) -> Given:
         until_ms=wanted.until_ms,
         q=query.q,
         preview=found,
-        further=visit.here("/history/bulk", **asked, **{_SO_FAR: so_far}) if found.further else None,
+        further=visit.here("/history/bulk", **asked, **{looks.FIELD: looks.written(found)}) if found.further else None,
         endpoint=query.endpoint,
     )
     return Show("bulk.html", page, fragment="ahead")
-
-
-def _so_far(visit: Visit) -> Preview | None:
-    """What an earlier part of the look has found."""
-    try:
-        return msgspec.json.decode(visit.asked(_SO_FAR), type=Preview)
-    except msgspec.DecodeError:
-        return None
 
 
 async def start(visit: Visit) -> Given:

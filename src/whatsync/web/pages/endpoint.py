@@ -25,6 +25,7 @@ from whatsync.model.outcome import explain
 from whatsync.ports.history import Counts, DeliveryQuery
 from whatsync.ports.store import Origin
 from whatsync.sources.whatsapp.examples import NAMES
+from whatsync.web.pages import looks
 from whatsync.web.pages.condition import GOOD, QUIET, Condition, condition
 from whatsync.web.pages.moments import moment_ms
 from whatsync.web.pages.page import Entry, Filled, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
@@ -122,6 +123,8 @@ class RecoverPage:
     endpoint: Endpoint
     form: Filled
     preview: Preview | None = None
+    so_far: str | None = None
+    """What was found so far, while the look is not over."""
     since_ms: int = 0
     until_ms: int | None = None
     spans: tuple[tuple[str, str], ...] = RECOVER_SPANS
@@ -389,11 +392,19 @@ async def recover_endpoint(visit: Visit) -> Given:
         if form.text("sure"):
             job = await services.jobs.start(visit.account, recover.KIND, parameters, visit.actor)
             return _back(visit, f"Recovering has begun ({job.id}). It goes on whatever happens to the server.")
-        preview = await services.jobs.preview(visit.account, recover.KIND, parameters)
+        before = looks.read(form.text(looks.FIELD), len(parameters.states))
+        most = limits.JOB_PREVIEW_PART_SECONDS
+        preview = await services.jobs.preview(visit.account, recover.KIND, parameters, before, most)
     except (Invalid, Conflict, LimitExceeded) as problem:
         shown_again = replace(page, form=_with(Filled(values), problem))
         return Show("recover.html", shown_again, problem.status, fragment="preview")
-    page = replace(page, preview=preview, since_ms=parameters.since_ms, until_ms=moment_ms(form.text("until"), "until"))
+    page = replace(
+        page,
+        preview=preview,
+        so_far=looks.written(preview) if preview.further else None,
+        since_ms=parameters.since_ms,
+        until_ms=moment_ms(form.text("until"), "until"),
+    )
     return Show("recover.html", page, fragment="preview")
 
 

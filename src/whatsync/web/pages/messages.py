@@ -97,6 +97,11 @@ class Stop:
     proof: Proof | None
 
     @property
+    def name(self) -> str:
+        """What its people call it."""
+        return self.entry.description or self.url
+
+    @property
     def paused_then(self) -> bool:
         """Got nothing because it was disabled, and still is."""
         return self.entry.why is Why.DISABLED and not self.enabled

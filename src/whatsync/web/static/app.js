@@ -110,6 +110,8 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     field.focus();
     field.select?.();
+  } else if (event.key === "?") {
+    document.getElementById("keyboard")?.showModal();
   }
 });
 
@@ -124,7 +126,7 @@ window.addEventListener("pageshow", () => each(document, "form[data-sent]", (for
 
 function dress(root) {
   showTimes(root);
-  each(root, "[data-copy], [data-dismiss]", (button) => { button.hidden = false; });
+  each(root, "[data-copy], [data-dismiss], [data-keys]", (button) => { button.hidden = false; });
   each(root, "[data-zone]", (field) => { field.value = -new Date().getTimezoneOffset(); }); // minutes ahead of UTC
   each(root, "[data-moment]", localMoment);
   each(root, "[data-focus]", (one) => one.focus());

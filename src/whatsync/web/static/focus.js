@@ -44,11 +44,19 @@ document.addEventListener("htmx:afterRequest", restore);
 
 // The same over a page that is loaded again, once, where a page asks for it.
 const KEPT = "focus";
+// In a frame, a browser may refuse to store anything at all: then nothing is kept.
+function storage(act) {
+  try {
+    return act(sessionStorage);
+  } catch {
+    return null;
+  }
+}
 export function keepFocus() {
   if (nowhere()) return;
   const { key: wanted, nth } = place();
-  sessionStorage.setItem(KEPT, JSON.stringify({ path: location.pathname, key: wanted, nth, parts: [] }));
+  storage((store) => store.setItem(KEPT, JSON.stringify({ path: location.pathname, key: wanted, nth, parts: [] })));
 }
-const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
-sessionStorage.removeItem(KEPT);
+const kept = storage((store) => JSON.parse(store.getItem(KEPT) ?? "null"));
+storage((store) => store.removeItem(KEPT));
 if (kept?.path === location.pathname && nowhere()) find(kept)?.focus({ preventScroll: true });

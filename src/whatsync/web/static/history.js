@@ -67,23 +67,33 @@ if (bar) {
   showChosen();
 }
 
-// Keys: j and k go down and up, x selects, p pauses.
+// Keys: j and k go down and up, Enter opens, x selects, p pauses. The row they are at is remembered: focus may stand on
+// its tick, or be lost with it.
+let at = null; // the address its link leads to
+const links = () => all("a.row", rows);
+const here = () => links().find((link) => link.href === at);
+rows.addEventListener("focusin", ({ target }) => { at = target.closest("tr")?.querySelector("a.row")?.href ?? null; });
+document.addEventListener("pointerdown", ({ target }) => { if (!rows.contains(target)) at = null; });
 function go(step) {
-  const links = all("a.row", rows);
-  const at = links.indexOf(document.activeElement?.closest("tr")?.querySelector("a.row"));
-  const next = links[at < 0 ? 0 : Math.max(0, Math.min(links.length - 1, at + step))];
+  const list = links();
+  const from = list.indexOf(here());
+  const next = list[from < 0 ? 0 : Math.max(0, Math.min(list.length - 1, from + step))];
   next?.focus();
   next?.closest("tr").scrollIntoView({ block: "nearest" });
 }
-show(document.querySelector("[data-keys]"), true);
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input:not([type=checkbox]), textarea, select, dialog, [contenteditable]");
   if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
+  const row = here()?.closest("tr");
   if (event.key === "j") go(1);
   else if (event.key === "k") go(-1);
   else if (event.key === "p") pause();
-  else if (event.key === "x") {
-    const box = document.activeElement?.closest("tr")?.querySelector("input[name=ids]");
+  else if (event.key === "Enter") {
+    // Links and buttons open by themselves; a tick would send the form it belongs to.
+    if (!row || event.target.closest("a, button, summary, input:not([name=ids])")) return;
+    row.querySelector("a.row").click();
+  } else if (event.key === "x") {
+    const box = row?.querySelector("input[name=ids]");
     if (!box) return;
     choose(box, !chosen.has(box.value));
     showChosen();
