@@ -13,7 +13,7 @@ from tests.store.sqlite.conftest import SqlitePlace
 from tests.store.sqlite.faulty_disk import FaultyDisk
 from whatsync.model.delivery import Happening, State
 from whatsync.ports.store import Accepted, Duplicates, StoreRefused, StoreUnavailable
-from whatsync.store.sqlite import writer
+from whatsync.store.sqlite import connection, writer
 
 
 @pytest.fixture
@@ -220,3 +220,35 @@ async def test_nobody_is_answered_before_a_sync(shaky: Clerk, disk: FaultyDisk) 
         before = disk.syncs
         await shaky.end(claimed, State.SUCCEEDED)
         assert disk.syncs > before
+
+
+async def test_a_database_that_another_program_holds(
+    make_clerk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "READ_WAIT_MS", 50)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 0.01)
+    clerk, place = await make_clerk()
+    other = apsw.Connection(str(place.path))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match=r"another program holds the database .* locked: end it"):
+        await clerk.accept([clerk.event(id="evt_locked")])
+    assert not clerk.store.state().writable
+    other.execute("ROLLBACK")
+    await until_writable(clerk)
+    assert await clerk.accept([clerk.event(id="evt_locked")]) == Accepted()
+    other.close()
+
+
+async def test_a_start_on_a_database_that_another_program_holds(
+    make_clerk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "READ_WAIT_MS", 50)
+    _, place = await make_clerk()
+    await place.close()
+    other = apsw.Connection(str(place.path))
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreRefused, match=r"another program is using the database .*; stop it first"):
+        await place.open(START_MS)
+    other.execute("ROLLBACK")
+    other.close()
+    await place.open(START_MS)

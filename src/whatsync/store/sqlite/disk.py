@@ -20,7 +20,7 @@ DISK_ERRORS = (
     apsw.BusyError,
     apsw.ProtocolError,
 )
-"""What SQLite says when it is the disk's fault."""
+"""What SQLite says when it is the disk's fault, or another program's."""
 WAL_BYTES_MAX = 64 * 1024 * 1024
 """From this size on the writer waits for readers to step aside, so that the log can begin anew."""
 LOOK_SECONDS = 1.0
@@ -115,6 +115,10 @@ class Disk:
             self.reason = f"the disk of {self.path.parent} is full: make room; writing is tried again by itself"
         elif isinstance(problem, apsw.CorruptError | apsw.NotADBError):
             self.reason = f"the database {self.path} is damaged ({problem}): stop the server and restore a backup"
+        elif isinstance(problem, apsw.BusyError):
+            self.reason = (
+                f"another program holds the database {self.path} locked: end it; writing is tried again by itself"
+            )
         elif isinstance(problem, apsw.ReadOnlyError):
             self.reason = f"the database {self.path} can't be written to any more ({problem}): check disk and rights"
         else:
