@@ -135,6 +135,7 @@ async def test_counts(clerk: Clerk) -> None:
     await clerk.accepted(2)
     event = clerk.event()
     await clerk.accept([event], [clerk.delivery(event, 1, due_ms=5)])
+    assert (await clerk.history.counts(1, 1)).waiting == 1
     counts = await clerk.history.counts(1)
     assert (counts.waiting, counts.held, counts.oldest_due_ms) == (5, 2, 5)
     assert counts.ceiling >= 100

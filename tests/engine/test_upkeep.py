@@ -79,6 +79,28 @@ async def test_held_deliveries_count_against_the_account(tmp_path: Path, monkeyp
         assert (await web.call("POST", "/v1/events", json=event)).status_code == 202
 
 
+async def test_more_are_counted_than_pages_show_where_the_account_may_have_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "OPEN_COUNT_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "COUNT_CEILING", 2)
+    async with running(tmp_path) as web:
+        services = web.server.services
+        upkeep = upkeep_of(web, Watch(lambda _: None, lambda *_: None))
+        form = {"url": "http://127.0.0.1:9/hook", "events": ["*"], "retrySchedule": [600]}
+        await web.call("POST", "/v1/endpoints", json=form)
+        event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
+        for _ in range(5):
+            await web.call("POST", "/v1/events", json=event)
+        path = f"/v1/accounts/{web.first.account.account.id}"
+        for most in (6, 5):
+            await web.call("PATCH", path, key=web.operator_key, json={"limits": {"openDeliveries": most}})
+            await upkeep.count_open()
+            assert list(services.quota.open_deliveries.values()) == [5]
+        refused = await web.call("POST", "/v1/events", json=event)
+        assert (refused.status_code, refused.json()["code"]) == (429, "open_deliveries")
+
+
 async def test_how_long_the_oldest_waited_is_counted_while_it_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

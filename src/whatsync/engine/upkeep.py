@@ -70,7 +70,7 @@ class Upkeep:
             backlogged = lane is not None and (not lane.direct or lane.next_due_ms is not None)
             if backlogged or self._open.get(row) or not running.endpoint.enabled:
                 counts = await self._history.counts(row)
-                self._open[row] = counts.waiting + counts.held
+                self._open[row] = await self._open_of(running, counts)
                 looks += self._waiting(running, counts)
                 await self._clock.sleep(limits.OPEN_COUNT_PAUSE_SECONDS)
         for row in [row for row in self._open if row not in self._directory.endpoints]:
@@ -78,6 +78,13 @@ class Upkeep:
         self._sum_up()
         if looks:
             await self._store.count_waiting(looks)
+
+    async def _open_of(self, running: RunningEndpoint, counts: Counts) -> int:
+        """How many are open, counted as far as the account's limit: a page's ceiling lies far below it."""
+        most = running.account.account.limits.open_deliveries or limits.ACCOUNT_OPEN_DELIVERIES
+        if max(counts.waiting, counts.held) >= counts.ceiling and counts.ceiling < most:
+            counts = await self._history.counts(running.row, most)
+        return counts.waiting + counts.held
 
     def _waiting(self, running: RunningEndpoint, counts: Counts) -> list[Waiting]:
         """The look that is counted, where something has waited for longer than usual."""

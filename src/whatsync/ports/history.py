@@ -208,8 +208,8 @@ class History(Protocol):
         to go on, ``None`` at the end.
         """
 
-    async def counts(self, endpoint: int) -> Counts:
-        """Count what waits for an endpoint (claimed ones included), up to a ceiling."""
+    async def counts(self, endpoint: int, ceiling: int | None = None) -> Counts:
+        """Count what waits for an endpoint (claimed ones included), up to a ceiling (``limits.COUNT_CEILING``)."""
 
     async def rollups(
         self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1

@@ -213,9 +213,9 @@ class MemoryHistory:
 
     # Counts, rollups, configuration
 
-    async def counts(self, endpoint: int) -> Counts:
+    async def counts(self, endpoint: int, ceiling: int | None = None) -> Counts:
         """Count what waits for an endpoint, up to a ceiling."""
-        ceiling = limits.COUNT_CEILING
+        ceiling = ceiling or limits.COUNT_CEILING
         rows = list(self.disk.open_deliveries(endpoint))
         waiting = [one for one in rows if one.state in WAITING]
         oldest = min((one.due_ms for one in waiting if one.due_ms is not None), default=None)

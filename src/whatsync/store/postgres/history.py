@@ -163,13 +163,13 @@ class PostgresHistory:
 
     # Counts, rollups, configuration
 
-    async def counts(self, endpoint: int) -> Counts:
+    async def counts(self, endpoint: int, ceiling: int | None = None) -> Counts:
         """Count what waits for an endpoint, up to a ceiling."""
-        ceiling = limits.COUNT_CEILING
+        most = ceiling or limits.COUNT_CEILING
         waiting, held, oldest, made = await self._database.ask(
-            lambda connection: fetch_row(connection, _SQL["counts"], endpoint=endpoint, ceiling=ceiling)
+            lambda connection: fetch_row(connection, _SQL["counts"], endpoint=endpoint, ceiling=most)
         )
-        return Counts(waiting, held, ceiling, oldest, None if made is None else ms_of(made))
+        return Counts(waiting, held, most, oldest, None if made is None else ms_of(made))
 
     # Sources and media
 

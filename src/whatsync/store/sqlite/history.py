@@ -157,9 +157,9 @@ class SqliteHistory:
 
     # Counts, rollups, configuration
 
-    async def counts(self, endpoint: int) -> Counts:
+    async def counts(self, endpoint: int, ceiling: int | None = None) -> Counts:
         """Count what waits for an endpoint, up to a ceiling."""
-        return await self._readers.ask(lambda reader: _counts(reader, endpoint))
+        return await self._readers.ask(lambda reader: _counts(reader, endpoint, ceiling or limits.COUNT_CEILING))
 
     async def rollups(
         self, account: int, endpoint: int | None, since_ms: int, until_ms: int, step_ms: int = 1
@@ -285,8 +285,7 @@ class _Attempt(msgspec.Struct, array_like=True, frozen=True):
     version: str | None
 
 
-def _counts(reader: Reader, endpoint: int) -> Counts:
-    ceiling = limits.COUNT_CEILING
+def _counts(reader: Reader, endpoint: int, ceiling: int) -> Counts:
     ((waiting, oldest),) = reader.rows("count_unqueued", endpoint=endpoint, fold=reader.fold())
     made = [] if oldest is None else [oldest]
     for state in WAITING_STATES:
