@@ -16,7 +16,7 @@ from tests.web.running import running
 CHROMIUM = "/usr/bin/chromium"
 _HERE = Path(__file__).parent
 # Nothing but this machine can be reached, whatever a page may try; and nothing is fetched in the background.
-_ARGUMENTS = [
+ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--disable-background-networking",
     "--disable-component-update",
@@ -43,7 +43,7 @@ async def dashboard(
     data = tmp_path_factory.mktemp("data")
     server = running(data, in_memory=False, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8", WHATSYNC_RETRY_SCHEDULE="1s,2s")
     async with server as web, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
             yield Dashboard(web, browser, shots)
         finally:
