@@ -59,6 +59,7 @@ async def test_what_was_delivered_has_a_proof(dashboard: Dashboard) -> None:
                 receiver.url.partition("://")[2]
             )
             await assert_accessible(page)
+            await expect(page.get_by_role("region", name="Delivered to Order desk")).to_contain_text("HTTP 200 after")
             await dashboard.shoot(page, "event-delivered")
 
 

@@ -5,8 +5,9 @@ parties' cookies: the page and its back end are those that the docs offer.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,9 +17,10 @@ from tests.browser.conftest import CHROMIUM
 from tests.browser.dashboard import OPERATOR, PHONE, WIDE, Dashboard, Watch, assert_accessible
 from tests.browser.shop import Shop
 from tests.conftest import ROOT
-from tests.web.running import running
+from tests.net.certificates import Authority
+from tests.web.running import Running, running
 from whatsync.model.delivery import State
-from whatsync.model.user import Role
+from whatsync.model.user import Embedding, Role
 
 # Cookies of other sites are blocked, as they are for most people: only partitioned ones are kept.
 _ARGUMENTS = [
@@ -41,8 +43,12 @@ class Product:
 
     @property
     def origin(self) -> str:
+        return self.at("localhost")
+
+    def at(self, name: str) -> str:
+        """Its origin by another of this machine's names."""
         assert self._server is not None
-        return f"http://localhost:{self._server.sockets[0].getsockname()[1]}"
+        return f"http://{name}:{self._server.sockets[0].getsockname()[1]}"
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
@@ -98,15 +104,19 @@ class Place:
         return html
 
     @asynccontextmanager
-    async def open(self, product: Product) -> AsyncIterator[tuple[Page, Watch]]:
+    async def open(
+        self, product: Product, name: str = "localhost", origin: str | None = None
+    ) -> AsyncIterator[tuple[Page, Watch]]:
         """The product's page in a browser of its own. At the end nothing must have gone wrong."""
-        context = await self.dashboard.browser.new_context(viewport=WIDE, reduced_motion="reduce")
-        watch = Watch(self.dashboard.origin, product.origin)
+        context = await self.dashboard.browser.new_context(
+            viewport=WIDE, reduced_motion="reduce", ignore_https_errors=True
+        )
+        watch = Watch(origin or self.dashboard.origin, product.at(name))
         context.on("page", watch.follow)
         try:
             page = await context.new_page()
             page.set_default_timeout(10_000)
-            await page.goto(product.origin)
+            await page.goto(product.at(name))
             yield page, watch
         finally:
             await context.close()
@@ -124,7 +134,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory, dashboard: Dashboard) 
             tmp_path_factory.mktemp("framed"),
             in_memory=False,
             WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8",
-            WHATSYNC_EMBED_ORIGINS=product.origin,
+            WHATSYNC_EMBED_ORIGINS=f"{product.origin} {product.at('127.0.0.1')}",
         )
         web = await stack.enter_async_context(server)
         playwright = await stack.enter_async_context(async_playwright())
@@ -217,15 +227,16 @@ async def test_who_is_signed_in_outside_is_nobody_inside(place: Place) -> None:
             return f'<h1>Product</h1><iframe id="webhooks" src="{dashboard.origin}{shop.path}/team"></iframe>'
 
         place.product.html = html
-        async with place.open(place.product) as (page, _):
-            await page.context.add_cookies(
-                [{"name": "whatsync-session", "value": token, "url": dashboard.origin, "sameSite": "Lax"}]
-            )
-            window = await page.context.new_page()
-            await window.goto(f"{dashboard.origin}{shop.path}/team")
-            await expect(window.get_by_role("heading", name="Team")).to_be_visible()
-            await page.reload()
-            await expect(inside(page).get_by_role("heading", name="This visit has ended")).to_be_visible()
+        for name in ("localhost", "127.0.0.1"):  # another site, and another origin of the same site
+            async with place.open(place.product, name) as (page, _):
+                await page.context.add_cookies(
+                    [{"name": "whatsync-session", "value": token, "url": dashboard.origin, "sameSite": "Lax"}]
+                )
+                window = await page.context.new_page()
+                await window.goto(f"{dashboard.origin}{shop.path}/team")
+                await expect(window.get_by_role("heading", name="Team")).to_be_visible()
+                await page.reload()
+                await expect(inside(page).get_by_role("heading", name="This visit has ended")).to_be_visible()
 
 
 async def test_a_visit_that_ended_begins_anew_with_the_page_around_it(place: Place) -> None:
@@ -273,3 +284,50 @@ async def test_an_operator_makes_the_frame_by_hand(place: Place) -> None:
             await page.reload()
             await expect(inside(page).get_by_role("heading", name="This link does nothing")).to_be_visible()
             await dashboard.shoot(page, "frame-over")
+
+
+@asynccontextmanager
+async def encrypted(folder: Path, port_of: Callable[[], int]) -> AsyncIterator[int]:
+    """A port that speaks TLS before a server's own, as a proxy does."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while part := await reader.read(65_536):
+                writer.write(part)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port_of())
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    context = Authority(folder).context("127.0.0.1")
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_over_https_the_cookies_are_bound_to_the_host(place: Place, tmp_path: Path) -> None:
+    web: Running | None = None
+    async with encrypted(tmp_path, lambda: 0 if web is None else web.port) as port:
+        origin = f"https://127.0.0.1:{port}"
+        framed = place.product.origin
+        async with running(tmp_path, WHATSYNC_PUBLIC_URL=origin, WHATSYNC_EMBED_ORIGINS=framed) as web:
+            services = web.server.services
+            embedding = Embedding(frame=True, path="/webhooks")
+
+            async def html() -> str:
+                made = await services.links.make_embedded(web.first.account, Role.DEVELOPER, "test", embedding)
+                return f'<h1>Product</h1><iframe id="webhooks" width="900" height="700" src="{made.url}"></iframe>'
+
+            place.product.html = html
+            async with place.open(place.product, origin=origin) as (page, _):
+                await inside(page).get_by_label("URL").fill("https://8.8.8.8/hook")
+                await inside(page).get_by_role("button", name="Add endpoint").click()
+                await expect(inside(page).get_by_role("heading", name="8.8.8.8/hook")).to_be_visible()
+                cookies = {one["name"]: one for one in await page.context.cookies(origin)}
+            assert {"__Host-whatsync-frame-session"} <= set(cookies)
+            assert cookies["__Host-whatsync-frame-session"]["partitionKey"] == "http://localhost"
+            assert all(name.startswith("__Host-whatsync-frame-") for name in cookies)

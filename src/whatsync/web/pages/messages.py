@@ -294,17 +294,19 @@ def _stop(
         retry=delivery_id(open_one.view.id)
         if open_one is not None and enabled and not open_one.view.in_flight
         else None,
-        proof=None if message is None else _proof(message, of_main),
+        proof=_proof(message, of_main),
     )
 
 
-def _proof(message: Message, entry: EndpointEntry) -> Proof | None:
+def _proof(message: Message | None, entry: EndpointEntry) -> Proof | None:
     for story in entry.deliveries:
         view = story.view
         if view.state is State.SUCCEEDED and view.origin is not Origin.TEST and view.finished_ms is not None:
             took = f"{view.duration_us / 1000:.1f} ms" if view.duration_us is not None else "–"
-            lines = [
-                f"Message:   {message.id}" + (f" ({message.wamid})" if message.wamid else ""),
+            lines = (
+                [] if message is None else [f"Message:   {message.id}{f' ({message.wamid})' if message.wamid else ''}"]
+            )
+            lines += [
                 f"Event:     {view.type} {view.event_id}",
                 f"Delivered: {show_time(view.finished_ms)} (UTC)",
                 f"To:        {entry.url}",
