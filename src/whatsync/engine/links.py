@@ -13,7 +13,7 @@ from whatsync.engine.users import Users, put_of
 from whatsync.model import limits
 from whatsync.model.errors import Conflict, FieldError, Gone, Invalid, NotFound
 from whatsync.model.ids import derived_id
-from whatsync.model.user import Embedding, Link, LinkPurpose, Role, User, inner_path_problem
+from whatsync.model.user import Embedding, Link, LinkPurpose, Role, Session, User, inner_path_problem
 from whatsync.ports.clock import Clock
 from whatsync.ports.randomness import Randomness
 from whatsync.ports.store import AuditEntry, Change, Delete, Document, Put
@@ -162,17 +162,24 @@ class Links:
     def _signed_in(self, user: User) -> User:
         return msgspec.structs.replace(user, signed_in_ms=self._clock.now_ms())
 
-    async def use_embedded(self, token: str, visitor: Visitor, frame: bool = False) -> Begun:
+    async def use_embedded(
+        self, token: str, visitor: Visitor, frame: bool = False, present: Session | None = None
+    ) -> Begun | None:
         """Begin an embedded session, in a ``frame`` or in a window of its own, and use the link up.
 
-        Raises NotFound, Gone, Conflict, Unavailable.
+        Where the browser's ``present`` session is the same and far from its end, it goes on and ``None`` is returned:
+        pages that are open in other tabs stay as they are. Raises NotFound, Gone, Conflict, Unavailable.
         """
         document, link = self._find(token)
         if link.account not in self._directory.accounts_by_id:
             raise _unknown()
         theme = None if link.embedding is None else link.embedding.theme
-        begun = self._sessions.draft_embedded(visitor, link.account, link.role, frame, theme)
         now_ms = self._clock.now_ms()
+        if present is not None and _goes_on(present, now_ms, (link.account, link.role, frame, theme)):
+            entry = audit.entry(document.account, now_ms, "link", "session.embedded", subject=present.id)
+            await self._use(document, link, (), (), entry)
+            return None
+        begun = self._sessions.draft_embedded(visitor, link.account, link.role, frame, theme)
         entry = audit.entry(document.account, now_ms, "link", "session.embedded", subject=begun.session.id)
         await self._use(document, link, (begun.put,), (), entry)
         return begun
@@ -247,6 +254,12 @@ class Links:
 
 def _link_id(token: str) -> str:
     return derived_id("lnk_", token)
+
+
+def _goes_on(session: Session, now_ms: int, wanted: tuple[object, ...]) -> bool:
+    """Whether an embedded session is what a link would begin, and far from its end."""
+    same = wanted == (session.account, session.role, session.frame, session.theme)
+    return same and session.expires_ms - now_ms > limits.EMBEDDED_SESSION_SECONDS * 1000 // 2
 
 
 def _usable(link: Link, now_ms: int) -> bool:

@@ -6,14 +6,17 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx
+import msgspec
 import pytest
 
 from tests.web.people import Team, make_team, sign_in, token_of, visitor
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.config import read
+from whatsync.engine.directory import SESSION
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.user import Embedding, Role, Theme
+from whatsync.ports.store import Change, Put
 from whatsync.web.pages import guard
 from whatsync.web.pages.cookies import Jar
 from whatsync.web.pages.frames import Frames
@@ -217,6 +220,33 @@ async def walk(frame: Frame, *starts: str) -> tuple[set[str], list[str]]:
             elif not outward and not ("post" in tag and tag.startswith("<form")):
                 ahead.append(urljoin(path, link.replace("&amp;", "&")))
     return seen, wrong
+
+
+async def test_another_tab_goes_on_with_the_same_visit(web: Running) -> None:
+    team = await make_team(web)
+    frame = await opened(web, team, Role.DEVELOPER)
+    found = re.search(r'name="csrf" value="([^"]+)"', (await frame.ask("GET", f"{team.path}/webhooks/new")).text)
+    assert found
+    first = frame.cookies["whatsync-frame-session"]
+    path = await link_of(web, team, Role.DEVELOPER, path="/history")
+    assert (await frame.post(path, path)).headers["location"] == f"{team.path}/history"
+    assert frame.cookies["whatsync-frame-session"] == first
+    form = {"csrf": found[1], "url": "https://8.8.8.8/hook", "events": "message.incoming"}
+    assert (await frame.ask("POST", f"{team.path}/webhooks/new", data=form)).status_code == 303
+    directory = web.server.services.directory
+    assert len([session for _, session in directory.sessions.values() if session.frame]) == 1
+    path = await link_of(web, team, Role.VIEWER)  # other rights are another visit
+    assert (await frame.post(path, path)).status_code == 303
+    assert frame.cookies["whatsync-frame-session"] != first
+    assert (await frame.ask("GET", f"{team.path}/webhooks/new")).status_code == 403
+    for document, session in list(directory.sessions.values()):
+        aged = msgspec.structs.replace(session, expires_ms=session.created_ms + 3_600_000)
+        put = Put(SESSION, session.id, document.account, msgspec.json.encode(aged), document.version)
+        await web.server.services.configuration.change(Change(document.account, (put,), routing=False))
+    before = frame.cookies["whatsync-frame-session"]
+    path = await link_of(web, team, Role.VIEWER)
+    assert (await frame.post(path, path)).status_code == 303
+    assert frame.cookies["whatsync-frame-session"] != before  # one that ends soon is followed by another
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.DEVELOPER])

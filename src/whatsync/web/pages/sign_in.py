@@ -103,9 +103,9 @@ async def use_link(visit: Visit) -> Given:
         return _dead(visit, problem)
     try:
         if link.purpose is LinkPurpose.EMBED:
-            begun = await links.use_embedded(token, visit.visitor, visit.framed)
+            entered = await links.use_embedded(token, visit.visitor, visit.framed, visit.session)
             path = "" if link.embedding is None else link.embedding.path
-            return Redirect(f"/a/{link.account}{path}", session=begun.token)
+            return Redirect(f"/a/{link.account}{path}", session=None if entered is None else entered.token)
         if link.purpose is LinkPurpose.FIRST:
             begun = await links.use_first(token, form.text("email"), form.raw("password"), visit.visitor)
         else:
