@@ -20,6 +20,7 @@ from whatsync.store.search import search_words
 
 _SQL = statements("history.sql")
 _DAY_MAX = (1 << 31) - 1
+_EXACT = frozenset({"events_by_types", "events_unmatched"})
 _WHOLE = 1 << 30
 """More bytes than any body has."""
 _FILTERS = ("endpoint", "type", "number", "states", "code", "test", "event", "events", "search")
@@ -168,7 +169,10 @@ async def events(connection: Any, words: Words, query: EventQuery) -> EventPage:
     values["without"] = [number for number in known if number is not None]
     walk = await _event_walk(connection, words, query, values)
     most = examined_max(query)
-    values |= {"wanted": query.limit + 1, "limit": most, "examined": most, "most": query.bytes_max or _WHOLE}
+    # Where each row of the walk is one that is wanted, no type needs to give more than fill the page.
+    exact = walk in _EXACT and query.number is None and query.text is None and not query.matched
+    rows_each = query.limit + 1 if exact else most
+    values |= {"wanted": query.limit + 1, "limit": rows_each, "examined": most, "most": query.bytes_max or _WHOLE}
     rows = await fetch(connection, _SQL.directed(f"page_{walk}", query.ascending), **values)
     found = await read_events(connection, words, rows[: query.limit])
     if len(rows) > query.limit:
