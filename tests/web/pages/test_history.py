@@ -383,8 +383,25 @@ async def test_one_of_a_thousand_endpoints_is_found_by_a_part_of_its_url(web: Ru
         # What would be resent or exported without the filter is not offered.
         assert "/history/bulk" not in several.text
         assert "/history/export" not in several.text
+        await resent_by_words(one)
         none = await one.client.get(f"{one.path}/history?endpoint=nobody")
         assert "is in the URL or description of no endpoint" in none.text
+
+
+async def resent_by_words(one: Desk) -> None:
+    """An event's page takes a part of the endpoint's URL where there are too many for a list."""
+    form = {"url": f"{one.receiver.url}/till-of-the-harbour", "events": ["contact.update"]}
+    assert (await one.call("POST", "/v1/endpoints", form)).status_code == 201
+    event = await one.message()
+    path = f"{one.path}/events/{event}"
+    page = await one.page(f"/events/{event}")
+    assert "A part of an endpoint’s URL or description" in page
+    assert "customer-299.example" not in page
+    for words, said in (("customer-29", "11 endpoints; type more of it"), ("nobody", "of no endpoint")):
+        assert (await post(one.client, f"{path}/resend", {"endpointId": words})).headers["location"] == path
+        assert said in (await one.client.get(path)).text
+    found = await post(one.client, f"{path}/resend", {"endpointId": "Till-of-the"})
+    assert "/history/dlv_" in found.headers["location"]
 
 
 async def test_an_event_of_any_type_says_where_it_stands_and_why(web: Running) -> None:

@@ -15,7 +15,7 @@ from whatsync.model.details import details_of
 from whatsync.model.errors import Conflict, LimitExceeded, Problem
 from whatsync.model.ids import delivery_id, ms_of
 from whatsync.ports.store import AttemptRow, EventRow, Origin
-from whatsync.web.pages.history_filters import short_url
+from whatsync.web.pages.history_filters import endpoints_meant, short_url
 from whatsync.web.pages.history_rows import Row, Said, row_of, said
 from whatsync.web.pages.messages import Stand, stand_of
 from whatsync.web.pages.page import Entry, Flash, Given, Need, Page, Redirect, Show, Tone, Visit
@@ -122,6 +122,8 @@ class EventPage:
     message: str | None
     choices: list[tuple[str, str]]
     """Enabled endpoints to resend to."""
+    typed: bool
+    """There are too many for a list: one is found by a part of its URL or description."""
     stand: Stand
 
 
@@ -163,7 +165,8 @@ async def event(visit: Visit) -> Given:
     """One event and where it went."""
     found = await visit.services.inspection.event(visit.account, visit.parameters["event_id"])
     rows, more = await _deliveries_of(visit, found)
-    enabled = [one for one in visit.account.endpoints.values() if one.endpoint.enabled][:CHOICES_MAX]
+    enabled = [one for one in visit.account.endpoints.values() if one.endpoint.enabled]
+    typed = len(enabled) > CHOICES_MAX
     page = EventPage(
         event=found,
         accepted_ms=ms_of(found.seq),
@@ -173,7 +176,8 @@ async def event(visit: Visit) -> Given:
         rows=rows,
         more=more,
         message=message_of(found),
-        choices=[(one.endpoint.id, _name(one)) for one in enabled],
+        choices=[] if typed else [(one.endpoint.id, _name(one)) for one in enabled],
+        typed=typed,
         stand=await stand_of(visit, found),
     )
     return Show("event.html", page)
@@ -238,7 +242,14 @@ async def cancel(visit: Visit) -> Given:
 
 async def resend(visit: Visit) -> Given:
     """Make new deliveries of an event, to one endpoint or to all that want it."""
-    name, endpoint = visit.parameters["event_id"], visit.form.text("endpointId") or None
+    name, endpoint = visit.parameters["event_id"], visit.form.text("endpointId").strip() or None
+    meant = endpoints_meant(visit.account, endpoint or "")
+    if meant is not None:
+        if len(meant) != 1:
+            many = f"{len(meant)} endpoints; type more of it" if meant else "no endpoint"
+            words = f"“{(endpoint or '')[:60]}” is in the URL or description of {many}."
+            return Redirect(_back(visit, f"/events/{name}"), Flash(words, Tone.BAD))
+        endpoint = meant[0].id
     try:
         resent = await visit.services.deliveries.resend(visit.account, name, endpoint)
     except (Conflict, LimitExceeded) as problem:
