@@ -76,6 +76,18 @@ async def test_without_a_support_address_the_operators_are_named(tmp_path: Path)
             assert f'href="mailto:{operator.email}"' in (await client.get(f"{team.path}/help")).text
 
 
+async def test_only_operators_are_told_how_another_product_shows_it(web: Running) -> None:
+    team = await make_team(web)
+    leads = f'href="/accounts/{team.account.account.id}#embed"'
+    for user, told in ((await make_operator(web), True), (team.users[Role.OWNER], False)):
+        async with visitor(web, await sign_in(web, user)) as client:
+            assert (leads in (await client.get(f"{team.path}/help")).text) is told
+            if told:
+                page = (await client.get(f"/accounts/{team.account.account.id}")).text
+                assert 'id="embed"' in page
+                assert "WHATSYNC_EMBED_ORIGINS" in page
+
+
 async def test_the_bundle_holds_no_secret_no_text_no_phone_and_no_message(web: Running) -> None:
     services, team = web.server.services, await make_team(web, "Name of the customer")
     account = team.account
