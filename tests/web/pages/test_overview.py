@@ -12,6 +12,7 @@ from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.model.account import Scope
 from whatsync.model.account_form import AlertsForm, SettingsForm
+from whatsync.model.endpoint import Release
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.health import Health
 from whatsync.model.source import NewNumberForm, SourceForm
@@ -65,6 +66,16 @@ async def test_what_is_held_is_said_with_the_way_to_release_it(web: Running) -> 
     assert "is paused" in text
     assert f'href="{team.path}/webhooks/{endpoint_id}"' in text
     assert "All is well" not in text
+    kept = EndpointForm(enabled=True, held=Release.KEEP)
+    await services.endpoints.patch(team.account, endpoint_id, kept, ACTOR)
+    text = await page(web, team)
+    assert "2 deliveries are still held for 127.0.0.1:1/hook" in text
+    assert "is paused" not in text
+    await services.endpoints.patch(team.account, endpoint_id, EndpointForm(held=Release.DROP), ACTOR)
+    async with visitor(web, await sign_in(web, team.users[Role.VIEWER])) as client:
+        async with asyncio.timeout(10):
+            while "still held" in (await client.get(team.path)).text:  # noqa: ASYNC110 - seen from outside
+                await asyncio.sleep(0.02)
 
 
 async def test_a_failing_endpoint_is_said_with_its_reason_and_when_it_is_disabled(web: Running) -> None:

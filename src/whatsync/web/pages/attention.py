@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from whatsync.engine.endpoints import EndpointFacts
+from whatsync.model.delivery import State
 from whatsync.model.endpoint import DisabledBy
 from whatsync.model.outcome import explain
+from whatsync.ports.history import DeliveryQuery
 from whatsync.web.health import faults
 from whatsync.web.pages.condition import is_failing
 from whatsync.web.pages.page import Visit
 
 ENDPOINTS_NAMED = 5
 _HELD_LOOKED_AT = 10
+_HELD_ROWS_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Matter:
 
 async def matters(visit: Visit, endpoints: list[EndpointFacts]) -> list[Matter]:
     """All that there is now."""
-    found = [*_server(visit), *_failing(visit, endpoints), *await _disabled(visit, endpoints), *_numbers(visit)]
+    found = [*_server(visit), *_failing(visit, endpoints), *await _disabled(visit, endpoints), *await _kept(visit)]
+    found += _numbers(visit)
     if not visit.embedded:
         found += [*_sources(visit), *_settings(visit, endpoints)]
     return sorted(found, key=lambda one: ("bad", "warn", "note").index(one.tone))
@@ -90,6 +94,24 @@ async def _disabled(visit: Visit, endpoints: list[EndpointFacts]) -> list[Matter
         step = "Repair and enable it" if by_itself else "Enable it"
         found.append(Matter("bad" if by_itself else "warn", "pause", title, f"{why} {waits}", step, path))
     return found
+
+
+async def _kept(visit: Visit) -> list[Matter]:
+    """What was held while an endpoint was off and is held still, now that it is on; as far as the newest held tell."""
+    history, endpoints = visit.services.history, visit.account.endpoints
+    held = await history.deliveries(DeliveryQuery(visit.account.row, states=(State.HELD,), limit=_HELD_ROWS_LOOKED_AT))
+    found = []
+    for row in dict.fromkeys(view.endpoint for view in held.items):
+        running = endpoints.get(row)
+        if running is None or not running.endpoint.enabled or running.endpoint.release is not None:
+            continue
+        count = (await history.counts(row)).held
+        name = running.endpoint.description or short(running.endpoint.url)
+        title = f"{count:,} deliver{'y is' if count == 1 else 'ies are'} still held for {name}"
+        words = "They are from the time it was off, and are not sent by themselves."
+        path = visit.here(f"/webhooks/{running.endpoint.id}")
+        found.append(Matter("warn", "pause", title, words, "Send or drop them", path))
+    return found[:ENDPOINTS_NAMED]
 
 
 def _numbers(visit: Visit) -> Iterator[Matter]:

@@ -319,7 +319,7 @@ def _proof(message: Message | None, entry: EndpointEntry) -> Proof | None:
 
 _NEXT = {
     "delivered": "Nothing is left to do here. If the receiver says it has nothing, give it the proof below.",
-    "expired": "Enable endpoints sooner, or let an owner raise the time events are kept.",
+    "expired": "Enable endpoints sooner, or let the operator raise the time events are kept.",
     "no_endpoint": "Send it to an endpoint anyway, or change what that endpoint subscribes to so that the next one "
     "arrives.",
     "held": "Enable the endpoint and send what is held for it.",
