@@ -87,7 +87,8 @@ async def faults(place: PostgresPlace, asked: Asked) -> list[str]:
     )
     rows: dict[str, int] = dict(counted)
     found = []
-    for text, values in asked.statements.items():
+    # The store itself may ask something meanwhile.
+    for text, values in list(asked.statements.items()):
         if not re.match(r"\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b", text):
             continue
         (line,) = await db.fetchrow(f"EXPLAIN (FORMAT JSON) {text}", *values)
