@@ -11,6 +11,7 @@ import pytest
 from tests.engine.desk import ACTOR, OK, REFUSED, Desk, answer, opened_desk, until
 from whatsync.engine.attempt import Attempt
 from whatsync.engine.directory import RunningAccount
+from whatsync.engine.troubles import oldest_due_seconds
 from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.endpoint_form import EndpointForm
@@ -306,3 +307,32 @@ async def test_an_answer_is_recorded_with_all_that_was_seen() -> None:
         (exchange,) = await desk.store.attempts(account.row, view.id)
         assert exchange.row.answer_body == OK.body
         assert (exchange.row.status, exchange.row.total_us, exchange.late) == (200, 1200, False)
+
+
+async def test_a_backlog_that_is_just_being_read_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LANE_DELIVERIES_MAX", 4)
+    monkeypatch.setattr(limits, "LANE_DELIVERIES_FAILING", 4)
+    monkeypatch.setattr(limits, "CLAIM_DELIVERIES_MAX", 4)
+    async with opened_desk() as desk:
+        account = await desk.account()
+        await endpoint(desk, account)
+        gate = hold(desk)
+        await send(desk, account, 30)
+        desk.clock.advance(10)
+        claim, asked, goes_on = desk.store.claim, 0, asyncio.Event()
+
+        async def slow(*arguments: Any, **named: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked > 1:
+                await goes_on.wait()
+            return await claim(*arguments, **named)
+
+        monkeypatch.setattr(desk.store, "claim", slow)
+        gate.set()
+        await until(lambda: asked == 2 and desk.dispatcher.in_flight == 0)
+        assert oldest_due_seconds(desk.dispatcher, desk.clock.now_ms()) == 10
+        goes_on.set()
+        await desk.receivers.until(30)
+        await until(lambda: desk.dispatcher.budget.deliveries_held == 0)
+        assert oldest_due_seconds(desk.dispatcher, desk.clock.now_ms()) == 0

@@ -351,10 +351,7 @@ class Dispatcher:
 
     def _take(self, lane: Lane, items: Sequence[Claimed]) -> None:
         for claimed in items:
-            lane.owned += 1
-            self.budget.deliveries_held += 1
-            self.budget.bytes_held += len(claimed.event.body)
-            lane.queue.append(claimed)
+            lane.take(claimed, self.budget)
         if lane.closed or self._stopping:
             self._give_up(lane)
         else:

@@ -9,6 +9,7 @@ from whatsync.engine.directory import RunningEndpoint
 from whatsync.model import limits
 from whatsync.model.endpoint import Ordering
 from whatsync.model.health import HEALTHY, Health
+from whatsync.model.ids import ms_of
 from whatsync.ports.store import Claimed
 
 _BY_CONTACT = Ordering.CONTACT  # members of an enum are looked up slowly in Python 3.11
@@ -44,7 +45,7 @@ class Lane:
 
     __slots__ = (
         "again", "arrivals", "claiming", "closed", "direct", "early", "endpoint", "health", "in_flight", "next_due_ms",
-        "owned", "queue", "ramp", "succeeded_ms", "tokens", "tokens_at", "tried_at", "waking", "writing",
+        "owned", "queue", "ramp", "succeeded_ms", "taken_ms", "tokens", "tokens_at", "tried_at", "waking", "writing",
     )  # fmt: skip
 
     def __init__(self, endpoint: RunningEndpoint, health: Health = HEALTHY) -> None:
@@ -66,6 +67,9 @@ class Lane:
         self.early = False
         """The endpoint has just recovered: waiting retries come forward whatever their due time."""
         self.next_due_ms: int | None = None
+        self.taken_ms: int | None = None
+        """When the last untried delivery was made that came from the store: what still waits there is hardly younger.
+        """
         self.ramp = limits.IN_FLIGHT_MAX
         self.succeeded_ms: int | None = None
         """The last success since the lane was made. Health holds only those that end a time of failing."""
@@ -108,6 +112,15 @@ class Lane:
         self.direct = False
         self.writing += 1
         return False
+
+    def take(self, claimed: Claimed, budget: Budget) -> None:
+        """Own a delivery that was claimed from the store."""
+        self.owned += 1
+        budget.deliveries_held += 1
+        budget.bytes_held += len(claimed.event.body)
+        self.queue.append(claimed)
+        if claimed.attempts == 0:
+            self.taken_ms = ms_of(claimed.id)
 
     @property
     def paced(self) -> bool:
