@@ -315,6 +315,9 @@ async def test_embedded_visitors_and_phones_have_the_history_too(dashboard: Dash
         await shop.settled(1, State.SUCCEEDED)
         token = await dashboard.embedded_token(shop.account, Role.SUPPORT)
         async with dashboard.open(f"{shop.path}/history", token=token, size=PHONE) as page:
+            await page.get_by_text("Export").click()
+            await expect(page.get_by_role("link", name="As CSV")).to_be_in_viewport(ratio=1)
+            await page.keyboard.press("Escape")
             await page.locator("a.row").first.click()
             await expect(page.get_by_text("The endpoint got it and answered 200")).to_be_visible()
             await page.get_by_role("link", name="The message’s whole story").click()
