@@ -53,6 +53,11 @@ def test_every_setting_is_shown_and_no_secret(bare: Shell) -> None:
     assert "very secret" not in shell("doctor").out
 
 
+def test_a_key_that_could_be_guessed(bare: Shell) -> None:
+    assert found(bare, ENCRYPTION_KEY="abababababababab")["Encryption key"]["state"] == "warning"
+    assert found(bare, ENCRYPTION_KEY="very secret and long")["Encryption key"]["state"] == "ok"
+
+
 def test_wrong_settings_are_named(bare: Shell) -> None:
     shell = Shell({**bare.environment, "WHATSYNC_RETENTION_DAYS": "many"})
     assert "WHATSYNC_RETENTION_DAYS" in shell("doctor", code=2).err

@@ -1,6 +1,7 @@
 """Routes of events over real HTTP: the list, one event, its deliveries, the feed with its wait, and resending."""
 
 import asyncio
+import gzip
 from typing import Any
 
 import pytest
@@ -168,3 +169,9 @@ async def test_nonsense_to_the_feed_is_named(web: Running, query: str, field: st
     answer = await web.call("GET", f"/v1/events/feed?{query}")
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_a_compressed_body_is_named(web: Running) -> None:
+    body = gzip.compress(b'{"event": "message.status", "data": {"messageId": "m", "status": "read"}}')
+    answer = await web.call("POST", "/v1/events", content=body, headers={"content-encoding": "gzip"})
+    assert (answer.status_code, "is compressed; send it as it is" in answer.json()["detail"]) == (400, True)

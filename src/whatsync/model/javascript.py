@@ -14,6 +14,8 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 INDEX_MAX = 2**32 - 2
 """The largest key that JavaScript takes for an array index and so sorts before the others."""
+_GZIP = b"\x1f\x8b"
+"""How what is compressed begins."""
 _INDEX_CHARS_MAX = 10
 _EXPONENT_FORM_FROM = 21
 _EXPONENT_FORM_BELOW = -6
@@ -51,6 +53,8 @@ def text_of(raw: bytes) -> str:
     try:
         return str(raw, "utf-8")
     except UnicodeDecodeError as problem:
+        if raw[:2] == _GZIP:
+            raise NotJson("is compressed; send it as it is") from None
         raise NotJson(f"is not UTF-8 (byte {problem.start})") from None
 
 

@@ -54,6 +54,9 @@ IDEMPOTENCY_KEY_CHARS_MAX = 255
 IDEMPOTENCY_DAYS = 8
 """How long an ``Idempotency-Key`` and, at least, an event id are remembered: Meta repeats for seven days."""
 
+ENCRYPTION_KEY_DIFFERENT_CHARS = 8
+"""With fewer different characters the doctor warns of it."""
+
 # Media
 MEDIA_BYTES_MAX = 128 * 1024 * 1024
 """Of one file: WhatsApp itself lets 100 MB through."""

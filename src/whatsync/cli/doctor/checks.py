@@ -25,6 +25,7 @@ from whatsync.cli.local import Local, running_here
 from whatsync.cli.output import clean
 from whatsync.compose.places import database_address, database_path
 from whatsync.config import Config, is_postgres, without_password
+from whatsync.model import limits
 from whatsync.net.system import SystemClock
 from whatsync.ports.store import StoreRefused
 from whatsync.store.postgres import inspecting
@@ -178,6 +179,9 @@ def _size(path: Path) -> int:
 def check_key(config: Config) -> Check:
     """The key that seals secrets at rest."""
     if config.encryption_key is not None:
+        if len(set(config.encryption_key)) < limits.ENCRYPTION_KEY_DIFFERENT_CHARS:
+            sentence = "WHATSYNC_ENCRYPTION_KEY has few different characters and could be guessed. Start new ones well:"
+            return Check("Encryption key", "warning", f"{sentence} `openssl rand -base64 32` makes a good key.")
         return Check("Encryption key", "ok", "set by WHATSYNC_ENCRYPTION_KEY. Keep a copy apart from the backups.")
     path = config.data_dir / KEY_FILE
     if not path.exists():
