@@ -18,6 +18,8 @@ from typing import Any, cast
 import httptools
 import uvloop
 
+from whatsync.cli.bench.courtesy import step_aside
+
 
 class Orders:
     """What to do, with the unchanging parts of requests made once."""
@@ -183,6 +185,7 @@ async def run(orders: Orders) -> dict[str, Any]:
 
 def main() -> None:
     """Entry of the process."""
+    step_aside()
     print(json.dumps(uvloop.run(run(Orders(json.loads(sys.stdin.readline()))))), flush=True)
 
 

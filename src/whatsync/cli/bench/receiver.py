@@ -15,6 +15,8 @@ from typing import Any, cast
 import httptools
 import uvloop
 
+from whatsync.cli.bench.courtesy import step_aside
+
 ANSWER_BODY = b'{"ok":true,"note":"' + b"x" * 479 + b'"}'
 MARK = b'"text":"'
 """What stands before the sending time in the events the generator makes."""
@@ -138,6 +140,7 @@ async def _listen(group: dict[str, Any], port: int, log: Log) -> asyncio.Server:
 
 def main() -> None:
     """Entry of the process."""
+    step_aside()
     uvloop.run(serve(json.loads(sys.stdin.readline())))
 
 
