@@ -20,11 +20,13 @@ from whatsync.compose.opening import open_server
 from whatsync.compose.places import Outside
 from whatsync.compose.server import Server
 from whatsync.config import read
-from whatsync.engine.attempt import Attempt, Outcome
+from whatsync.engine.attempt import Attempt
 from whatsync.engine.bootstrap import bootstrap
 from whatsync.engine.directory import RunningAccount, RunningEndpoint
-from whatsync.engine.ingest import Receipt, event_row, wants
+from whatsync.engine.ingest import event_row, wants
+from whatsync.engine.outcome import Outcome
 from whatsync.engine.quota import Quota
+from whatsync.engine.receipt import Receipt
 from whatsync.model import limits
 from whatsync.model.account import OwnType
 from whatsync.model.delivery import State

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from whatsync.engine.accounts import Accounts
-from whatsync.engine.attempt import Attempter, Defaults, Outcome
+from whatsync.engine.attempt import Attempter
 from whatsync.engine.bootstrap import bootstrap
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory, RunningAccount, RunningEndpoint
@@ -18,6 +18,7 @@ from whatsync.engine.endpoints import Endpoints
 from whatsync.engine.event_types import EventTypes
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.keys import Keys
+from whatsync.engine.outcome import Defaults, Outcome
 from whatsync.engine.quota import Quota
 from whatsync.engine.removal import Removal
 from whatsync.engine.sweep import Sweep

@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.desk import ACTOR, Desk, opened_desk, until
 from whatsync.engine.directory import RunningAccount
-from whatsync.engine.ingest import Receipt
+from whatsync.engine.receipt import Receipt
 from whatsync.model import limits
 from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.errors import Conflict, Invalid, LimitExceeded, TooLarge, Unavailable

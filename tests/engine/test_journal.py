@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.sources.whatsapp.cloud import NUMBER, PERSON, SECRET, incoming, message, signed
 from tests.web.running import Running, running
-from whatsync.engine.ingest import Receipt
 from whatsync.engine.journal import Journal
+from whatsync.engine.receipt import Receipt
 from whatsync.model import limits
 
 PERSONAL = ("4915112345678", "15550001111", "very private words", "wamid.HBgM", "token=s3cret", "Jane Roe")

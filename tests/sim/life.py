@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.sim.world import Clock, Network, Randomness, Sender, Vault
-from whatsync.engine.attempt import Attempter, Defaults
+from whatsync.engine.attempt import Attempter
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory, RunningEndpoint
 from whatsync.engine.dispatch import Dispatcher
 from whatsync.engine.ingest import Ingest
+from whatsync.engine.outcome import Defaults
 from whatsync.engine.quota import Quota
 from whatsync.engine.sweep import Sweep
 from whatsync.engine.watch import Notice, Watch

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from tests.sim.life import Life, Parts
 from tests.sim.switchboard import Switch, outside
 from tests.sim.world import EPOCH_S, Clock, Network, Randomness, Sender, Vault
-from whatsync.engine.attempt import Defaults
 from whatsync.engine.common_clock import CommonClock
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import Directory
 from whatsync.engine.ingest import Ingest
 from whatsync.engine.node import Node
+from whatsync.engine.outcome import Defaults
 from whatsync.engine.posts import post_of
 from whatsync.engine.quota import Quota
 from whatsync.engine.sweep import Sweep

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from tests.sim.life import Parts
-from whatsync.engine.attempt import Attempt, Attempter, Outcome
+from whatsync.engine.attempt import Attempt, Attempter
+from whatsync.engine.outcome import Outcome
 from whatsync.model.delivery import State, decide
 from whatsync.model.outcome import Kind, Verdict
 from whatsync.model.signature import Signer

@@ -12,7 +12,7 @@ from whatsync.compose.whatsapp import WhatsApp
 from whatsync.config import Config
 from whatsync.engine.accounts import Accounts
 from whatsync.engine.alerts import Alerts
-from whatsync.engine.attempt import Attempter, Defaults, Outcome
+from whatsync.engine.attempt import Attempter
 from whatsync.engine.bulk_resend import BulkResend
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.deliveries import Deliveries
@@ -31,6 +31,7 @@ from whatsync.engine.keys import Keys
 from whatsync.engine.loop_lag import LoopLag
 from whatsync.engine.messages import Messages
 from whatsync.engine.node import Node
+from whatsync.engine.outcome import Defaults, Outcome
 from whatsync.engine.quota import Quota
 from whatsync.engine.recover import Recover
 from whatsync.engine.removal import Removal

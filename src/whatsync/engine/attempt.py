@@ -3,11 +3,9 @@
 import asyncio
 import logging
 
-import msgspec
-
 from whatsync.engine.directory import RunningEndpoint
+from whatsync.engine.outcome import Defaults, Outcome
 from whatsync.model import delivery as deliveries
-from whatsync.model import limits
 from whatsync.model.delivery import SUCCEEDED, Decision
 from whatsync.model.endpoint import Ordering
 from whatsync.model.ids import DELIVERY_PREFIX, row_text
@@ -25,37 +23,18 @@ logger = logging.getLogger(__name__)
 _TEST = Origin.TEST  # members of an enum are looked up slowly in Python 3.11
 
 
-class Defaults(msgspec.Struct, frozen=True):
-    """The installation's policy where an endpoint has none of its own."""
+class Attempt:
+    """One attempt: of what, where to, and what was sent once it has begun. ``ended`` is whoever makes it."""
 
-    schedule_seconds: tuple[float, ...]
-    timeout_seconds: float = limits.REQUEST_TIMEOUT_SECONDS
-    connect_timeout_seconds: float = limits.CONNECT_TIMEOUT_SECONDS
+    __slots__ = ("attempter", "claimed", "endpoint", "signatures", "started_ms", "under_way")
 
-
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What an attempt was and what follows from it."""
-
-    row: AttemptRow
-    verdict: Verdict
-    decision: Decision
-    event: str
-    """Id of the event it was about."""
-
-
-class Attempt(msgspec.Struct, eq=False):
-    """One attempt: of what, where to, and what was sent once it has begun. ``ended`` is whoever makes it.
-
-    A struct, as are the other objects that each event needs: they are made in a fifth of the time of a class with
-    ``__init__``.
-    """
-
-    attempter: "Attempter"
-    claimed: Claimed
-    endpoint: RunningEndpoint
-    started_ms: int = 0
-    signatures: bytes = b""
-    under_way: UnderWay | None = None
+    def __init__(self, attempter: "Attempter", claimed: Claimed, endpoint: RunningEndpoint) -> None:
+        self.attempter = attempter
+        self.claimed = claimed
+        self.endpoint = endpoint
+        self.started_ms = 0
+        self.signatures = b""
+        self.under_way: UnderWay | None = None
 
     def ended(self, outcome: Outcome | Exception) -> None:
         """Take what came of it; an exception is a bug of ours in judging it."""
@@ -76,10 +55,20 @@ class Attempt(msgspec.Struct, eq=False):
             self.under_way.cancel()
 
 
-class _Awaited(Attempt, kw_only=True):
+class _Awaited(Attempt):
     """An attempt that somebody waits for."""
 
-    answer: "asyncio.Future[Outcome]"
+    __slots__ = ("answer",)
+
+    def __init__(
+        self,
+        attempter: "Attempter",
+        claimed: Claimed,
+        endpoint: RunningEndpoint,
+        answer: "asyncio.Future[Outcome]",
+    ) -> None:
+        super().__init__(attempter, claimed, endpoint)
+        self.answer = answer
 
     def ended(self, outcome: Outcome | Exception) -> None:
         if self.answer.done():
@@ -118,7 +107,7 @@ class Attempter:
     async def attempt(self, claimed: Claimed, endpoint: RunningEndpoint, signer: Signer | None = None) -> Outcome:
         """The same, for who waits. Cancelling it closes the connection."""
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        attempt = _Awaited(self, claimed, endpoint, answer=answer)
+        attempt = _Awaited(self, claimed, endpoint, answer)
         self.begin(attempt, signer)
         try:
             return await answer

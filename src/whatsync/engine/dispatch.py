@@ -9,10 +9,11 @@ import heapq
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 
-from whatsync.engine.attempt import Attempter, Outcome
+from whatsync.engine.attempt import Attempter
 from whatsync.engine.directory import Directory, RunningEndpoint
 from whatsync.engine.flight import Flight
 from whatsync.engine.lanes import Budget, Lane
+from whatsync.engine.outcome import Outcome
 from whatsync.engine.recorder import Recorder
 from whatsync.engine.replanning import Replanning
 from whatsync.engine.standing import SOLE, Standing
@@ -398,7 +399,7 @@ class Dispatcher:
                 if wait > 0:
                     self._wake_later(lane, wait)
                     return
-            flight = Flight(self._attempter, queue.popleft(), lane.endpoint, tower=self, lane=lane)
+            flight = Flight(self._attempter, queue.popleft(), self, lane)
             lane.in_flight += 1
             if not self._flights:
                 self._quiet.clear()

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from whatsync.engine import audit
-from whatsync.engine.attempt import Defaults
 from whatsync.engine.configuration import Configuration
 from whatsync.engine.directory import ENDPOINT, Directory, RunningAccount, RunningEndpoint, seal_secrets
 from whatsync.engine.dispatch import Dispatcher
+from whatsync.engine.outcome import Defaults
 from whatsync.engine.rotation import RotationForm, SecretFacts, facts_of, made_secret, rotated
 from whatsync.engine.successes import Successes
 from whatsync.engine.watch import Notice, disabled_notice

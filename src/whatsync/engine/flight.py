@@ -5,9 +5,10 @@ Only tells the dispatcher what has happened; decides nothing.
 
 from typing import Protocol
 
-from whatsync.engine.attempt import Attempt, Outcome
+from whatsync.engine.attempt import Attempt, Attempter
 from whatsync.engine.lanes import Lane
-from whatsync.ports.store import AttemptRow
+from whatsync.engine.outcome import Outcome
+from whatsync.ports.store import AttemptRow, Claimed
 
 
 class Tower(Protocol):
@@ -29,12 +30,16 @@ class Tower(Protocol):
         """Its outcome is on disk."""
 
 
-class Flight(Attempt, kw_only=True):
+class Flight(Attempt):
     """The attempt of one delivery from a lane, and afterwards its outcome on the way to the disk."""
 
-    tower: Tower
-    lane: Lane
-    row: AttemptRow | None = None
+    __slots__ = ("lane", "row", "tower")
+
+    def __init__(self, attempter: Attempter, claimed: Claimed, tower: Tower, lane: Lane) -> None:
+        super().__init__(attempter, claimed, lane.endpoint)
+        self.tower = tower
+        self.lane = lane
+        self.row: AttemptRow | None = None
 
     def begin(self) -> None:
         """Begin the attempt."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from whatsync.engine.directory import Directory, RunningAccount, RunningEndpoint
 from whatsync.engine.dispatch import Dispatcher
 from whatsync.engine.quota import Quota
+from whatsync.engine.receipt import Receipt, Timestamp
 from whatsync.engine.watch import Notice
 from whatsync.model import limits
 from whatsync.model.delivery import State
@@ -39,34 +40,34 @@ from whatsync.ports.store import (
     StoreUnavailable,
 )
 
-
-class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """What the caller gets for one event. ``repeated`` where it had been accepted before with the same content."""
-
-    id: str
-    event: str
-    timestamp: str
-    deliveries: int
-    repeated: bool = False
-
-
 Done = Callable[[list[Receipt] | Exception], None]
 """Takes the receipts after the commit, or why there are none: Conflict, Invalid or Unavailable."""
 
 
-class _Plan(msgspec.Struct):
+class _Plan:
     """An admission with what has to happen once it is on disk."""
 
-    account: RunningAccount
-    drafts: list[Draft]
-    done: Done
-    idempotency: Idempotency | None
-    not_to: int | None
-    admission: Admission
-    reserved: list[bool]
-    known: list[Receipt | None] | None = None
-    """Receipts of drafts that turned out to be accepted before, by position; ``None`` while there is none."""
-    media: MediaRow | None = None
+    __slots__ = ("account", "admission", "done", "drafts", "idempotency", "known", "media", "not_to", "reserved")
+
+    def __init__(
+        self,
+        account: RunningAccount,
+        drafts: list[Draft],
+        done: Done,
+        idempotency: Idempotency | None,
+        not_to: int | None = None,
+        media: MediaRow | None = None,
+    ) -> None:
+        self.account = account
+        self.drafts = drafts
+        self.done = done
+        self.idempotency = idempotency
+        self.not_to = not_to
+        self.admission = _NOTHING
+        self.reserved: list[bool] = []
+        self.known: list[Receipt | None] | None = None
+        """Receipts of drafts that turned out to be accepted before, by position; ``None`` while there is none."""
+        self.media = media
 
 
 class Ingest:
@@ -119,7 +120,7 @@ class Ingest:
             return
         drafts = decode_submissions(raw, self._clock.now_ms(), account.own_types, self._new_id)
         self._quota.count(account, len(drafts), len(raw))
-        plan = _Plan(account, drafts, done, idempotency, None, _NOTHING, [])
+        plan = _Plan(account, drafts, done, idempotency)
         if account.orders:
             self._start(plan)
         else:
@@ -131,7 +132,7 @@ class Ingest:
         draft = draft_of(notice.type, notice.id, self._clock.now_ms(), msgspec.json.encode(notice.data))
         answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
-        self._start(_Plan(account, [draft], partial(_settle, answer), None, notice.not_to, _NOTHING, []))
+        self._start(_Plan(account, [draft], partial(_settle, answer), None, notice.not_to))
         return answer
 
     def submit(
@@ -143,7 +144,7 @@ class Ingest:
     ) -> "asyncio.Future[list[Receipt]]":
         """Accept an event that was made here, and the file that came with it, whose ``event`` is filled in."""
         answer: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
-        plan = _Plan(account, [draft], partial(_settle, answer), idempotency, None, _NOTHING, [], media=media)
+        plan = _Plan(account, [draft], partial(_settle, answer), idempotency, media=media)
         self._start(plan)
         return answer
 
@@ -299,7 +300,7 @@ class Ingest:
                     await self._clock.sleep(0)
                     until = self._clock.monotonic() + limits.DECODE_TURN_SECONDS
             self._quota.take(account, len(drafts), len(raw))
-            self._start(_Plan(account, drafts, done, idempotency, None, _NOTHING, []))
+            self._start(_Plan(account, drafts, done, idempotency))
         except Exception as problem:  # noqa: BLE001 - whoever waits for the answer gets it
             done(problem)
 
@@ -435,12 +436,8 @@ def _receipts(plan: _Plan) -> list[Receipt]:
     return receipts
 
 
-class _Timestamp(msgspec.Struct):
-    timestamp: str
-
-
 def _receipt_of(row: EventRow) -> Receipt:
-    stamp = msgspec.json.decode(row.body, type=_Timestamp).timestamp
+    stamp = msgspec.json.decode(row.body, type=Timestamp).timestamp
     return Receipt(row.id, row.type, stamp, row.deliveries, repeated=True)
 
 

@@ -7,9 +7,9 @@ Above a rate lines are left out and counted; those about failed attempts never a
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from whatsync.engine.attempt import Outcome
 from whatsync.engine.directory import RunningAccount, RunningEndpoint
-from whatsync.engine.ingest import Receipt
+from whatsync.engine.outcome import Outcome
+from whatsync.engine.receipt import Receipt
 from whatsync.model import limits
 from whatsync.model.ids import delivery_id
 from whatsync.ports.clock import Clock

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from whatsync.engine.directory import Directory, RunningAccount
-from whatsync.engine.ingest import Receipt
 from whatsync.engine.media import Media
+from whatsync.engine.receipt import Receipt
 from whatsync.engine.watch import Notice
 from whatsync.model import limits, retry
 from whatsync.model.details import read_details

@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 
 from whatsync.engine.directory import Directory, RunningEndpoint
-from whatsync.engine.ingest import Receipt
+from whatsync.engine.receipt import Receipt
 from whatsync.engine.watch import Notice, exhausted_notice, standing_notices
 from whatsync.model import limits
 from whatsync.model.delivery import State

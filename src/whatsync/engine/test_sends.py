@@ -10,9 +10,10 @@ from enum import StrEnum
 
 import msgspec
 
-from whatsync.engine.attempt import Attempter, Outcome
+from whatsync.engine.attempt import Attempter
 from whatsync.engine.directory import Directory, RunningAccount, RunningEndpoint
 from whatsync.engine.ingest import event_row
+from whatsync.engine.outcome import Outcome
 from whatsync.engine.quota import Quota
 from whatsync.engine.recorder import Recorder
 from whatsync.engine.rotation import made_secret

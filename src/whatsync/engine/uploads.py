@@ -8,10 +8,11 @@ import hashlib
 import msgspec
 
 from whatsync.engine.directory import RunningAccount
-from whatsync.engine.ingest import Ingest, Receipt
+from whatsync.engine.ingest import Ingest
 from whatsync.engine.media import Media
 from whatsync.engine.media_work import MEDIA_UPLOAD
 from whatsync.engine.quota import Quota
+from whatsync.engine.receipt import Receipt
 from whatsync.model import limits
 from whatsync.model.documented import MediaUpload
 from whatsync.model.draft import Draft, draft_of_data

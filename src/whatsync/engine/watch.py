@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from whatsync.engine.attempt import Outcome
 from whatsync.engine.directory import RunningEndpoint
+from whatsync.engine.outcome import Outcome
 from whatsync.model import health as rules
 from whatsync.model.catalogue import is_operational
 from whatsync.model.delivery import Happening

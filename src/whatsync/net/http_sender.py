@@ -8,8 +8,6 @@ import logging
 import ssl
 from collections.abc import Callable
 
-import msgspec
-
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.connection import STALE, Connection, Result, Stale
 from whatsync.net.deadlines import Deadlines
@@ -206,15 +204,25 @@ class HttpSender:
             del self._origins[key]
 
 
-class Exchange(msgspec.Struct, eq=False):
+class Exchange:
     """One request on its way without a task of its own, as long as a kept connection carries it."""
 
-    sender: HttpSender
-    request: Request
-    started_at: float
-    done: Callable[[Answer | Failure], None]
-    connection: Connection | None = None
-    task: "asyncio.Task[Answer | Failure] | None" = None
+    __slots__ = ("connection", "done", "request", "sender", "started_at", "task")
+
+    def __init__(
+        self,
+        sender: HttpSender,
+        request: Request,
+        started_at: float,
+        done: Callable[[Answer | Failure], None],
+        connection: Connection | None,
+    ) -> None:
+        self.sender = sender
+        self.request = request
+        self.started_at = started_at
+        self.done = done
+        self.connection = connection
+        self.task: asyncio.Task[Answer | Failure] | None = None
 
     def settle(self, result: Result) -> None:
         """The kept connection has carried it, or has turned out to be closed already."""

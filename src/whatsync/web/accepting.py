@@ -9,48 +9,39 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from whatsync.engine.directory import RunningAccount
-from whatsync.engine.ingest import Receipt
+from whatsync.engine.receipt import Receipt
 from whatsync.engine.services import Services
 from whatsync.model import limits
 from whatsync.model.errors import FieldError, Invalid, Problem
 from whatsync.ports.store import Idempotency
 from whatsync.web.api.call import Answer
 from whatsync.web.arriving import overloaded
+from whatsync.web.receipts import EventReceipt, EventReceipts
 
 _ACCEPTED = 202
 _KNOWN = 200
 _encode = msgspec.json.Encoder().encode
 
 
-class EventReceipt(msgspec.Struct, frozen=True, gc=False):
-    """One event that is on disk, with how many deliveries were made of it."""
-
-    id: str
-    event: str
-    timestamp: str
-    deliveries: int
-
-
-class EventReceipts(msgspec.Struct, frozen=True, gc=False):
-    """The receipts of an array, in its order."""
-
-    items: list[EventReceipt]
-
-
 Answered = Callable[[Answer | Exception], None]
 """Takes the answer, or the Problem (or bug) in its place."""
 
 
-class Submission(msgspec.Struct, eq=False):
+class Submission:
     """One request to accept events, from its last byte to its answer."""
 
-    services: Services
-    account: RunningAccount
-    body: bytes
-    answered: Answered
-    started: float
-    """When the last byte came, in monotonic seconds."""
-    keyed: bool = False
+    __slots__ = ("account", "answered", "body", "keyed", "services", "started")
+
+    def __init__(
+        self, services: Services, account: RunningAccount, body: bytes, answered: Answered, started: float
+    ) -> None:
+        self.services = services
+        self.account = account
+        self.body = body
+        self.answered = answered
+        self.started = started
+        """When the last byte came, in monotonic seconds."""
+        self.keyed = False
 
     def begin(self, key: bytes | None) -> None:
         """Hand the events to the engine; ``key`` is the ``Idempotency-Key``. The answer is known after the commit.

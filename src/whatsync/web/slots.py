@@ -7,8 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.services import Services
 from whatsync.model.errors import Problem, Unavailable
@@ -79,21 +77,26 @@ class Door:
             connection.check_age(now)
 
 
-class Slot(msgspec.Struct, eq=False):
+class Slot:
     """One hot request of a connection and, once it is there, the answer. Answers leave in the order of the requests."""
 
-    protocol: Connection
-    headers: Mapping[bytes, bytes]
-    keep_alive: bool
-    request_id: str
-    arriving: Arriving | None = None
-    """Its body, until it is complete or refused."""
-    response: bytes | None = None
-    refuses: bool = False
-    """Its answer ends the connection, whatever else the client may still be sending."""
-    account: RunningAccount | None = None
-    source: str | None = None
-    """Id of the source whose callback this is; then there is no account."""
+    __slots__ = (
+        "account", "arriving", "headers", "keep_alive", "protocol", "refuses", "request_id", "response", "source"
+    )  # fmt: skip
+
+    def __init__(self, protocol: Connection, headers: Mapping[bytes, bytes], keep_alive: bool, request_id: str) -> None:
+        self.protocol = protocol
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.request_id = request_id
+        self.arriving: Arriving | None = None
+        """Its body, until it is complete or refused."""
+        self.response: bytes | None = None
+        self.refuses = False
+        """Its answer ends the connection, whatever else the client may still be sending."""
+        self.account: RunningAccount | None = None
+        self.source: str | None = None
+        """Id of the source whose callback this is; then there is no account."""
 
     def begin(self, body: bytes) -> None:
         """The body is complete: hand it over."""

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 from whatsync.model.account import Scope
-from whatsync.web.accepting import EventReceipt, EventReceipts, Submission
+from whatsync.web.accepting import Submission
 from whatsync.web.api.call import Answer, Call, Route
+from whatsync.web.receipts import EventReceipt, EventReceipts
 
 
 async def post_events(call: Call) -> Answer:
