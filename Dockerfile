@@ -4,7 +4,8 @@
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY requirements-build.lock requirements.lock ./
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY requirements-build.lock requirements-compile.lock requirements.lock ./
 RUN python -m venv /opt/builder \
     && /opt/builder/bin/pip install --quiet --require-hashes -r requirements-build.lock \
     && python -m venv /opt/whatsync \
@@ -18,6 +19,10 @@ RUN python -m venv /opt/node && bash packaging/node.sh /opt/node && bash packagi
 RUN /opt/builder/bin/hatchling build --target wheel --directory dist \
     && /opt/whatsync/bin/pip install --quiet --no-deps --no-index dist/*.whl \
     && /opt/whatsync/bin/python -m compileall -q /opt/whatsync/lib
+# What compiles is needed only here; typing-extensions, which it shares with the server, stays.
+RUN /opt/whatsync/bin/pip install --quiet --require-hashes -r requirements-compile.lock \
+    && /opt/whatsync/bin/python packaging/compile.py \
+    && /opt/whatsync/bin/pip uninstall --quiet --yes ast-serialize librt mypy mypy-extensions pathspec setuptools
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --system --gid 10001 whatsync \

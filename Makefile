@@ -11,13 +11,14 @@ COMPILE := $(BIN)/uv pip compile --upgrade --universal --python-version 3.11 --g
 RUNTIME_STAMP := $(VENV)/.runtime-installed
 PACKAGE_STAMP := $(VENV)/.package-installed
 DEV_STAMP := $(VENV)/.dev-installed
+COMPILER_STAMP := $(VENV)/.compiler-installed
 NODE_STAMP := $(VENV)/.node-installed
 FRONT_STAMP := $(VENV)/.front-installed
 FRONT_DEV_STAMP := $(VENV)/.front-dev-installed
 RECEIVERS_STAMP := $(VENV)/.receivers-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup wheel setup-dev test check bench sim lock format clean
+.PHONY: help run setup compile wheel setup-dev test check bench sim lock format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,14 +28,19 @@ run: setup ## set up what is missing, then start the server
 
 setup: $(PACKAGE_STAMP) $(FRONT_STAMP) ## make .venv with all that the server needs (.venv/bin/whatsync)
 
+compile: setup $(COMPILER_STAMP) ## make the hot path machine code: a fifth more events a second (needs gcc, python3-dev)
+	@$(BIN)/python packaging/compile.py
+
 wheel: setup ## build dist/whatsync-*.whl, the package with all that it serves
 	@rm -rf dist
 	@$(BIN)/hatchling build --target wheel --directory dist
 
-setup-dev: $(DEV_STAMP) $(FRONT_DEV_STAMP) $(RECEIVERS_STAMP) ## besides, all that tests and checks need
+setup-dev: $(DEV_STAMP) $(FRONT_DEV_STAMP) $(RECEIVERS_STAMP) $(COMPILER_STAMP) ## besides, all that tests and checks need
 	@bash packaging/debian.sh curl=curl php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go \
 		chromium=chromium pgbouncer=pgbouncer faketime=faketime caddy=caddy \
-		library:libatomic.so.1=libatomic1 file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core
+		library:libatomic.so.1=libatomic1 file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core gcc=gcc \
+		file:$(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h=python3-dev
+	@$(BIN)/python packaging/compile.py
 
 test: setup-dev ## run every test (WORKERS=3 at once, PYTEST_ARGS=... for pytest)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -n $(WORKERS) --maxschedchunk 1 --durations 15 $(PYTEST_ARGS)
@@ -60,6 +66,7 @@ lock: $(DEV_STAMP) ## resolve the newest allowed versions anew into the lock fil
 	$(COMPILE) --group build --constraint requirements.lock --output-file requirements-build.lock
 	$(COMPILE) pyproject.toml --extra telemetry --group dev --constraint requirements.lock \
 		--constraint requirements-build.lock --output-file requirements-dev.lock
+	$(COMPILE) --group compile --constraint requirements-dev.lock --output-file requirements-compile.lock
 	$(COMPILE) --group node --output-file requirements-node.lock
 	cd front && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only --no-audit --no-fund
 	cd tests/receivers && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only --no-audit --no-fund
@@ -84,6 +91,11 @@ $(PACKAGE_STAMP): pyproject.toml $(RUNTIME_STAMP)
 $(DEV_STAMP): requirements-dev.lock $(PACKAGE_STAMP)
 	@echo "Installing the locked development packages into $(VENV) ..."
 	@bash packaging/packages.sh $(BIN) requirements-dev.lock
+	@touch $@
+
+$(COMPILER_STAMP): requirements-compile.lock $(PACKAGE_STAMP)
+	@echo "Installing the locked packages that compile the hot path ..."
+	@bash packaging/packages.sh $(BIN) requirements-compile.lock
 	@touch $@
 
 $(NODE_STAMP): requirements-node.lock packaging/node.sh | $(BIN)/python

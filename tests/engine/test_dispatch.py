@@ -220,6 +220,7 @@ async def test_while_outcomes_can_not_be_written_no_new_attempt_starts_and_nothi
         assert sorted(texts(desk)) == ["0", "1", "2", "3", "4"]
 
 
+@pytest.mark.takes_apart
 async def test_a_bug_in_an_attempt_costs_neither_the_delivery_nor_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened_desk() as desk:
         account = await desk.account()

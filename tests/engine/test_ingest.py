@@ -192,6 +192,7 @@ async def test_events_a_second_are_limited_and_the_wait_is_said(monkeypatch: pyt
         await accept(desk, account, MESSAGE)
 
 
+@pytest.mark.takes_apart
 async def test_a_mistake_after_the_commit_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened_desk() as desk:
         account = await desk.account("one")

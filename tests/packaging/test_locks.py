@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-node.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-build.lock",
+    "requirements-compile.lock",
+    "requirements-dev.lock",
+    "requirements-node.lock",
+)
 PINNED = re.compile(r"^([a-z0-9.-]+)==(\S+)")
 
 
@@ -56,6 +62,7 @@ def test_the_locks_hold_all_that_is_asked_for() -> None:
     runtime = wanted(dependencies + telemetry)
     assert runtime <= set(pins("requirements.lock"))
     assert runtime | wanted(groups["dev"]) <= set(pins("requirements-dev.lock"))
+    assert wanted(groups["compile"]) <= set(pins("requirements-compile.lock"))
     assert wanted(groups["build"]) <= set(pins("requirements-build.lock"))
     assert wanted(asked["build-system"]["requires"]) <= set(pins("requirements-build.lock"))
     assert wanted(groups["node"]) <= set(pins("requirements-node.lock"))

@@ -10,6 +10,7 @@ from tests.tidy.tree import Module, modules, report
 CORE = frozenset({"model", "ports"})
 MAY_KNOW: dict[str, frozenset[str]] = {
     "__init__": frozenset(),
+    "compiled": frozenset(),
     "model": frozenset(),
     "ports": frozenset({"model"}),
     "engine": CORE,
@@ -22,7 +23,7 @@ MAY_KNOW: dict[str, frozenset[str]] = {
     "sources": CORE | {"engine"},
     "web": CORE | {"engine", "sources", "config"},
     "compose": CORE | {"engine", "store", "net", "media", "config", "logs", "tracing", "sources", "web"},
-    "cli": CORE | {"engine", "net", "web", "config", "logs", "tracing", "compose"},
+    "cli": CORE | {"engine", "net", "web", "config", "logs", "tracing", "compose", "compiled"},
     "__main__": frozenset({"cli"}),
 }
 COMMANDS_WITH_A_STORE = frozenset({"serve", "migrate", "backup", "restore", "doctor", "users"})

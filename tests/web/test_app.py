@@ -90,6 +90,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(web: Running) 
     assert b"HTTP/1.1 200 OK" in answer
 
 
+@pytest.mark.takes_apart
 async def test_a_bug_is_answered_with_the_name_that_stands_in_the_log(
     web: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -120,6 +121,7 @@ async def test_a_bug_is_answered_with_the_name_that_stands_in_the_log(
         (Unavailable("store_unavailable", "disk"), 503, "5"),
     ],
 )
+@pytest.mark.takes_apart
 async def test_who_must_wait_is_told_how_long(
     web: Running, monkeypatch: pytest.MonkeyPatch, problem: Exception, status: int, seconds: str
 ) -> None:

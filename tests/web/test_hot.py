@@ -54,6 +54,7 @@ CASES: dict[str, tuple[bytes, tuple[bytes, ...]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.takes_apart
 async def test_both_ways_answer_alike(web: Running, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body, headers = CASES[case]
     ask = request(body, CLOSE, *headers, key=web.account_key)

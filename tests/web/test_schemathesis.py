@@ -35,6 +35,7 @@ EXAMPLES = 12
 SKIPPED = {"/docs", "/docs/reference.css", "/openapi.json", "/metrics"}
 """Fixed pages: other tests read them."""
 
+pytestmark = pytest.mark.takes_apart
 schema = schemathesis.openapi.from_dict(document([route for route in ROUTES if route.path not in SKIPPED]))
 ids: dict[str, str] = {}
 

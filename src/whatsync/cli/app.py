@@ -1,10 +1,11 @@
 """The command `whatsync` and the table of its commands. A new command is a module and a line here."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from whatsync import __version__
+from whatsync import __version__, compiled
 from whatsync.cli.group import Entry, LazyGroup, new_app
 
 _TRY = "See it work"
@@ -59,5 +60,7 @@ def whatsync(
 
 
 def main() -> None:
-    """Run the command that was typed."""
+    """Run the command that was typed; a server's hot path compiled, where it was compiled."""
+    if "serve" in sys.argv[1:2]:
+        compiled.use()
     app(prog_name="whatsync")

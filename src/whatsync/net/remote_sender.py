@@ -20,6 +20,9 @@ from whatsync.ports.sender import Answer, Failure, Request, Timing, UnderWay
 
 logger = logging.getLogger(__name__)
 
+_PROGRAM = (
+    "from whatsync import compiled; compiled.use(); from whatsync.net import sending_process; sending_process.main()"
+)
 _PAUSE_SECONDS_FIRST = 0.2
 _PAUSE_SECONDS_MAX = 10.0
 _END_SECONDS = 5.0
@@ -152,7 +155,7 @@ class RemoteSender:
         theirs.setblocking(False)
         with theirs:
             self._process = subprocess.Popen(  # noqa: ASYNC220,S603 - takes a moment; all of it is our own
-                [sys.executable, "-m", "whatsync.net.sending_process", str(theirs.fileno())],
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
                 stdin=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
             )

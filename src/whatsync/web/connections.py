@@ -7,8 +7,10 @@ Knows the protocol's state, not what is asked for.
 import logging
 import resource
 from asyncio import Transport
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 from whatsync.model import limits
 from whatsync.model.errors import Unavailable
@@ -45,7 +47,9 @@ class Bound:
 class BoundedProtocol(HotProtocol):
     """One client connection of a bounded listener."""
 
-    bound: ClassVar[Bound]
+    def __init__(self, bound: Bound, door: Door, *arguments: Any, **named: Any) -> None:
+        super().__init__(door, *arguments, **named)
+        self.bound = bound
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take the connection in, or refuse it where the listener has as many as it may."""
@@ -86,11 +90,9 @@ class PlainProtocol(BoundedProtocol):
         self._begin_ordinary(list(headers.items()))
 
 
-def bounded(door: Door, connections_max: int, short_cut: bool = True) -> type[BoundedProtocol]:
-    """The protocol class of one listener."""
-    kind = BoundedProtocol if short_cut else PlainProtocol
-    members: dict[str, Any] = {"door": door, "bound": Bound(connections_max)}
-    return type(kind.__name__, (kind,), members)
+def bounded(door: Door, connections_max: int, short_cut: bool = True) -> Callable[..., BoundedProtocol]:
+    """What makes the protocol of each connection of one listener."""
+    return partial(BoundedProtocol if short_cut else PlainProtocol, Bound(connections_max), door)
 
 
 _BUSY = "the server has as many connections as it may; use fewer and keep them open, or come again"

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -41,12 +41,11 @@ _ACCEPTED_REST = b"".join(
 
 
 class HotProtocol(HttpToolsProtocol):
-    """One client connection. ``door`` is set in the subclass that ``protocol_for`` makes."""
+    """One client connection, through a server's ``door``."""
 
-    door: ClassVar[Door]
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, door: Door, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.door = door
         self._slots: deque[Slot] = deque()
         self._hot: Slot | None = None
         self._head: list[tuple[bytes, bytes]] = []
@@ -359,8 +358,3 @@ class HotProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(limits.LINGER_SECONDS, self.transport.close)
-
-
-def protocol_for(door: Door) -> type[HotProtocol]:
-    """The protocol class of one server."""
-    return type("HotProtocol", (HotProtocol,), {"door": door})

@@ -32,7 +32,7 @@ class Listener:
         most = connections_of_process() if connections_max is None else connections_max
         config = uvicorn.Config(
             application,
-            http=bounded(door, most, short_cut),
+            http=bounded(door, most, short_cut),  # type: ignore[arg-type] # whatever makes protocols will do
             ws="none",
             lifespan="off",
             log_config=None,

@@ -6,6 +6,7 @@ import msgspec
 import typer
 from rich.table import Table
 
+from whatsync import compiled
 from whatsync.cli.bench.measurement import Case, Result, measure
 from whatsync.cli.group import new_app
 from whatsync.cli.options import example
@@ -52,6 +53,9 @@ def bench(
         name = f"{clients} clients"
         cases = [Case(name, clients, seconds, rate, array, endpoints, fan_out, delay, processes, tls, dead)]
     results = []
+    if not as_json:
+        reason = compiled.unusable()
+        say("the hot path is compiled" if reason is None else f"the hot path runs from source: {reason}")
     for case in cases:
         if not as_json:
             say(f"measuring {case.name} for {case.seconds:g} s …")

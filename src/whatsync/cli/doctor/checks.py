@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import apsw
 import msgspec
 
+from whatsync import compiled
 from whatsync.cli.doctor.check import Check
 from whatsync.cli.doctor.media_check import check_media
 from whatsync.cli.doctor.questions import ask, server_url
@@ -53,7 +54,7 @@ def all_checks(config: Config) -> list[Check]:
         checks += check_postgres(config)
     else:
         checks += [check_sqlite(), *check_database(config)]
-    checks += [check_key(config), check_media(_as_it_runs(config, local)), check_files()]
+    checks += [check_key(config), check_media(_as_it_runs(config, local)), check_files(), check_speed()]
     checks += [*check_clock(config), *check_reach(config), *check_server(config, local)]
     return checks
 
@@ -203,6 +204,14 @@ def check_files() -> Check:
         sentence = f"at most {hard}, so at most that many connections. Raise it (LimitNOFILE=65536, ulimit -Hn 65536)."
         return Check("Open files", "warning", sentence)
     return Check("Open files", "ok", "no limit." if hard == resource.RLIM_INFINITY else f"up to {hard:,}.")
+
+
+def check_speed() -> Check:
+    """Whether the hot path is machine code. Both forms do the same."""
+    reason = compiled.unusable()
+    if reason is None:
+        return Check("Speed", "ok", "the hot path is compiled.")
+    return Check("Speed", "ok", f"the hot path runs from source ({reason}). `make compile` makes it a fifth quicker.")
 
 
 def check_clock(config: Config) -> Iterator[Check]:
