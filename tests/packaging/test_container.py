@@ -103,7 +103,7 @@ def test_everything_the_build_copies_exists_and_is_let_in() -> None:
 def test_packages_are_installed_by_hash_only() -> None:
     runs = " ".join(rest for stage in instructions() for word, rest in stage if word == "RUN")
     installs = re.findall(r"pip install ([^&]*)", runs)
-    assert len(installs) == 3
+    assert len(installs) == 4
     assert all("--require-hashes" in install or "--no-index" in install for install in installs)
 
 
