@@ -211,7 +211,9 @@ def check_speed() -> Check:
     reason = compiled.unusable()
     if reason is None:
         return Check("Speed", "ok", "the hot path is compiled.")
-    return Check("Speed", "ok", f"the hot path runs from source ({reason}). `make compile` makes it a fifth quicker.")
+    return Check(
+        "Speed", "ok", f"the hot path runs from source ({reason}). `make compile` makes it a tenth to a fifth quicker."
+    )
 
 
 def check_clock(config: Config) -> Iterator[Check]:

@@ -104,7 +104,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     each(document, "details.menu[open]", (menu) => { menu.open = false; menu.querySelector("summary").focus(); });
   }
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open], [contenteditable]")) return;
   const field = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
   if (field) {
     event.preventDefault();

@@ -82,7 +82,7 @@ function go(step) {
   next?.closest("tr").scrollIntoView({ block: "nearest" });
 }
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input:not([type=checkbox]), textarea, select, dialog, [contenteditable]");
+  const typing = event.target.closest("input:not([type=checkbox]), textarea, select, dialog[open], [contenteditable]");
   if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
   const row = here()?.closest("tr");
   if (event.key === "j") go(1);
