@@ -100,8 +100,10 @@ async def _kept(visit: Visit) -> list[Matter]:
     """What was held while an endpoint was off and is held still, now that it is on; as far as the newest held tell."""
     history, endpoints = visit.services.history, visit.account.endpoints
     held = await history.deliveries(DeliveryQuery(visit.account.row, states=(State.HELD,), limit=_HELD_ROWS_LOOKED_AT))
-    found = []
+    found: list[Matter] = []
     for row in dict.fromkeys(view.endpoint for view in held.items):
+        if len(found) == ENDPOINTS_NAMED:
+            break  # each costs a count
         running = endpoints.get(row)
         if running is None or not running.endpoint.enabled or running.endpoint.release is not None:
             continue
@@ -111,7 +113,7 @@ async def _kept(visit: Visit) -> list[Matter]:
         words = "They are from the time it was off, and are not sent by themselves."
         path = visit.here(f"/webhooks/{running.endpoint.id}")
         found.append(Matter("warn", "pause", title, words, "Send or drop them", path))
-    return found[:ENDPOINTS_NAMED]
+    return found
 
 
 def _numbers(visit: Visit) -> Iterator[Matter]:
