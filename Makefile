@@ -38,7 +38,7 @@ wheel: setup ## build dist/whatsync-*.whl, the package with all that it serves
 setup-dev: $(DEV_STAMP) $(FRONT_DEV_STAMP) $(RECEIVERS_STAMP) $(COMPILER_STAMP) ## besides, all that tests and checks need
 	@bash packaging/debian.sh curl=curl php=php-cli ruby=ruby ruby:sinatra/base=ruby-sinatra puma=puma go=golang-go \
 		chromium=chromium pgbouncer=pgbouncer faketime=faketime caddy=caddy \
-		library:libatomic.so.1=libatomic1 file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core gcc=gcc \
+		library:libatomic.so.1=libatomic1 file:/usr/share/fonts/truetype/dejavu=fonts-dejavu-core gcc=gcc file:/usr/include/stdio.h=libc6-dev \
 		file:$(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h=python3-dev
 	@$(BIN)/python packaging/compile.py
 

@@ -25,7 +25,7 @@ def missing() -> str | None:
     """What is missing to compile, in words."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
-        return f"there is no C compiler ({compiler}); on Debian: apt install gcc"
+        return f"there is no C compiler ({compiler}); on Debian: apt install gcc libc6-dev"
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if not header.exists():
         return f"Python's headers are missing ({header}); on Debian: apt install python3-dev"
