@@ -86,10 +86,5 @@ def use(folder: Path = FOLDER) -> str | None:
     return None
 
 
-def in_use() -> bool:
-    """Whether this process runs compiled modules."""
-    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
-
-
 def _file(stem: Path) -> Path:
     return stem.with_name(stem.name + EXTENSION_SUFFIXES[0])

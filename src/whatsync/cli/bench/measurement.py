@@ -168,7 +168,9 @@ def run_case(case: Case, server: Server, receiver: Receiver, keys: list[str]) ->
     made = load(server, keys, case)
     statuses = {int(status): count for status, count in made["statuses"].items()}
     accepted = statuses.get(202, 0) * case.array
-    got = settle(receiver, 0 if case.dead else accepted * case.fan_out)
+    # With dead ones, or an account that has fewer endpoints than the others, nobody knows how many are to come.
+    known = not case.dead and case.endpoints % case.fan_out == 0
+    got = settle(receiver, accepted * case.fan_out if known else 0)
     pss = server.pss_mib()
     time.sleep(1)
     delivered_seconds = max(0.001, (got["last_ns"] - made["start_ns"]) / 1e9)
