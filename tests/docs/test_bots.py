@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.routing import Route
 
 from tests.docs.pages import DOCS, page
 from tests.graph.server import GraphServer
+from tests.ports import free_port
 from whatsync.model.envelope import make_body
 from whatsync.model.request import attempt_head
 from whatsync.model.signature import Signer
@@ -58,9 +58,7 @@ async def test_it_answers_each_text_once(bot: str, node: str, tmp_path: Path) ->
         sent.put_nowait((asked.path_params["number"], asked.headers["authorization"], await asked.json()))
         return JSONResponse({"messages": [{"id": "wamid.answer"}]})
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     php = ["php", "-S", f"127.0.0.1:{port}", bot]
     command = {"echo.js": [node, bot], "echo.py": [sys.executable, bot], "echo.php": php}[bot]
     async with GraphServer([Route("/v25.0/{number}/messages", messages, methods=["POST"])]) as graph:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from tests.docs.pages import DOCS, page
+from tests.ports import free_port
 from whatsync.model.envelope import make_body
 from whatsync.model.request import attempt_head
 from whatsync.model.signature import Signer
@@ -38,9 +38,7 @@ async def running(
     program: str, node: str, folder: Path, secret: str = SECRET
 ) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
     """Run one of the programs until the block ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = {
         "receiver.js": [node, program],
         "receiver.py": [sys.executable, program],

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.server import free_port, serving, until
+from tests.crash.server import serving, until
 from tests.end_to_end.documented import EVENTS
 from tests.end_to_end.receiver import receiving
 from tests.end_to_end.test_receivers_days import make_endpoint, silent, submit
+from tests.ports import free_port
 
 REFUSING = 900
 SILENT = 300

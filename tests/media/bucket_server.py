@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from typing import Self
 
 import obstore
 from obstore.store import S3Store
+
+from tests.ports import free_port
 
 ACCESS_KEY, SECRET_KEY = "key-of-tests", "secret-of-tests"
 BUCKET = "media"
@@ -41,7 +42,7 @@ class BucketServer:
         actions = ["Admin", "Read", "Write", "List"]
         credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
         config.write_text(json.dumps({"identities": [{"name": "a", "credentials": credentials, "actions": actions}]}))
-        free = free_ports(8)
+        free = [free_port() for _ in range(8)]
         ports = dict(zip(("master", "volume", "filer", "s3"), free[:4], strict=True))
         grpc = dict(zip(ports, free[4:], strict=True))
         command = [
@@ -83,15 +84,3 @@ class BucketServer:
                 if time.monotonic() > until or self._process.poll() is not None:
                     raise AssertionError((self._folder / "server.log").read_text()[-2000:]) from problem
                 time.sleep(0.2)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on."""
-    found: list[int] = []
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-        found.append(one.getsockname()[1])
-    for one in sockets:
-        one.close()
-    return found

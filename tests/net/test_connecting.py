@@ -11,6 +11,7 @@ from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import knowing
 from tests.net.receivers import OK, Peer, answering, post, silence, until
 from tests.net.test_exchange import answer_of, failure_of
+from tests.ports import free_port
 from whatsync.model.url import Target, parse_url
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.sender_limits import SenderLimits
@@ -33,13 +34,6 @@ def black_hole() -> Iterator[int]:
         yield listening.getsockname()[1]
         for opened in filling:
             opened.close()
-
-
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port: int = unused.getsockname()[1]
-        return port
 
 
 def at(port: int, host: str = "127.0.0.1", scheme: str = "http") -> Target:

@@ -6,12 +6,12 @@ import contextlib
 import fcntl
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from tests.ports import free_port
 from whatsync.model.url import Target, parse_url
 from whatsync.web.snippets.place import Place, place_of
 from whatsync.web.snippets.snippet import Snippet
@@ -29,13 +29,6 @@ def place(path: str) -> Place:
     found = place_of(target)
     assert isinstance(found, Place), found
     return found
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

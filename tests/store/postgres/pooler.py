@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.store.postgres.cluster import NOBODY, Cluster, as_whom, end_with_parent, free_port
+from tests.ports import free_port
+from tests.store.postgres.cluster import NOBODY, Cluster, as_whom, end_with_parent
 
 START_SECONDS = 20
 SERVERS = 12
