@@ -8,7 +8,6 @@ Process time, not wall time, is what counts here: the disk of a benchmark machin
 
 import argparse
 import asyncio
-import gc
 import os
 import random
 import shutil
@@ -22,6 +21,7 @@ import apsw
 
 from whatsync.model.delivery import State
 from whatsync.model.ids import Sequence
+from whatsync.net.garbage import look_briefly
 from whatsync.net.system import SystemClock
 from whatsync.ports.store import Accepted, Admission, AttemptRow, DeliveryRow, EventRow
 from whatsync.store.sqlite.session import Session
@@ -189,9 +189,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     # What the server sets at its start.
     sys.setswitchinterval(0.0005)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 250, 100)
+    look_briefly()
     asyncio.run(run(parser.parse_args()))
 
 

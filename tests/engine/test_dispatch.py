@@ -310,6 +310,26 @@ async def test_an_answer_is_recorded_with_all_that_was_seen() -> None:
         assert (exchange.row.status, exchange.row.total_us, exchange.late) == (200, 1200, False)
 
 
+async def test_a_backlog_ages_while_all_that_is_in_memory_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LANE_DELIVERIES_MAX", "LANE_DELIVERIES_FAILING", "CLAIM_DELIVERIES_MAX"):
+        monkeypatch.setattr(limits, name, 4)
+    async with opened_desk() as desk:
+        account = await desk.account()
+        await endpoint(desk, account)
+        gate = hold(desk)
+        await send(desk, account, 12)
+        await until(lambda: desk.dispatcher.in_flight == 4)
+        (lane,) = desk.dispatcher.lanes.values()
+        desk.clock.advance(10)
+        await until(lambda: not lane.claiming and lane.next_due_ms is None)
+        assert (lane.direct, len(lane.queue)) == (False, 0)
+        assert oldest_due_seconds(desk.dispatcher, desk.clock.now_ms()) == 10
+        gate.set()
+        await desk.receivers.until(12)
+        await until(lambda: lane.direct)
+        assert oldest_due_seconds(desk.dispatcher, desk.clock.now_ms()) == 0
+
+
 async def test_a_backlog_that_is_just_being_read_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "LANE_DELIVERIES_MAX", 4)
     monkeypatch.setattr(limits, "LANE_DELIVERIES_FAILING", 4)

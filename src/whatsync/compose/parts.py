@@ -53,6 +53,7 @@ from whatsync.model.media import PURPOSE as MEDIA_NAMES
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.dns_names import DnsNames
 from whatsync.net.frames import Setting as SendingSetting
+from whatsync.net.garbage import Garbage
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.remote_sender import RemoteSender
 from whatsync.net.smtp_mailer import SmtpMailer
@@ -325,6 +326,7 @@ class Parts:
         runner, only = self.runner, self.standing.only
         runner.add("dispatcher", self.dispatcher.run)
         runner.add("loop lag", LoopLag(self.clock, self.tally.loop_lag).run)
+        runner.add("garbage", Garbage(self.clock, lambda: self.dispatcher.in_flight > 0).run)
         runner.add("sweep", only("sweep", self.sweep.run, self.sweep.look_all))
         runner.add("removal", only("removal", removal.run, removal.load))
         runner.add("jobs", only("jobs", self.jobs.run))

@@ -1,7 +1,6 @@
 """A composed server: what can be started, and how its parts are stopped in order."""
 
 import asyncio
-import gc
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from whatsync.engine.alerts import Alerts
 from whatsync.engine.services import Services
 from whatsync.engine.telling import Telling
 from whatsync.model import limits
+from whatsync.net.garbage import look_briefly
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.remote_sender import RemoteSender
 from whatsync.store.passwords import Argon2Passwords
@@ -22,8 +22,6 @@ from whatsync.web.slots import Door
 
 _SWITCH_SECONDS = 0.0005
 """Python's own 5 ms between threads would let the store's thread wait for the loop at every row."""
-_GC_THRESHOLDS = (20_000, 250, 100)
-"""The first is how many objects a short look goes through: that takes some milliseconds, in which all stands still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +55,7 @@ class Server:
         """Start the loops: from now on deliveries are attempted."""
         self.services.runner.start()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        look_briefly()
 
     async def stop(self, drain_seconds: float = limits.DRAIN_SECONDS) -> None:
         """Start nothing new, let what is under way end, write it down, close. Called after the doors are shut."""

@@ -167,8 +167,7 @@ class Dispatcher:
     def left_waiting(self, endpoint: int, due_ms: int) -> None:
         """A delivery that found no place is on disk, unclaimed."""
         lane = self.lanes[endpoint]
-        lane.writing -= 1
-        lane.arrivals += 1
+        lane.left_waiting(due_ms)
         self._note_due(lane, due_ms)
 
     def forget(self, endpoint: int, reserved: bool) -> None:
@@ -342,7 +341,7 @@ class Dispatcher:
                     now = self._clock.now_ms()
                     if lane.again or (claims.next_due_ms is not None and claims.next_due_ms <= now):
                         continue
-                    lane.direct = writing == 0 and lane.writing == 0 and lane.arrivals == arrivals
+                    lane.found_end(since=arrivals, writing=writing)
                     break
         except StoreUnavailable:
             again_ms = self._clock.now_ms() + round(_CLAIM_PAUSE_SECONDS * 1000)

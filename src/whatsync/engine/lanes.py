@@ -39,13 +39,12 @@ class Lane:
     """The deliveries of one endpoint that are in memory.
 
     *Direct*: new deliveries are handed over in memory. *Draining* (``direct`` is false): some wait in the store, and
-    new
-    ones are written behind them until the backlog has been claimed in order.
+    new ones are written behind them until the backlog has been claimed in order.
     """
 
     __slots__ = (
         "again", "arrivals", "claiming", "closed", "direct", "early", "endpoint", "health", "in_flight", "next_due_ms",
-        "owned", "queue", "ramp", "succeeded_ms", "taken_ms", "tokens", "tokens_at", "tried_at", "waking", "writing",
+        "owned", "queue", "ramp", "succeeded_ms", "tokens", "tokens_at", "tried_at", "waiting_ms", "waking", "writing",
     )  # fmt: skip
 
     def __init__(self, endpoint: RunningEndpoint, health: Health = HEALTHY) -> None:
@@ -67,8 +66,9 @@ class Lane:
         self.early = False
         """The endpoint has just recovered: waiting retries come forward whatever their due time."""
         self.next_due_ms: int | None = None
-        self.taken_ms: int | None = None
-        """When the last untried delivery was made that came from the store: what still waits there is hardly younger.
+        self.waiting_ms: int | None = None
+        """Since when deliveries wait in the store: when the first that was left there was made, then when the last
+        untried one was made that was taken from there. ``None`` where none wait.
         """
         self.ramp = limits.IN_FLIGHT_MAX
         self.succeeded_ms: int | None = None
@@ -113,6 +113,13 @@ class Lane:
         self.writing += 1
         return False
 
+    def left_waiting(self, due_ms: int) -> None:
+        """A delivery that found no place is on disk, unclaimed."""
+        self.writing -= 1
+        self.arrivals += 1
+        if self.waiting_ms is None:
+            self.waiting_ms = due_ms
+
     def take(self, claimed: Claimed, budget: Budget) -> None:
         """Own a delivery that was claimed from the store."""
         self.owned += 1
@@ -120,7 +127,15 @@ class Lane:
         budget.bytes_held += len(claimed.event.body)
         self.queue.append(claimed)
         if claimed.attempts == 0:
-            self.taken_ms = ms_of(claimed.id)
+            self.waiting_ms = ms_of(claimed.id)
+
+    def found_end(self, *, since: int, writing: int) -> None:
+        """A claim found no more than it was given. The lane is direct again unless something slipped in behind it:
+        ``since`` and ``writing`` are what ``arrivals`` and ``writing`` were when it began.
+        """
+        self.direct = writing == 0 and self.writing == 0 and self.arrivals == since
+        if self.direct:
+            self.waiting_ms = None
 
     @property
     def paced(self) -> bool:

@@ -28,11 +28,9 @@ def oldest_due_seconds(dispatcher: Dispatcher, now_ms: int) -> float:
             oldest = min(oldest, lane.next_due_ms)
         if lane.queue and lane.queue[0].attempts == 0:
             oldest = min(oldest, ms_of(lane.queue[0].id))
-        if lane.direct:
-            lane.taken_ms = None
-        elif lane.claiming and not lane.queue and lane.taken_ms is not None:
-            # What waits is just being read: it must not look for a moment as if nothing did.
-            oldest = min(oldest, lane.taken_ms)
+        if not lane.direct and not lane.queue and lane.waiting_ms is not None:
+            # What it had in memory is under way and more waits: it must not look for a moment as if nothing did.
+            oldest = min(oldest, lane.waiting_ms)
     return (now_ms - oldest) / 1000
 
 

@@ -183,7 +183,7 @@ ADDRESS_STAGGER_SECONDS = 0.25
 """Head start of each address of a name before the next one is tried beside it."""
 CONNECTIONS_BEGUN_PER_TURN = 8
 """In one turn of the event loop; beginning one takes about 0.15 ms."""
-HANDSHAKE_TURN_SECONDS = 0.002
+HANDSHAKE_TURN_SECONDS = 0.001
 """TLS handshakes may take this much of one turn of the event loop; those left wait for the next."""
 TLS_SESSIONS_MAX = 5_000
 TLS_SESSION_RENEW_SECONDS = 120.0
@@ -341,6 +341,16 @@ ALERT_RETRY_SECONDS = 5.0
 TROUBLE_LOOK_SECONDS = 15.0
 LOOP_LAG_LOOK_SECONDS = 0.05
 """Between two looks at how late the event loop is: rare enough that an idle server stays idle."""
+GARBAGE_OBJECTS = 500
+"""New objects one brief look for garbage goes through: a millisecond, in which all stands still."""
+GARBAGE_LOOK_SECONDS = 60.0
+"""Between two moments in which a thorough look for garbage may be worth it."""
+GARBAGE_BRIEF_LOOKS_MIN = 100
+"""A thorough look is worth it after so many brief ones."""
+GARBAGE_SECONDS_MAX = 86_400
+"""A server that never rests looks thoroughly after so long nevertheless: a large one stands still for a tenth of a
+second.
+"""
 OLDEST_DUE_SECONDS_MAX = 300
 """A healthy endpoint whose next delivery waits longer than this is an operator's business."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from whatsync.net.statistics import SenderStatistics
+from whatsync.net.system import thread_seconds
 
 
 class Handshaking(Protocol):
@@ -31,9 +32,11 @@ class HandshakeQueue:
         now: Callable[[], float],
         turn_seconds: float,
         statistics: SenderStatistics,
+        processor: Callable[[], float] = thread_seconds,
     ) -> None:
         self._loop = loop
         self._now = now
+        self._processor = processor
         self._turn_seconds = turn_seconds
         self._statistics = statistics
         self._begun: deque[Handshaking] = deque()
@@ -52,6 +55,7 @@ class HandshakeQueue:
 
     def _turn(self) -> None:
         before = started = self._now()
+        cpu_before = self._processor()
         longest = 0.0
         try:
             while queue := self._begun or self._new:
@@ -68,6 +72,8 @@ class HandshakeQueue:
             statistics.handshake_longest_us = max(statistics.handshake_longest_us, int(longest * 1_000_000))
             held_us = int((before - started) * 1_000_000)
             statistics.handshake_turn_longest_us = max(statistics.handshake_turn_longest_us, held_us)
+            cpu_us = int((self._processor() - cpu_before) * 1_000_000)
+            statistics.handshake_turn_longest_cpu_us = max(statistics.handshake_turn_longest_cpu_us, cpu_us)
             self._running = bool(self._begun or self._new)
             if self._running:
                 self._loop.call_soon(self._turn)

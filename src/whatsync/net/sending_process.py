@@ -5,7 +5,6 @@ came about; signals meant for the server are left to the server. Knows no event,
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -18,6 +17,7 @@ import uvloop
 
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.frames import Frames, Orders, Reports, Setting
+from whatsync.net.garbage import Garbage, look_briefly
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.system import SystemClock
 from whatsync.ports.sender import Answer, Failure, UnderWay
@@ -73,6 +73,10 @@ class SendingProcess:
         self._answers, self._failures = [], []
         self.frames.write(self._encoder.encode(Reports(answers, failures, None)))
 
+    def at_work(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._under_way)
+
     async def count(self) -> None:
         """Tell the counters when they have changed, for ever."""
         while True:
@@ -95,10 +99,11 @@ async def work(handle: int, setting: Setting) -> None:
     process = SendingProcess(setting)
     await loop.create_connection(lambda: process.frames, sock=socket.socket(fileno=handle))
     counting = loop.create_task(process.count())
-    gc.freeze()
-    gc.set_threshold(20_000, 250, 100)
+    collecting = loop.create_task(Garbage(SystemClock(), process.at_work).run())
+    look_briefly()
     await process.ended.wait()
     counting.cancel()
+    collecting.cancel()
     await process.close()
 
 

@@ -13,6 +13,7 @@ class SenderStatistics:
         "connections_stale",
         "failures",
         "handshake_longest_us",
+        "handshake_turn_longest_cpu_us",
         "handshake_turn_longest_us",
         "handshakes",
         "handshakes_resumed",
@@ -35,6 +36,8 @@ class SenderStatistics:
         """The longest single step of a handshake."""
         self.handshake_turn_longest_us = 0
         """The longest that handshakes held the event loop at a stretch."""
+        self.handshake_turn_longest_cpu_us = 0
+        """The most processor time they took at a stretch; what is missing to the above is waiting for a core."""
         self.failures: dict[str, int] = dict.fromkeys(NETWORK_CODES, 0)
 
     def as_dict(self) -> dict[str, int]:

@@ -8,6 +8,9 @@ import time
 
 _POOL_BYTES = 4_096
 
+thread_seconds = time.thread_time
+"""Processor time this thread has had: unlike the clock it stands while the thread waits for a core or a lock."""
+
 
 class SystemClock:
     """The machine's clocks. Implements ``ports.clock.Clock``."""

@@ -6,6 +6,7 @@ then all is forgotten), ``count`` (no percentiles: they cost much) or ``delay`` 
 """
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -141,6 +142,8 @@ async def _listen(group: dict[str, Any], port: int, log: Log) -> asyncio.Server:
 def main() -> None:
     """Entry of the process."""
     step_aside()
+    # It lives for minutes: garbage may stay, while looks for it would keep the server's requests waiting.
+    gc.disable()
     uvloop.run(serve(json.loads(sys.stdin.readline())))
 
 
