@@ -148,8 +148,8 @@ def main() -> None:
     if given.url:
         run(given.url, None, counts, case)
         return
-    memory = {"shared_buffers": "512MB", "max_wal_size": "4GB", "autovacuum_naptime": "60s"}
-    with closing(Cluster(durable=True, **memory)) as cluster:
+    cluster = Cluster(durable=True, shared_buffers="512MB", max_wal_size="4GB", autovacuum_naptime="60s")
+    with closing(cluster):
         run(cluster.url(), cluster, counts, case)
 
 

@@ -102,7 +102,8 @@ class Parts:
         [self.detailed] = self.read(DETAILED)
         self.event = event_row(self.draft, self.now_ms << 21, account.row)
         self.claimed = Claimed(self.event.seq + 1024, 1, 0, State.PENDING, self.event)
-        self.attempt = Attempt(self.attempter, self.claimed, endpoint, self.now_ms, bytes(64))
+        self.attempt = Attempt(self.attempter, self.claimed, endpoint)
+        self.attempt.started_ms, self.attempt.signatures = self.now_ms, bytes(64)
 
     def read(self, raw: bytes) -> list[Any]:
         """Drafts of a body."""
