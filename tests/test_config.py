@@ -76,6 +76,15 @@ def test_an_empty_value_is_unset_but_an_empty_schedule_is_one_try() -> None:
         ("PUBLIC_URL", "example.com", "write it as https://example.com"),
         ("SMTP_URL", "mail.example.com", "smtps://user:password@mail.example.com:465"),
         ("MAIL_FROM", "nobody", "write it as whatsync@example.com"),
+        ("SUPPORT_URL", "ask our team", "neither a web page nor a mail address"),
+        ("SUPPORT_URL", "support.example.com/help", "write it as https://example.com/help or help@example.com"),
+        ("SUPPORT_URL", "https://", "neither a web page nor a mail address"),
+        ("SUPPORT_URL", "https://[", "neither a web page nor a mail address"),
+        ("SUPPORT_URL", "https://support.example/a b", "neither a web page nor a mail address"),
+        ("SUPPORT_URL", "mailto:", "neither a web page nor a mail address"),
+        ("SUPPORT_URL", "mailto:help", "neither a web page nor a mail address"),
+        ("SUPPORT_URL", "javascript:alert(1)", "neither a web page nor a mail address"),
+        ("SUPPORT_URL", "tel:+4930123456", "neither a web page nor a mail address"),
         ("METRICS_ADDRESS", "9600", "write it as 127.0.0.1:9600"),
         ("LOG_FORMAT", "xml", "none of json, console"),
         ("TRACING", "maybe", "neither true nor false"),
@@ -101,6 +110,25 @@ def test_a_wrong_value_is_told_with_what_to_do(name: str, value: str, words: str
     (problem,) = problems_of({f"WHATSYNC_{name}": value})
     assert problem.startswith(f"WHATSYNC_{name} (environment): ")
     assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("value", "link"),
+    [
+        ("help@example.com", "mailto:help@example.com"),
+        ("Help.Desk@Example.com", "mailto:Help.Desk@Example.com"),
+        ("a?b%c@example.com", "mailto:a%3Fb%25c@example.com"),
+        ("mailto:help@example.com", "mailto:help@example.com"),
+        (
+            "MailTo:one@example.com,a%3Fb@example.com?subject=Webhooks",
+            "mailto:one@example.com,a%3Fb@example.com?subject=Webhooks",
+        ),
+        ("https://support.example/webhooks/?from=a@b.example", "https://support.example/webhooks/?from=a@b.example"),
+        ("HTTP://support.example:8080", "HTTP://support.example:8080"),
+    ],
+)
+def test_a_link_to_help_can_be_followed(value: str, link: str) -> None:
+    assert read({"WHATSYNC_SUPPORT_URL": value}).support_url == link
 
 
 def test_all_problems_are_told_at_once_and_secrets_are_not_repeated() -> None:

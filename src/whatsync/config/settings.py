@@ -16,6 +16,7 @@ from whatsync.config.values import (
     bootstrap_key,
     choice,
     database,
+    help_link,
     key_text,
     mail_address,
     mail_server,
@@ -190,7 +191,10 @@ SETTINGS: tuple[Setting, ...] = (
         "ALERT_URL", "URL", web_url, None,
         "Chat webhook that hears of every account's changes of state.", secret=True,
     ),
-    Setting("SUPPORT_URL", "URL", text, None, "Where people who need help are sent."),
+    Setting(
+        "SUPPORT_URL", "URL or mail address", help_link, None,
+        "Where people who need help are sent, such as https://example.com/help or help@example.com.",
+    ),
     Setting(
         "EMBED_ORIGINS", "origins", origins, "",
         "Your own products' pages that may show Configuration and History in a frame, such as https://app.example.com.",

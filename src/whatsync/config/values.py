@@ -6,11 +6,12 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from whatsync.model import limits, retry
 from whatsync.model.bucket import SCHEME as BUCKET_SCHEME
 from whatsync.model.bucket import BucketPlace, parse_bucket
+from whatsync.model.user import clean_email, email_problem
 
 POSTGRES = ("postgresql://", "postgres://")
 
@@ -113,6 +114,32 @@ def mail_address(value: str) -> str:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^<>]*<[^@\s]+@[^@\s]+>", value):
         raise ValueError("is not a mail address; write it as whatsync@example.com")
     return value
+
+
+def help_link(value: str) -> str:
+    """Where people are helped, as a link leads there: a web page, or a mail address (``mailto:`` is added)."""
+    scheme, _, rest = value.partition(":")
+    if not re.search(r"\s", value):
+        if scheme.lower() in _WEB_PORTS and _has_host(value):
+            return value
+        if scheme.lower() == "mailto" and all(_is_mail(unquote(one)) for one in rest.partition("?")[0].split(",")):
+            return f"mailto:{rest}"
+        if _is_mail(value):
+            return f"mailto:{quote(value, safe='@')}"
+    raise ValueError(
+        "is neither a web page nor a mail address; write it as https://example.com/help or help@example.com"
+    )
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+def _is_mail(address: str) -> bool:
+    return email_problem(clean_email(address)) is None
 
 
 def networks(value: str) -> tuple[Network, ...]:

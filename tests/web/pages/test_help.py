@@ -76,6 +76,29 @@ async def test_without_a_support_address_the_operators_are_named(tmp_path: Path)
             assert f'href="mailto:{operator.email}"' in (await client.get(f"{team.path}/help")).text
 
 
+@pytest.mark.parametrize(
+    ("setting", "link", "words"),
+    [
+        ("help@example.com", "mailto:help@example.com", "help@example.com"),
+        ("mailto:a%2Bb@example.com?subject=Webhooks", "mailto:a%2Bb@example.com?subject=Webhooks", "a+b@example.com"),
+    ],
+)
+async def test_a_mail_address_for_support_can_be_followed_wherever_it_stands(
+    tmp_path: Path, setting: str, link: str, words: str
+) -> None:
+    async with running(tmp_path, WHATSYNC_SUPPORT_URL=setting) as started:
+        team = await make_team(started)
+        async with visitor(started) as stranger:
+            door, lost = await stranger.get("/sign-in"), await stranger.get("/sign-in/links/no-such-link")
+        async with visitor(started, await sign_in(started, team.users[Role.VIEWER])) as client:
+            told, missing = await client.get(f"{team.path}/help"), await client.get(f"{team.path}/endpoints/ep_none")
+    assert (door.status_code, told.status_code) == (200, 200)
+    assert (lost.status_code, missing.status_code) == (404, 404)
+    for page in (door, lost, missing, told):
+        assert f'href="{link}"' in page.text, page.url
+    assert f" at {words}</span>" in told.text
+
+
 async def test_only_operators_are_told_how_another_product_shows_it(web: Running) -> None:
     team = await make_team(web)
     leads = f'href="/accounts/{team.account.account.id}#embed"'

@@ -68,6 +68,7 @@ async def test_the_first_link_makes_the_operator_and_works_once(web: Running) ->
     assert user is not None
     assert user.operator
     assert user.memberships == {web.first.account.account.id: Role.OWNER}
+    assert user.signed_in_ms is not None
 
 
 async def test_two_who_use_a_link_at_the_same_moment_are_not_both_let_in(web: Running) -> None:

@@ -6,6 +6,7 @@ Knows the services, no HTTP.
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from whatsync.model import limits, retry
 from whatsync.model.catalogue import CATALOGUE, Kind
@@ -110,8 +111,8 @@ def contacts(visit: Visit) -> list[Contact]:
     """The support address that is set, else the operators'."""
     url = visit.facts.support_url
     if url is not None:
-        address = url if url.startswith(("https://", "http://", "mailto:")) else f"mailto:{url}"
-        return [Contact(address, url.removeprefix("mailto:").partition("?")[0])]
+        mail = url.startswith("mailto:")
+        return [Contact(url, unquote(url.removeprefix("mailto:").partition("?")[0]) if mail else url)]
     operators = [user.email for user in visit.services.users.all() if user.operator]
     return [Contact(f"mailto:{email}", email) for email in operators[:3]]
 
