@@ -192,6 +192,60 @@ async def test_trying_again_later(clerk: Clerk) -> None:
     )
 
 
+async def replan(clerk: Clerk, limit: int = 100) -> int:
+    """Plan everything anew; the number of steps."""
+    after: tuple[int, str] | None = (clerk.now, "")
+    steps = 0
+    while after is not None:
+        after = await clerk.store.replan_media(clerk.now, after, limit)
+        steps += 1
+    return steps
+
+
+async def failed(clerk: Clerk, name: str, wait_ms: int) -> None:
+    """A file that came now and could not be fetched now."""
+    await waiting(clerk, name)
+    (row,) = await claim(clerk)
+    await clerk.store.record_media([outcome(clerk, row, MediaState.WAITING, due_ms=clerk.now + wait_ms)])
+
+
+async def test_a_clock_that_went_back_leaves_files_their_waits(clerk: Clerk) -> None:
+    await failed(clerk, "planned by a right clock", 2 * DAY)
+    clerk.now += DAY
+    await failed(clerk, "tried ahead", HOUR)
+    await waiting(clerk, "never tried")
+    clerk.now -= DAY
+    assert await claim(clerk) == ()
+    assert await replan(clerk) == 1
+    assert [row.name for row in await claim(clerk)] == ["never tried"]
+    assert (await read(clerk, "tried ahead")).due_ms == clerk.now + HOUR
+    assert (await read(clerk, "planned by a right clock")).due_ms == clerk.now + 2 * DAY
+    clerk.now += MINUTE
+    await replan(clerk)
+    assert (await read(clerk, "tried ahead")).due_ms == clerk.now + HOUR - MINUTE
+
+
+async def test_what_was_claimed_ahead_is_taken_back_no_later_than_any(clerk: Clerk) -> None:
+    lasts_ms = limits.MEDIA_CLAIM_SECONDS * 1000
+    await waiting(clerk)
+    clerk.now += DAY
+    (row,) = (await clerk.store.claim_media(clerk.now, clerk.now + lasts_ms, 1, {})).rows
+    clerk.now -= DAY
+    await replan(clerk)
+    assert await claim(clerk) == ()
+    assert (await read(clerk)).due_ms == clerk.now + lasts_ms
+    assert await clerk.store.record_media([outcome(clerk, row)]) == ()
+
+
+async def test_planning_anew_goes_through_files_in_steps(clerk: Clerk) -> None:
+    clerk.now += DAY
+    for name in "abcde":
+        await waiting(clerk, name)
+    clerk.now -= DAY
+    assert await replan(clerk, limit=2) == 3
+    assert [row.name for row in await claim(clerk)] == list("abcde")
+
+
 async def test_outcomes_of_nobody(clerk: Clerk) -> None:
     await waiting(clerk)
     unclaimed = MediaOutcome("a.jpg", 0, MediaState.STORED, clerk.now)

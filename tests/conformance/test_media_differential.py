@@ -17,7 +17,20 @@ from whatsync.ports.store import Admission
 
 NAMES = [f"file_{number}" for number in range(6)]
 Step = tuple[str, int, int]
-VERBS = ("come", "come", "come", "claim", "claim", "record", "record", "remove", "prune", "pass_time", "reopen")
+VERBS = (
+    "come",
+    "come",
+    "come",
+    "claim",
+    "claim",
+    "record",
+    "record",
+    "remove",
+    "prune",
+    "pass_time",
+    "go_back",
+    "reopen",
+)
 
 
 class Actor:
@@ -87,6 +100,16 @@ class Actor:
 
     async def pass_time(self, a: int, b: int) -> Any:
         self.clerk.now += (a * 1_000, b * MINUTE, a * DAY)[b % 3]
+
+    async def go_back(self, a: int, b: int) -> Any:
+        """The clock goes back, and what it had planned is planned anew."""
+        self.clerk.now = max(START_MS, self.clerk.now - (a * MINUTE, a * DAY)[b % 2])
+        after: tuple[int, str] | None = (self.clerk.now, "")
+        steps = []
+        while after is not None:
+            after = await self.clerk.store.replan_media(self.clerk.now, after, 1 + b % 3)
+            steps.append(after)
+        return steps
 
     async def reopen(self, a: int, _b: int) -> Any:
         await self.clerk.reopen(crash=a % 2 == 0)

@@ -104,6 +104,10 @@ class RecordedStore:
         """Claim media, written down."""
         return await self._do("claim_media", *arguments)
 
+    async def replan_media(self, *arguments: Any) -> Any:
+        """Plan media anew, written down."""
+        return await self._do("replan_media", *arguments)
+
     async def record_media(self, *arguments: Any) -> Any:
         """Record media, written down."""
         return await self._do("record_media", *arguments)

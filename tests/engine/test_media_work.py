@@ -23,6 +23,7 @@ from whatsync.model.media import MediaTask, encode_task
 from whatsync.net.system import SystemRandomness
 from whatsync.ports.media import MediaClaim, MediaRow, MediaState
 from whatsync.ports.media_store import MediaUnavailable, UnfinishedFile
+from whatsync.ports.store import StoreUnavailable
 from whatsync.store.memory import Disk
 
 DAY = 86_400
@@ -190,6 +191,52 @@ async def test_regression_the_next_try_is_not_forgotten_when_something_else_wake
         assert await bench.work._turn() == limits.MEDIA_RETRY_SECONDS[0]
     bench.desk.clock.advance(limits.MEDIA_RETRY_SECONDS[0])
     assert await bench.work._turn() == 20 - limits.MEDIA_RETRY_SECONDS[0]
+
+
+async def test_a_clock_that_ran_ahead_holds_no_file_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = await bench.desk.account()
+    monkeypatch.setattr(bench.desk.clock, "monotonic", lambda: 100.0)
+    bench.desk.clock.advance(DAY)
+    bench.origin.failures = [NotFetched("http_500", "no")]
+    name = await bench.message(account)
+    await bench.tries(1)
+    bench.desk.clock.ms -= DAY * 1000
+    bench.media.wake()
+    soon_ms = bench.desk.clock.now_ms() + limits.MEDIA_RETRY_SECONDS[0] * 1000
+    await until(lambda: bench.row(name).due_ms == soon_ms)
+
+
+async def test_what_a_clock_ahead_had_planned_before_the_start_is_planned_anew(bench: Bench) -> None:
+    account = await bench.desk.account()
+    bench.desk.clock.advance(DAY)
+    bench.origin.failures = [NotFetched("http_500", "no")]
+    name = await bench.message(account)
+    await bench.tries(1)
+    await bench.stop()
+    bench.desk.clock.ms -= DAY * 1000
+    bench.work._planned = False  # as in a new process
+    bench.start()
+    soon_ms = bench.desk.clock.now_ms() + limits.MEDIA_RETRY_SECONDS[0] * 1000
+    await until(lambda: bench.row(name).due_ms == soon_ms)
+
+
+async def test_a_store_that_takes_no_writes_is_asked_again_to_plan(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.stop()
+    bench.work._planned = False
+    asked: list[bool] = []
+
+    async def refusing(*_arguments: Any) -> None:
+        asked.append(True)
+        if len(asked) == 1:
+            raise StoreUnavailable("full")
+
+    monkeypatch.setattr(bench.desk.store, "replan_media", refusing)
+    assert await bench.work._turn() == 1.0
+    for _ in range(2):
+        assert await bench.work._turn() == limits.MEDIA_IDLE_SECONDS
+    assert len(asked) == 2
 
 
 async def test_a_wish_to_wait_is_heard(bench: Bench) -> None:

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whatsync.model import limits
 from whatsync.model.retry import (
     DEFAULT_SCHEDULE_SECONDS,
     format_schedule,
     parse_retry_after,
     parse_schedule,
+    replanned_file_ms,
     replanned_ms,
     turn_ms,
 )
@@ -87,6 +89,20 @@ def test_planning_anew_never_makes_later_and_moves_nothing_twice(due: int, wait:
         assert then <= NOW + due
         assert replanned_ms(NOW, then, wait, *last) == then
         assert then <= NOW + max(wait, gap) or (last[0] is not None and last[0] <= NOW)
+
+
+@given(*[st.integers(0, 10**9)] * 3, st.booleans())
+def test_a_file_is_planned_anew_once_and_never_later(later: int, planned_at: int, gap: int, claimed: bool) -> None:
+    due, moment = NOW + later, NOW + planned_at - 10**8
+    then = replanned_file_ms(NOW, due, moment, claimed=claimed)
+    assert NOW <= then <= due
+    if claimed:
+        assert then == min(due, NOW + limits.MEDIA_CLAIM_SECONDS * 1000)
+    elif moment <= NOW:
+        assert then == due
+    elif due >= moment:
+        assert then == NOW + due - moment
+    assert replanned_file_ms(NOW + gap, then, moment if then == due else NOW, claimed=claimed) == then
 
 
 def test_a_turn_behind_another() -> None:

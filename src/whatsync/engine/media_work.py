@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from whatsync.engine.directory import Directory, RunningAccount
+from whatsync.engine.lead import Lead
 from whatsync.engine.media import Media
 from whatsync.engine.receipt import Receipt
 from whatsync.engine.watch import Notice
@@ -91,6 +92,9 @@ class MediaWork:
         """The account behind which the next look begins."""
         self._dues_ms: list[int] = []
         """A heap of times at which something is due again, as far as they were written here."""
+        self._lead = Lead(clock)
+        self._planned = False
+        """Nothing is left that a later clock had planned. What one had before the start is not known."""
 
     async def run(self) -> None:
         """Work for ever. Cancelled, it lets go of what is under way; it is done again later."""
@@ -109,6 +113,8 @@ class MediaWork:
             return limits.MEDIA_IDLE_SECONDS
         now_ms = self._clock.now_ms()
         try:
+            if self._lead.due(now_ms) or not self._planned:
+                await self._plan_anew()
             contended = await self._claim(now_ms)
         except StoreUnavailable:
             return _PAUSE_SECONDS
@@ -136,6 +142,14 @@ class MediaWork:
             # Back where it began, or past it.
             round_ended = found.after is None or (before < begun <= found.after) or found.after == begun
         return contended
+
+    async def _plan_anew(self) -> None:
+        """Have what a later clock had planned come forward."""
+        self._planned = False
+        after: tuple[int, str] | None = (self._clock.now_ms(), "")
+        while after is not None:
+            after = await self._store.replan_media(self._clock.now_ms(), after, limits.REPLAN_FILES_MAX)
+        self._planned = True
 
     def _begin(self, row: MediaRow) -> None:
         task = asyncio.get_running_loop().create_task(self._do(row))

@@ -248,6 +248,8 @@ CLOCK_BACK_SECONDS = 10.0
 """A wall clock that goes back by more than this had run ahead: what it had planned is planned anew."""
 REPLAN_DELIVERIES_MAX = 500
 """Looked at in one transaction when that happens."""
+REPLAN_FILES_MAX = 500
+"""The same for media files."""
 REPLAN_PAUSE_SECONDS = 1.0
 """Before the next try where the store takes no writes."""
 CLAIM_DELIVERIES_MAX = 100

@@ -86,6 +86,17 @@ def replanned_ms(now_ms: int, due_ms: int, wait_ms: int | None, finished_ms: int
     return min(due_ms, now_ms + planned_ms - finished_ms)
 
 
+def replanned_file_ms(now_ms: int, due_ms: int, planned_at_ms: int, *, claimed: bool) -> int:
+    """The same for a media file whose next work was planned at ``planned_at_ms``. What is being worked on is taken
+    back no later than a claim lasts from now.
+    """
+    if claimed:
+        return min(due_ms, now_ms + limits.MEDIA_CLAIM_SECONDS * 1000)
+    if planned_at_ms <= now_ms:
+        return due_ms
+    return min(due_ms, now_ms + max(0, due_ms - planned_at_ms))
+
+
 def parse_retry_after(value: str, now_ms: int) -> float | None:
     """Read a ``Retry-After`` header (RFC 9110, section 10.2.3): seconds or an HTTP date. ``None`` where it makes no
     sense.

@@ -48,7 +48,7 @@ class MediaRow(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     """Why it failed or was removed: a word such as ``expired``, ``erased`` or a failure's code."""
     changed_ms: int = 0
-    """When its state was last written."""
+    """When its state or ``due_ms`` was last decided; claims leave it."""
 
 
 class MediaClaim(msgspec.Struct, frozen=True, gc=False):

@@ -353,6 +353,12 @@ class Store(Protocol):
         over ``limits.MEDIA_DUE_LOOKED_AT`` are due, ``limits.MEDIA_ACCOUNTS_LOOKED_AT`` accounts behind ``after`` are.
         """
 
+    async def replan_media(self, now_ms: int, after: tuple[int, str], limit: int) -> tuple[int, str] | None:
+        """The clock has gone back to ``now_ms``: bring media forward whose work was planned by a later one, as
+        ``model.retry.replanned_file_ms`` says. Looks at up to ``limit`` of those due later than ``after`` (due time,
+        name), in that order, and returns where it came to; ``None`` when nothing is left.
+        """
+
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write what became of claimed media. Returns the names whose claim no longer held: nothing was written."""
 

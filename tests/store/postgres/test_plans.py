@@ -168,6 +168,7 @@ async def test_no_step_of_the_work_reads_a_table(full: PostgresPlace, asked: Ask
         await store.claim(endpoint, START_MS, 5, early=True)
         assert await store.replan(endpoint, START_MS - DAY, (START_MS - DAY, 0), 5)
         await full.history.counts(endpoint)
+    await store.replan_media(START_MS - DAY, (START_MS - DAY, ""), 5)
     await clerk.accepted(1)
     cursor: int | None = 0
     steps = 0

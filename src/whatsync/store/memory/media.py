@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from whatsync.model import limits
+from whatsync.model.retry import replanned_file_ms
 from whatsync.model.turns import Candidate, first_turns
 from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow, MediaState
 from whatsync.ports.store import Admission
@@ -48,6 +49,20 @@ class MediaSteps:
             self.disk.media[name] = replace(row, claim=row.claim + 1, due_ms=until_ms)
             self.disk.media_claimed[name] = self.epoch
         return MediaClaim(tuple(self.disk.media[name] for name in names), further)
+
+    def apply_replan_media(self, now_ms: int, after: tuple[int, str], limit: int) -> tuple[int, str] | None:
+        """Bring forward what a later clock had planned."""
+        later = sorted(
+            (row.due_ms, row.name)
+            for row in self.disk.media.values()
+            if row.due_ms is not None and (row.due_ms, row.name) > after
+        )
+        for due_ms, name in later[:limit]:
+            row = self.disk.media[name]
+            then = replanned_file_ms(now_ms, due_ms, row.changed_ms, claimed=name in self.disk.media_claimed)
+            if then != due_ms:
+                self.disk.media[name] = replace(row, due_ms=then, changed_ms=now_ms)
+        return later[limit - 1] if len(later) >= limit else None
 
     def apply_record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write outcomes whose claim holds; the names of the others."""

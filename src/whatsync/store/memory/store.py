@@ -163,6 +163,10 @@ class MemoryStore(Steps, MemoryArrivals, MemoryHistory):
         """Take media that are due."""
         return await self._call("claim_media", lambda: self.apply_claim_media(now_ms, until_ms, free, held, after))
 
+    async def replan_media(self, now_ms: int, after: tuple[int, str], limit: int) -> tuple[int, str] | None:
+        """Bring media forward that a later clock had planned."""
+        return await self._call("replan_media", lambda: self.apply_replan_media(now_ms, after, limit))
+
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write what became of claimed media."""
         return await self._call("record_media", lambda: self.apply_record_media(outcomes))

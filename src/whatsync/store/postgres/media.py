@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from whatsync.model import limits
+from whatsync.model.retry import replanned_file_ms
 from whatsync.model.turns import Candidate, first_accounts, first_turns, most_of_one
 from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow, MediaState
 from whatsync.ports.store import Admission
@@ -77,6 +78,19 @@ async def claim(transaction: Transaction, places: Places, now_ms: int, after: in
 async def _candidates(transaction: Transaction, statement: str, **values: Any) -> list[Candidate]:
     rows = await fetch(transaction.connection, _SQL[statement], **values)
     return [Candidate(row["account"], row["due_ms"], text_of(row["name"])) for row in rows]
+
+
+async def replan(transaction: Transaction, now_ms: int, after: tuple[int, str], limit: int) -> tuple[int, str] | None:
+    """Bring forward what a later clock had planned; returns where to go on. Of what another node is at, it decides."""
+    connection = transaction.connection
+    values = {"after_due": after[0], "after_name": raw(after[1]), "limit": limit}
+    rows = await fetch(connection, _SQL["planned"], **values)
+    due = [(row[0], row[1], replanned_file_ms(now_ms, row[1], row[2], claimed=row[3])) for row in rows]
+    moved = [(name, then) for name, before, then in due if then != before]
+    if moved:
+        names, dues = [name for name, _ in moved], [then for _, then in moved]
+        await run(connection, _SQL["plan"], names=names, dues=dues, now_ms=now_ms)
+    return (rows[-1][1], text_of(rows[-1][0])) if len(rows) == limit else None
 
 
 async def record(transaction: Transaction, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:

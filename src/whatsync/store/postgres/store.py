@@ -258,6 +258,10 @@ class PostgresStore:
         places = media.Places(self.node.run, until_ms, free, held)
         return await self._step(lambda transaction: media.claim(transaction, places, now_ms, after))
 
+    async def replan_media(self, now_ms: int, after: tuple[int, str], limit: int) -> tuple[int, str] | None:
+        """Bring media forward that a later clock had planned."""
+        return await self._step(lambda transaction: media.replan(transaction, now_ms, after, limit))
+
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write what became of claimed media."""
         return await self._step(lambda transaction: media.record(transaction, outcomes))

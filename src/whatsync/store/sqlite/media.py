@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from whatsync.model import limits
+from whatsync.model.retry import replanned_file_ms
 from whatsync.model.turns import Candidate, first_accounts, first_turns, most_of_one
 from whatsync.ports.media import MediaClaim, MediaOutcome, MediaRow, MediaState
 from whatsync.store.sqlite.session import Session
@@ -62,6 +63,16 @@ def claim(session: Session, now_ms: int, until_ms: int, free: int, held: Mapping
 
 def _candidates(session: Session, statement: str, *values: int) -> list[Candidate]:
     return [Candidate(*row) for row in fetch(session.db, _SQL[statement], values)]
+
+
+def replan(session: Session, now_ms: int, after: tuple[int, str], limit: int) -> tuple[int, str] | None:
+    """Bring forward what a later clock had planned; returns where to go on."""
+    rows = fetch(session.db, _SQL["planned"], (*after, limit))
+    for name, due_ms, changed_ms, claimed in rows:
+        then = replanned_file_ms(now_ms, due_ms, changed_ms, claimed=bool(claimed))
+        if then != due_ms:
+            session.db.execute(_SQL["plan"], (then, now_ms, name))
+    return (rows[-1][1], rows[-1][0]) if len(rows) == limit else None
 
 
 def record(session: Session, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:

@@ -230,6 +230,10 @@ class SqliteStore:
         step = partial(media.claim, now_ms=now_ms, until_ms=until_ms, free=free, held=held, after=after)
         return await self._step(step)  # type: ignore[no-any-return]
 
+    async def replan_media(self, now_ms: int, after: tuple[int, str], limit: int) -> tuple[int, str] | None:
+        """Bring media forward that a later clock had planned."""
+        return await self._step(lambda session: media.replan(session, now_ms, after, limit))  # type: ignore[no-any-return]
+
     async def record_media(self, outcomes: Sequence[MediaOutcome]) -> tuple[str, ...]:
         """Write what became of claimed media."""
         return await self._step(lambda session: media.record(session, outcomes))  # type: ignore[no-any-return]

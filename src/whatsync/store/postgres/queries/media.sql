@@ -53,6 +53,15 @@ RETURNING <claimed_columns>;
 m.name, account, event, id, created_ms, state, due_ms, mime_type, size, sha256, task, claim, attempts, reason,
 changed_ms
 
+-- name: planned
+SELECT name, due_ms, changed_ms, holder IS NOT NULL AS claimed FROM media
+WHERE due_ms >= :after_due::bigint AND (due_ms, name) > (:after_due::bigint, :after_name::bytea)
+ORDER BY due_ms, name LIMIT :limit::integer FOR UPDATE SKIP LOCKED;
+
+-- name: plan
+UPDATE media AS m SET due_ms = given.due_ms, changed_ms = :now_ms::bigint
+FROM unnest(:names::bytea[], :dues::bigint[]) AS given(name, due_ms) WHERE m.name = given.name;
+
 -- name: record
 UPDATE media SET
     holder = NULL, state = :state::smallint, changed_ms = :at_ms::bigint, due_ms = :due_ms::bigint,

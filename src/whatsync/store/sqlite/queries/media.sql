@@ -33,6 +33,13 @@ UPDATE media SET claimed = 1, claim = claim + 1, due_ms = ? WHERE name = ?
 RETURNING name, account, event, id, created_ms, state, due_ms, mime_type, size, sha256, task, claim, attempts, reason,
     changed_ms;
 
+-- name: planned
+SELECT name, due_ms, changed_ms, claimed FROM media INDEXED BY media_due
+WHERE due_ms IS NOT NULL AND due_ms >= ?1 AND (due_ms > ?1 OR name > ?2) ORDER BY due_ms, name LIMIT ?3;
+
+-- name: plan
+UPDATE media SET due_ms = ?, changed_ms = ? WHERE name = ?;
+
 -- name: record
 UPDATE media SET
     state = ?, changed_ms = ?, due_ms = ?, size = ?, sha256 = ?, reason = ?,
