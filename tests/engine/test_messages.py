@@ -80,6 +80,38 @@ async def test_held_then_expired() -> None:
         assert await verdict(counter, account, message_id) == "expired"
 
 
+async def test_a_sentence_calls_an_endpoint_by_its_description_and_says_where_it_is() -> None:
+    name, url = "Orders, new shop", f"https://{DOWN}/"
+    async with opened_counter() as counter:
+        counter.receivers.answers[DOWN] = answer(500)
+        account = await counter.account()
+        form = EndpointForm(url=url, events=["*"], description=f" {name}\n", retry_schedule=[5])
+        endpoint = (await counter.endpoints.create(account, form, ACTOR)).running.endpoint
+
+        async def told(message_id: str) -> str:
+            return (await counter.messages.read(account, message_id)).verdict.sentence
+
+        one = await counter.event(account)
+        await counter.settled(account, 1, State.RETRYING)
+        assert (await told(one)).startswith(f"{name} ({url}) has failed once so far")
+        counter.clock.advance(10)
+        await counter.settled(account, 1, State.FAILED)
+        assert f"every attempt at {name} ({url}) failed." in await told(one)
+        two = await counter.event(account)
+        await counter.settled(account, 1, State.RETRYING)
+        long = EndpointForm(enabled=False, description="The long story of what this endpoint is for,\n" * 4)
+        await counter.endpoints.patch(account, endpoint.id, long, ACTOR)
+        assert await told(two) == (
+            "It is held for The long story of what this endpoint is for, The long story of what this …"
+            f" ({url}): that endpoint is paused."
+        )
+        await counter.endpoints.patch(account, endpoint.id, EndpointForm(description=name), ACTOR)
+        counter.clock.advance(60)
+        three = await counter.messages.read(account, await counter.event(account))
+        assert f"no endpoint wanted it: {name} ({url}) was disabled." in three.verdict.sentence
+        assert three.verdict.next_step.startswith(f"Enable {name} ({url}); then")
+
+
 async def test_cancelled_says_why() -> None:
     async with opened_counter() as counter:
         counter.receivers.answers[DOWN] = answer(500)

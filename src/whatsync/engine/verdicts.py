@@ -4,6 +4,7 @@ Pure judgement over what the story found. Knows no store.
 """
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Protocol
 
 import msgspec
@@ -33,6 +34,10 @@ class Reached(Protocol):
     @property
     def url(self) -> str | None:
         """Where it is."""
+
+    @property
+    def description(self) -> str:
+        """What its owner calls it; may be empty."""
 
     @property
     def deliveries(self) -> tuple[DeliveryStory, ...]:
@@ -79,6 +84,8 @@ _WHY_NOT = {
 
 _NEAREST = list(_WHY_NOT)
 _REASONS_MAX = 3
+_NAME_CHARS_MAX = 80
+"""Of a description that stands in a sentence."""
 _DISABLED_BY = {
     DisabledBy.USER: "that endpoint is paused",
     DisabledBy.GONE: "that endpoint answered 410 Gone and was disabled",
@@ -119,7 +126,7 @@ def _failed(newest: _Newest) -> Verdict | None:
         return None
     endpoint, story = found[0]
     why = story.explanation
-    sentence = f"{len(found)} of {_places(len(newest))} did not get it: every attempt at {endpoint.url} failed."
+    sentence = f"{len(found)} of {_places(len(newest))} did not get it: every attempt at {_name(endpoint)} failed."
     if why is None:
         return Verdict("delivery_failed", sentence, "Repair the receiver, then resend the event.")
     return Verdict("delivery_failed", f"{sentence} {why.sentence}", f"{why.next_step} Then resend the event.")
@@ -134,7 +141,7 @@ def _held(newest: _Newest) -> Verdict | None:
     why = "it was held when that endpoint was enabled again, and kept back" if by is None else _DISABLED_BY[by]
     return Verdict(
         "held",
-        f"It is held for {endpoint.url}: {why}.",
+        f"It is held for {_name(endpoint)}: {why}.",
         'Enable the endpoint and send what is held: PATCH it with {"enabled": true, "held": "send"}.',
     )
 
@@ -151,7 +158,7 @@ def _waiting(newest: _Newest) -> Verdict | None:
     retry = f"POST /v1/deliveries/{delivery_id(story.view.id)}/retry"
     return Verdict(
         "waiting",
-        f"{endpoint.url} has failed {_times(story.view.attempts)} so far; it is tried again by itself.{why}",
+        f"{_name(endpoint)} has failed {_times(story.view.attempts)} so far; it is tried again by itself.{why}",
         f"Repair the receiver, or retry now: {retry}."
         if story.explanation is None
         else f"{story.explanation.next_step} To try at once: {retry}.",
@@ -164,7 +171,7 @@ def _expired(newest: _Newest) -> Verdict | None:
         return None
     return Verdict(
         "expired",
-        f"It was held for {found[0][0].url} until the time events are kept was over, and never sent.",
+        f"It was held for {_name(found[0][0])} until the time events are kept was over, and never sent.",
         "Enable endpoints sooner, or raise the account's retention.",
     )
 
@@ -176,7 +183,7 @@ def _cancelled(newest: _Newest) -> Verdict | None:
     endpoint, story = found[0]
     return Verdict(
         "delivery_failed",
-        f"Its delivery to {endpoint.url} was cancelled: {story.view.reason or 'by request'}.",
+        f"Its delivery to {_name(endpoint)} was cancelled: {story.view.reason or 'by request'}.",
         "Resend the event if it should arrive after all.",
     )
 
@@ -204,15 +211,22 @@ def _no_endpoint(endpoints: Sequence[Reached]) -> Verdict:
         ((endpoint, endpoint.why) for endpoint in endpoints if endpoint.why is not None),
         key=lambda pair: _NEAREST.index(pair[1]),
     )
-    reasons = "; ".join(f"{endpoint.url} {_WHY_NOT[why]}" for endpoint, why in told[:_REASONS_MAX])
+    reasons = "; ".join(f"{_name(endpoint)} {_WHY_NOT[why]}" for endpoint, why in told[:_REASONS_MAX])
     more = f"; and {len(told) - _REASONS_MAX} more" if len(told) > _REASONS_MAX else ""
     off = next((endpoint for endpoint, why in told if why is Why.DISABLED and endpoint.disabled_by is not None), None)
-    first = "Change the endpoint's events, numbers or filters" if off is None else f"Enable {off.url}"
+    first = "Change the endpoint's events, numbers or filters" if off is None else f"Enable {_name(off)}"
     return Verdict(
         "no_endpoint",
         f"It was received, but no endpoint wanted it: {reasons}{more}.",
         f"{first}; then resend the event, or recover with the state missing.",
     )
+
+
+def _name(endpoint: Reached) -> str:
+    """What people call it, and where it is."""
+    where = endpoint.url or "an endpoint that is gone"
+    words = shorten(endpoint.description, _NAME_CHARS_MAX, placeholder=" …")
+    return f"{words} ({where})" if words else where
 
 
 def _places(count: int) -> str:
