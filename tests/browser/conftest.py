@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
-from tests.browser.dashboard import Dashboard
+from tests.browser.dashboard import PATIENCE_MS, Dashboard
 from tests.web.running import running
 
 CHROMIUM = "/usr/bin/chromium"
@@ -42,6 +42,7 @@ async def dashboard(
         shots.mkdir(parents=True, exist_ok=True)
     data = tmp_path_factory.mktemp("data")
     server = running(data, in_memory=False, WHATSYNC_ALLOW_ADDRESSES="127.0.0.0/8", WHATSYNC_RETRY_SCHEDULE="1s,2s")
+    expect.set_options(timeout=PATIENCE_MS)
     async with server as web, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:

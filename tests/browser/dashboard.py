@@ -20,6 +20,8 @@ from whatsync.model.user import Role
 from whatsync.ports.store import Change
 
 Theme = Literal["light", "dark"]
+PATIENCE_MS = 30_000
+"""How long a page may take for anything on a busy machine: whoever waits goes on as soon as it is there."""
 WIDE = ViewportSize(width=1440, height=900)
 PHONE = ViewportSize(width=390, height=844)
 OPERATOR = "operator"
@@ -115,7 +117,7 @@ class Dashboard:
             if token is not None:
                 await _let_in(context, self.origin, token)
             page = await context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(PATIENCE_MS)
             await page.goto(path)
             yield page
         finally:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tests.browser.dashboard import Dashboard
+from tests.ports import free_port
 from tests.web.people import Team
 from tests.web.receiver import Receiver, receiving
 from whatsync.engine.directory import RunningAccount, RunningEndpoint
@@ -90,10 +91,7 @@ class Shop:
 
     async def refused_url(self) -> str:
         """A URL nobody listens at."""
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        server.close()
-        return f"http://127.0.0.1:{port}/hook"
+        return f"http://127.0.0.1:{free_port()}/hook"
 
     async def silent_url(self) -> str:
         """A URL that takes a request and never answers."""

@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, FrameLocator, Page, async_playwright, expect
 
 from tests.browser.conftest import CHROMIUM
-from tests.browser.dashboard import OPERATOR, PHONE, WIDE, Dashboard, Watch, assert_accessible
+from tests.browser.dashboard import OPERATOR, PATIENCE_MS, PHONE, WIDE, Dashboard, Watch, assert_accessible
 from tests.browser.shop import Shop
 from tests.conftest import ROOT
 from tests.net.certificates import Authority
@@ -115,7 +115,7 @@ class Place:
         context.on("page", watch.follow)
         try:
             page = await context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(PATIENCE_MS)
             await page.goto(product.at(name))
             yield page, watch
         finally:

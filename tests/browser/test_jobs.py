@@ -18,10 +18,10 @@ from playwright.async_api import Page, expect
 
 from tests.browser.dashboard import Dashboard, assert_accessible
 from tests.browser.shop import opened_shop
+from tests.ports import free_port
 from tests.web.receiver import Receiver, receiving
 from whatsync.model.delivery import State
 from whatsync.model.user import Role
-from whatsync.web.listener import bind
 
 EVENTS = 4_000
 KEY = "wsk_" + urlsafe_b64encode(b"0123456789abcdef" * 2).decode().rstrip("=")
@@ -129,9 +129,7 @@ async def enter(page: Page, origin: str) -> None:
 async def test_a_job_goes_on_through_the_death_of_the_server(dashboard: Dashboard, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    bound = bind("127.0.0.1", 0)
-    port = bound.getsockname()[1]
-    bound.close()
+    port = free_port()
     origin = f"http://127.0.0.1:{port}"
     context = await dashboard.browser.new_context(reduced_motion="reduce")
     page = await context.new_page()
@@ -142,9 +140,7 @@ async def test_a_job_goes_on_through_the_death_of_the_server(dashboard: Dashboar
                 await enter(page, origin)
                 account = page.url.split("/a/")[1].split("/")[0]
                 await page.goto(f"{origin}/a/{account}/history/bulk?state=succeeded")
-                await expect(page.get_by_role("heading", name=re.compile("would be made"))).to_be_visible(
-                    timeout=20_000
-                )
+                await expect(page.get_by_role("heading", name=re.compile("would be made"))).to_be_visible()
                 await page.get_by_role("button", name="Resend them").click()
                 await expect(page.locator("[data-job-state=running]")).to_be_visible()
                 assert (await only_job(port))["state"] == "running"

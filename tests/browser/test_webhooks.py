@@ -221,7 +221,7 @@ async def test_pausing_holds_and_enabling_sends(dashboard: Dashboard) -> None:
             await dashboard.shoot(page, "endpoint-enable")
             await page.get_by_role("dialog").get_by_role("button", name="Enable").click()
             await expect(page.get_by_text("Enabled.")).to_be_visible()
-            await expect(page.locator("#standing")).to_contain_text("Healthy", timeout=15_000)
+            await expect(page.locator("#standing")).to_contain_text("Healthy")
             assert receiver.accepted
             await page.get_by_role("button", name="Delete").click()
             await page.get_by_role("dialog").get_by_role("button", name="Delete endpoint").click()
@@ -239,7 +239,7 @@ async def test_a_failing_endpoint_says_what_to_do_and_is_recovered(dashboard: Da
         path = f"{team.path}/webhooks/{facts.running.endpoint.id}"
         await services.ingest.accept(team.account, BODY)
         async with dashboard.open(path, Role.DEVELOPER, team) as page:
-            await expect(page.locator("#standing")).to_contain_text("Failing", timeout=20_000)
+            await expect(page.locator("#standing")).to_contain_text("Failing")
             await expect(page.locator("#standing")).to_contain_text("http_500")
             await page.reload()
             await assert_accessible(page)
@@ -265,8 +265,8 @@ async def test_a_failing_endpoint_says_what_to_do_and_is_recovered(dashboard: Da
             await assert_accessible(page)
             await dashboard.shoot(page, "endpoint-recover")
             await page.get_by_role("button", name="Recover now").click()
-            await expect(page.locator(".recovery-job")).to_contain_text("Recovered: 1 done", timeout=15_000)
-            await expect(page.locator("#standing")).to_contain_text("Healthy", timeout=15_000)
+            await expect(page.locator(".recovery-job")).to_contain_text("Recovered: 1 done")
+            await expect(page.locator("#standing")).to_contain_text("Healthy")
     assert receiver.accepted
     assert healthy.running.endpoint.enabled
 

@@ -10,7 +10,7 @@ from tests.net.test_exchange import answer_of, failure_of
 from whatsync.net.sender_limits import SenderLimits
 
 HEAD_200 = b"HTTP/1.1 200 OK\r\n"
-QUICK = SenderLimits(body_seconds=0.1)
+QUICK = SenderLimits(body_seconds=0.5)
 
 
 async def test_no_answer_is_a_timeout(make_sender: MakeSender, receive: MakeReceiver) -> None:
@@ -38,6 +38,7 @@ async def test_a_timeout_on_a_kept_connection_is_not_repeated(make_sender: MakeS
     sender = make_sender()
     answer_of(await sender.send(post(receiver.target())))
     failure = failure_of(await sender.send(post(receiver.target(), timeout=0.2)))
+    await until(lambda: requests > 0)
     assert (failure.code, failure.reused, requests, receiver.connections) == ("timeout", True, 1, 1)
 
 
@@ -50,8 +51,8 @@ async def test_headers_that_drip_are_a_timeout(make_sender: MakeSender, receive:
             await asyncio.sleep(0.02)
 
     receiver = await receive(handle)
-    failure = failure_of(await make_sender().send(post(receiver.target(), timeout=0.3)))
-    assert (failure.code, failure.detail) == ("timeout", "only part of the answer's headers within 0.3 s")
+    failure = failure_of(await make_sender().send(post(receiver.target(), timeout=1.0)))
+    assert (failure.code, failure.detail) == ("timeout", "only part of the answer's headers within 1 s")
 
 
 async def test_interim_answers_without_end_are_a_timeout_or_too_large(
@@ -90,7 +91,7 @@ async def test_a_body_that_drips_for_ever_is_cut(
     assert (answer.status, answer.truncated) == (200, True)
     assert set(answer.body) == {ord(".")}
     assert answer.timing.download_us is not None
-    assert answer.timing.download_us >= 90_000
+    assert answer.timing.download_us >= 490_000
     assert sender.stats()["open_sockets"] == 0
 
 
@@ -105,8 +106,9 @@ async def test_a_body_may_outlast_the_timeout_of_its_headers(make_sender: MakeSe
         await peer.gone()
 
     receiver = await receive(handle)
-    sending = asyncio.create_task(make_sender().send(post(receiver.target(), timeout=0.3)))
-    asyncio.get_running_loop().call_later(0.5, go_on.set)
+    sender = make_sender(limits=SenderLimits(body_seconds=5.0))
+    sending = asyncio.create_task(sender.send(post(receiver.target(), timeout=1.0)))
+    asyncio.get_running_loop().call_later(1.5, go_on.set)
     answer = answer_of(await sending)
     assert (answer.body, answer.truncated) == (b"body", False)
 
@@ -294,7 +296,7 @@ async def test_a_connection_the_peer_closed_while_idle_is_not_used(
 async def test_a_slow_receiver_does_not_hold_up_a_quick_one(make_sender: MakeSender, receive: MakeReceiver) -> None:
     slow, quick = await receive(silence), await receive(answering(OK))
     sender = make_sender()
-    waiting = [asyncio.create_task(sender.send(post(slow.target(), timeout=1.0))) for _ in range(100)]
+    waiting = [asyncio.create_task(sender.send(post(slow.target(), timeout=2.0))) for _ in range(100)]
     for _ in range(50):
         answer_of(await sender.send(post(quick.target())))
     assert not any(task.done() for task in waiting)

@@ -53,14 +53,14 @@ async def test_a_black_hole_takes_no_longer_than_the_connect_timeout(
     receiver = await receive(answering(OK))
     sender = make_sender()
     swallowed = [
-        asyncio.create_task(sender.send(post(at(black_hole, scheme=scheme), connect_timeout=0.5))) for _ in range(50)
+        asyncio.create_task(sender.send(post(at(black_hole, scheme=scheme), connect_timeout=1.5))) for _ in range(50)
     ]
     for _ in range(20):
         answer_of(await sender.send(post(receiver.target())))
     assert not any(task.done() for task in swallowed), "a black hole holds up nobody else"
     for failure in map(failure_of, await asyncio.gather(*swallowed)):
         assert failure.code == "connection_timeout"
-        assert 500_000 <= failure.timing.total_us < 2_000_000
+        assert 1_500_000 <= failure.timing.total_us < 3_000_000
 
 
 async def test_the_total_timeout_bounds_connecting_too(make_sender: MakeSender, black_hole: int) -> None:
@@ -103,16 +103,16 @@ async def test_a_silent_address_is_raced_after_a_moment(
         host="127.0.0.2",
         port=black_hole,
     )
-    limits = SenderLimits(stagger_seconds=0.1)
+    limits = SenderLimits(stagger_seconds=0.5)
     sender = make_sender(resolver=knowing(two=["127.0.0.1", "127.0.0.2"]), limits=limits)
     answer = answer_of(await sender.send(post(receiver.target("two.test"))))
     assert answer.address == "127.0.0.2"
     assert answer.timing.connect_us is not None
-    assert answer.timing.connect_us >= 100_000
+    assert answer.timing.connect_us >= 500_000
     assert sender.stats()["open_sockets"] == 0, "the loser of the race is closed"
     again = answer_of(await sender.send(post(receiver.target("two.test"))))
     assert again.timing.connect_us is not None
-    assert again.timing.connect_us < 100_000, "the address that worked is tried first the next time"
+    assert again.timing.connect_us < 500_000, "the address that worked is tried first the next time"
 
 
 async def test_all_addresses_fail_and_the_most_telling_is_shown(make_sender: MakeSender, black_hole: int) -> None:
@@ -198,7 +198,7 @@ async def test_without_a_free_socket_there_is_a_short_wait_and_a_code(
 ) -> None:
     receiver = await receive(silence)
     sender = make_sender(limits=SenderLimits(sockets_max=4, socket_wait_seconds=0.1))
-    waiting = [asyncio.create_task(sender.send(post(receiver.target(), timeout=2))) for _ in range(2)]
+    waiting = [asyncio.create_task(sender.send(post(receiver.target(), timeout=10))) for _ in range(2)]
     await until(lambda: receiver.connections == 2)
     failure = failure_of(await sender.send(post(receiver.target())))
     assert failure.code == "no_sockets"
@@ -243,7 +243,7 @@ async def test_slow_origins_leave_half_of_the_sockets_to_quick_ones(
     slow, quick = await receive(silence), await receive(answering(OK))
     sender = make_sender(limits=SenderLimits(sockets_max=32, socket_wait_seconds=0.2))
     answer_of(await sender.send(post(quick.target())))
-    waiting = [asyncio.create_task(sender.send(post(slow.target(), timeout=1.0))) for _ in range(64)]
+    waiting = [asyncio.create_task(sender.send(post(slow.target(), timeout=2.0))) for _ in range(64)]
     await until(lambda: sender.stats()["open_sockets_slow"] == 8)  # as many as one slow origin may have
     answers = await asyncio.gather(*(sender.send(post(quick.target())) for _ in range(20)))
     assert {answer_of(answer).status for answer in answers} == {200}

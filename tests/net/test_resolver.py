@@ -82,7 +82,7 @@ async def test_fifty_callers_share_one_lookup(server: DnsServer, make_resolver: 
 async def test_an_answer_is_remembered_as_long_as_it_says(server: DnsServer, make_resolver: MakeResolver) -> None:
     server.records["short.example"] = server.records["long.example"] = [HOME]
     server.ttl_seconds = 0
-    resolver = make_resolver(ttl_seconds_min=0.1, ttl_seconds_max=200.0)
+    resolver = make_resolver(ttl_seconds_min=0.5, ttl_seconds_max=200.0)
     first = await resolver.resolve("short.example", soon())
     assert await resolver.resolve("short.example", soon()) is first
     await until(lambda: now() >= first.until)
@@ -121,17 +121,17 @@ async def test_no_answer_ends_in_time_and_is_believed_for_a_while(
 ) -> None:
     server.silent.add("silent.example")
     server.records["other.example"] = [HOME]
-    resolver = make_resolver(timeout_seconds=0.3)
+    resolver = make_resolver(timeout_seconds=1.0)
     began = now()
     waiting = asyncio.create_task(resolver.resolve("silent.example", soon()))
     assert (await resolver.resolve("other.example", soon())).addresses == ("127.0.0.1",)
     assert not waiting.done(), "a name without an answer holds up no other"
     lookup = await waiting
     assert "did not answer in time" in lookup.problem
-    assert 0.3 <= now() - began < 2
+    assert 1.0 <= now() - began < 2.7
     began = now()
     assert (await resolver.resolve("silent.example", soon())).problem == lookup.problem
-    assert now() - began < 0.25
+    assert now() - began < 0.9
     assert resolver.lookups == 2
 
 
@@ -189,7 +189,7 @@ async def test_the_sender_sends_by_name(
     server.records["receiver.example"] = [HOME]
     server.silent.add("silent.example")
     receiver = await receive(answering(OK))
-    sender = make_sender(resolver=lambda deadlines: make_resolver(timeout_seconds=0.4))
+    sender = make_sender(resolver=lambda deadlines: make_resolver(timeout_seconds=1.5))
     slow = asyncio.create_task(sender.send(post(receiver.target("silent.example"))))
     answer = answer_of(await sender.send(post(receiver.target("receiver.example"))))
     assert (answer.address, slow.done()) == ("127.0.0.1", False)

@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from tests.net.mail_server import MailServer, listening
+from tests.ports import free_port
 from whatsync.net.smtp_mailer import SmtpMailer
 from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.mailer import MailRefused
@@ -111,10 +112,8 @@ async def test_refusals_say_whether_to_try_again(verb: str, said: str, lasting: 
 
 
 async def test_nobody_there_is_worth_another_try() -> None:
-    async with listening(MailServer()) as port:
-        pass
     with pytest.raises(MailRefused) as caught:
-        await send(f"smtp://127.0.0.1:{port}")
+        await send(f"smtp://127.0.0.1:{free_port()}")
     assert not caught.value.lasting
 
 

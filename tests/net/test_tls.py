@@ -219,7 +219,7 @@ async def test_a_stalled_handshake_ends_with_the_connect_timeout_and_holds_up_no
     receiver = await receive(answering(CLOSING), tls=authority.context(NAME))
     sender = make_trusting()
     target = Target("https", "other.test", stalled.port, "/", "other.test")
-    waiting = [asyncio.create_task(sender.send(post(target, connect_timeout=1.0))) for _ in range(100)]
+    waiting = [asyncio.create_task(sender.send(post(target, connect_timeout=2.0))) for _ in range(100)]
     await until(lambda: stalled.connections == 100)
     for _ in range(5):
         answer_of(await sender.send(post(receiver.target(NAME))))

@@ -11,6 +11,7 @@ import pytest
 from tests.net.certificates import Authority
 from tests.net.names import FixedResolver
 from tests.net.receivers import OK, Peer, Receiver, answering, answering_once, silence
+from tests.ports import free_port
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.system import SystemClock
 from whatsync.net.web_client import GuardedWebClient
@@ -84,9 +85,7 @@ async def test_of_several_addresses_only_the_allowed_are_reached() -> None:
 
 
 async def test_nobody_listens() -> None:
-    async with Receiver(silence) as server:
-        port = server.port
-    answer = await ask(f"http://files.test:{port}/")
+    answer = await ask(f"http://files.test:{free_port()}/")
     assert answer == WebTrouble("connection_refused", "connection refused")
 
 

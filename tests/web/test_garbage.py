@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.net.certificates import Authority
+from tests.ports import free_port
 from tests.sources.whatsapp.cloud import NUMBER, SECRET, escaped, incoming, message, signed
 from tests.web.running import Running, running
 
@@ -55,10 +56,11 @@ class Peer:
     @asynccontextmanager
     async def listening(self, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
         """Its URL, while the block runs."""
+        if self.manner == "refuses":
+            yield f"http://127.0.0.1:{free_port()}/hook"
+            return
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=context)
         port = server.sockets[0].getsockname()[1]
-        if self.manner == "refuses":
-            server.close()
         try:
             yield f"{'https' if context else 'http'}://127.0.0.1:{port}/hook"
         finally:
