@@ -1,6 +1,7 @@
 """What every test shares: long tests first, Hypothesis without time limits, and no way out to the network.
 It knows nothing of WhatsSync itself; fixtures about one room stand in that room's own conftest."""
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -11,6 +12,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+_TESTS_BETWEEN_LOOKS = 100
+_finished: list[str] = []
 ROOT = Path(__file__).resolve().parents[1]
 
 hypothesis.settings.register_profile("default", deadline=None, print_blob=True)
@@ -53,6 +56,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin the slow tests first, so that at the end no core waits for the last of them."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Let the remains of stopped servers go from time to time: each had put all that there was out of further looks."""
+    _finished.append(nodeid)
+    if len(_finished) >= _TESTS_BETWEEN_LOOKS:
+        _finished.clear()
+        gc.unfreeze()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
