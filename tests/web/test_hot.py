@@ -223,3 +223,37 @@ async def test_a_client_that_hangs_up_costs_nothing(web: Running) -> None:
     answer = await web.call("POST", "/v1/events", json={"event": "message.status", "data": status()})
     assert answer.status_code == 202
     assert web.server.services.tally.accepting_bytes == 0
+
+
+@pytest.mark.parametrize("path", [b"/v1/events", b"/v1/endpoints", b"/v1/media", b"/v1/nothing"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_who_writes_all_before_reading_is_told_why_he_was_refused(
+    web: Running, path: bytes, chunked: bool
+) -> None:
+    body = b"x" * 65_536
+    count = 2 * limits.REQUEST_BYTES_MAX // len(body) - 10
+    size = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % (count * len(body))
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(request(b"", CLOSE, size, path=path))
+    for _ in range(count):
+        writer.write(b"%x\r\n%b\r\n" % (len(body), body) if chunked else body)
+        await writer.drain()  # raises where the connection was reset under the request
+    writer.write(b"0\r\n\r\n" if chunked else b"")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+        await writer.drain()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 404 " if path == b"/v1/nothing" else b"HTTP/1.1 401 ")
+    assert b"connection: close\r\n" in answer
+
+
+async def test_a_refused_request_that_never_ends_is_not_waited_for(web: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(request(b"x", CLOSE, b"Content-Length: 1000"))
+    assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+    for connection in list(web.server.door.connections):
+        connection.check_age(connection.loop.time() + limits.REQUEST_ARRIVAL_SECONDS_MAX + 1)
+    async with asyncio.timeout(5):
+        while web.server.door.connections:
+            await asyncio.sleep(0.01)
+    writer.close()

@@ -40,6 +40,20 @@ _ACCEPTED_REST = b"".join(
 )
 
 
+class _OrdinaryTransport:
+    """What an ordinary answer is written to: the connection's transport, which closes only when the request is read."""
+
+    __slots__ = ("_protocol", "is_closing", "write")
+
+    def __init__(self, protocol: "HotProtocol") -> None:
+        self._protocol = protocol
+        self.is_closing = protocol.transport.is_closing
+        self.write = protocol.transport.write
+
+    def close(self) -> None:
+        self._protocol.close_ordinary()
+
+
 class HotProtocol(HttpToolsProtocol):
     """One client connection, through a server's ``door``."""
 
@@ -55,6 +69,8 @@ class HotProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self._ending = False
         self._lingering = False
+        self._last_said = False
+        """Nothing more is written; the rest of the last request is still being read."""
         self._complete: Slot | None = None
         """The good request, after which the connection goes on, that has just become complete."""
         self.cycle: RequestResponseCycle | None = None  # type: ignore[assignment]
@@ -156,7 +172,7 @@ class HotProtocol(HttpToolsProtocol):
             # A body of many tiny chunks, or one that comes on though it was answered long ago.
             if self._hot is not None and self._hot.response is None:
                 self._refuse(body_too_large())
-            elif not self._ordinary_busy():
+            elif self._hot is not None or (self._received > limits.MEDIA_BYTES_MAX and not self._ordinary_busy()):
                 self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -209,6 +225,9 @@ class HotProtocol(HttpToolsProtocol):
         for name, value in head:
             super().on_header(name, value)
         super().on_headers_complete()
+        cycle = self.cycle
+        if cycle is not None:
+            cycle.transport = _OrdinaryTransport(self)  # type: ignore[assignment] # all that a cycle asks for
 
     def _begin_hot(self, headers: dict[bytes, bytes], source: str | None) -> None:
         request_id = self.door.request_ids.name(headers.get(b"x-request-id"))
@@ -252,6 +271,8 @@ class HotProtocol(HttpToolsProtocol):
         slot = self._hot
         if slot is None:
             super().on_message_complete()
+            if self._ending and not self._slots and not self.pipeline and not self._ordinary_busy():
+                self.transport.close()
             return
         self._hot = None
         if slot.response is None:
@@ -288,7 +309,7 @@ class HotProtocol(HttpToolsProtocol):
                 self._linger()
                 return
             if not slot.keep_alive:
-                transport.close()
+                self._close(slot is self._hot)
         if transport.is_closing():
             return
         self._since = self.loop.time()
@@ -325,7 +346,7 @@ class HotProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         super().on_response_complete()
         if self._ending and not self._slots and not self.pipeline and not self.transport.is_closing():
-            self.transport.close()
+            self.close_ordinary()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn itself can't read is told as a problem, too."""
@@ -333,6 +354,8 @@ class HotProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Tell a problem with the connection itself, behind what is still to be answered, and close it."""
+        if self._last_said:
+            self.transport.close()
         if self.transport.is_closing() or self._lingering:
             return
         self.flow.pause_reading()
@@ -348,6 +371,22 @@ class HotProtocol(HttpToolsProtocol):
         slot.keep_alive = False
         slot.refuses = True
         slot.refuse(problem)
+
+    def _close(self, arriving: bool) -> None:
+        """Close behind the last answer. A request that is still ``arriving`` is read to its end before, unseen: to close
+        on its rest would reset the connection, and a client that writes first and reads then would never see the answer.
+        """
+        if not arriving:
+            self.transport.close()
+            return
+        self._ending = self._last_said = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def close_ordinary(self) -> None:
+        """Close behind an ordinary answer, or at once where that broke off."""
+        self._close(self._in_message and self._hot is None and not self._ordinary_busy())
 
     def _linger(self) -> None:
         """Read on for a moment without looking: closing at once would reset the connection under the answer."""
