@@ -175,3 +175,17 @@ async def test_a_compressed_body_is_named(web: Running) -> None:
     body = gzip.compress(b'{"event": "message.status", "data": {"messageId": "m", "status": "read"}}')
     answer = await web.call("POST", "/v1/events", content=body, headers={"content-encoding": "gzip"})
     assert (answer.status_code, "is compressed; send it as it is" in answer.json()["detail"]) == (400, True)
+
+
+async def test_an_id_that_stands_twice_in_one_array_is_answered_with_the_same_result(web: Running) -> None:
+    async with receiving() as receiver:
+        await make_endpoint(web, receiver.url)
+        event = {"event": "message.status", "id": "status_1", "data": {"messageId": "msg_1", "status": "read"}}
+        once = {**event, "id": "status_2"}
+        array = await web.call("POST", "/v1/events", json=[event, event, once, event])
+        again = await web.call("POST", "/v1/events", json=[event, once])
+    assert (array.status_code, again.status_code) == (202, 200)
+    first, second, other, last = array.json()["items"]
+    assert first == second == last
+    assert (first["deliveries"], other["deliveries"]) == (1, 1)
+    assert again.json()["items"] == [first, other]

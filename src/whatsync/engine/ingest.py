@@ -353,7 +353,7 @@ class Ingest:
             draft = plan.drafts[at]
             if not existing.body:
                 # Retention has removed it, its id is still remembered: what it said can't be compared any more.
-                known[at] = Receipt(draft.id, existing.type, draft.timestamp, existing.deliveries, repeated=True)
+                known[at] = Receipt(draft.id, draft.event_type, draft.timestamp, existing.deliveries, repeated=True)
                 continue
             if not same_content(existing.type, existing.body, existing.details, draft):
                 raise Conflict(
@@ -426,13 +426,16 @@ def _receipts(plan: _Plan) -> list[Receipt]:
     counts: dict[int, int] = {}
     for row in deliveries:
         counts[row.event] = counts.get(row.event, 0) + 1
-    written = iter(plan.admission.events)
+    # An id that stands twice in a request is one event: its repeats are told what became of it.
+    written = {event.id: counts.get(event.seq, 0) for event in plan.admission.events}
     receipts = []
     for draft, known in zip(plan.drafts, plan.known or [None] * len(plan.drafts), strict=True):
-        if known is not None:
-            receipts.append(known)
+        if known is None:
+            receipts.append(Receipt(draft.id, draft.event_type, draft.timestamp, written[draft.id]))
+        elif draft.id in written:
+            receipts.append(msgspec.structs.replace(known, deliveries=written[draft.id]))
         else:
-            receipts.append(Receipt(draft.id, draft.event_type, draft.timestamp, counts.get(next(written).seq, 0)))
+            receipts.append(known)
     return receipts
 
 
