@@ -31,3 +31,9 @@ def test_retry_after_counts_on_429_and_503_only() -> None:
     assert judge(503, None, "60", 0).retry_after_seconds == 60
     assert judge(500, None, "60", 0).retry_after_seconds is None
     assert judge(429, None, "nonsense", 0).retry_after_seconds is None
+
+
+def test_a_test_that_is_answered_410_is_not_said_to_have_disabled_anything() -> None:
+    assert "was disabled" in explain("http_410").sentence
+    assert "a test does not" in explain("http_410", test=True).sentence
+    assert explain("http_404", test=True) == explain("http_404")

@@ -32,3 +32,18 @@ async def test_a_person_is_erased(web: Running, form: dict[str, str]) -> None:
 )
 async def test_it_must_be_said_who(web: Running, form: dict[str, str]) -> None:
     assert (await web.call("POST", "/v1/erasures", json=form)).status_code == 422
+
+
+async def test_what_repeats_an_erased_event_is_no_conflict_and_brings_nothing_back(web: Running) -> None:
+    details = {"contactId": "contact_ann", "profileName": "Annabel"}
+    given = {"id": "msg_ann", "details": details, "timestamp": "2023-06-15T14:22:33Z"}
+    first = await make_message(web, "private words", **given)
+    started = await web.call("POST", "/v1/erasures", json={"contactId": "contact_ann"})
+    await read_until(web, f"/v1/jobs/{started.json()['id']}", lambda job: job["state"] == "done")
+    data = {"from": "+1234567890", "to": "+0987654321", "text": "private words"}
+    event = {"event": "message.incoming", "data": data, **given}
+    again = await web.call("POST", "/v1/events", json=event)
+    assert (again.status_code, again.json()) == (200, first)
+    other = await web.call("POST", "/v1/events", json={**event, "data": {**data, "to": "+111111111"}})
+    assert (other.status_code, other.json()["code"]) == (409, "id_taken")
+    assert (await read(web, "/v1/events/msg_ann"))["data"]["text"] is None

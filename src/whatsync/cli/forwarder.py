@@ -93,7 +93,7 @@ class Forwarder:
                 if isinstance(answer, Answer)
                 else judge(None, answer.code, None, now_ms)
             )
-            explanation = None if verdict.code is None else explain(verdict.code)
+            explanation = None if verdict.code is None else explain(verdict.code, test=True)
             return Forwarded(
                 at_ms=now_ms,
                 event=event["event"],

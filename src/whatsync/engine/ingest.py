@@ -20,6 +20,7 @@ from whatsync.model import limits
 from whatsync.model.delivery import State
 from whatsync.model.endpoint import Ordering, passes_filters
 from whatsync.model.envelope import Draft, decode_in_steps, decode_submissions, draft_of, same_content
+from whatsync.model.erased import erased_body, shows_erased
 from whatsync.model.errors import Conflict, FieldError, Invalid, TooLarge, Unavailable
 from whatsync.model.ids import Sequence
 from whatsync.ports.clock import Clock
@@ -355,7 +356,7 @@ class Ingest:
                 # Retention has removed it, its id is still remembered: what it said can't be compared any more.
                 known[at] = Receipt(draft.id, draft.event_type, draft.timestamp, existing.deliveries, repeated=True)
                 continue
-            if not same_content(existing.type, existing.body, existing.details, draft):
+            if not _same(existing, draft):
                 raise Conflict(
                     "id_taken",
                     f"an event with the id {draft.id} exists already with other content; use a new id for a new event",
@@ -437,6 +438,16 @@ def _receipts(plan: _Plan) -> list[Receipt]:
         else:
             receipts.append(known)
     return receipts
+
+
+def _same(existing: EventRow, draft: Draft) -> bool:
+    """Whether a draft repeats what is stored; of what was erased, whether it repeats what is left."""
+    if same_content(existing.type, existing.body, existing.details, draft):
+        return True
+    if existing.type != draft.event_type or not shows_erased(existing.type, existing.body):
+        return False
+    left = msgspec.structs.replace(draft, body=erased_body(draft.body), details=None)
+    return same_content(existing.type, existing.body, existing.details, left)
 
 
 def _receipt_of(row: EventRow) -> Receipt:

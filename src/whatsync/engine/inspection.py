@@ -19,6 +19,7 @@ from whatsync.model.phone import is_phone, phone_word
 from whatsync.model.request import attempt_head, fixed_head, masked
 from whatsync.model.url import Target, parse_url
 from whatsync.ports.history import DeliveryPage, DeliveryQuery, DeliveryView, EventPage, EventQuery, Exchange, History
+from whatsync.ports.rows import Origin
 from whatsync.ports.store import AttemptRow, EventRow
 
 
@@ -212,7 +213,7 @@ class Inspection:
         return AttemptStory(
             row,
             exchange.late,
-            None if row.code is None else explain(row.code),
+            None if row.code is None else explain(row.code, event is not None and event.test),
             request,
             header_pairs(row.answer_headers),
         )
@@ -284,7 +285,7 @@ class Inspection:
 
 
 def _story(view: DeliveryView, place: Place, waiting_for: int | None = None) -> DeliveryStory:
-    explanation = None if view.code is None else explain(view.code)
+    explanation = None if view.code is None else explain(view.code, view.origin is Origin.TEST)
     return DeliveryStory(view, place, explanation, waiting_for)
 
 

@@ -19,6 +19,9 @@ KEPT: dict[str, frozenset[str]] = {
 ``to`` is the business's own number. A contact's id goes: it stands for the person.
 """
 
+_NEVER_NULL = {"message.incoming": "from", "contact.update": "contactId", "media.upload": "mediaUrl"}
+"""A field that every event of the type comes with and an erasure takes: where it is ``null``, the event was erased."""
+
 _KEY_KEPT = "message:"
 
 
@@ -39,6 +42,12 @@ def erased_body(body: bytes) -> bytes:
     kept = KEPT.get(envelope.event, frozenset())
     data = {name: value if name in kept else None for name, value in envelope.data.items()}
     return _encode(_Envelope(envelope.event, envelope.id, envelope.timestamp, data))
+
+
+def shows_erased(event_type: str, body: bytes) -> bool:
+    """Say whether the body itself tells that an erasure has been here. Other types' bodies don't tell."""
+    field = _NEVER_NULL.get(event_type)
+    return field is not None and _decode(body).data.get(field, "") is None
 
 
 def kept_keys(keys: Iterable[str]) -> tuple[str, ...]:

@@ -157,8 +157,18 @@ def judge(status: int | None, network_code: str | None, retry_after: str | None,
     return Verdict(Kind.RETRY, f"http_{status}", wait)
 
 
-def explain(code: str) -> Explanation:
-    """Put a code into words; every code that ``judge`` can return has some."""
+_GONE_TO_A_TEST = Explanation(
+    "The receiver answered 410 Gone. A delivery answered so disables the endpoint; a test does not.",
+    "Bring the receiver back, or correct the endpoint's URL, before the next event.",
+)
+
+
+def explain(code: str, test: bool = False) -> Explanation:
+    """Put a code into words; every code that ``judge`` can return has some. ``test``: of a request that changes nothing
+    about its endpoint.
+    """
+    if test and code == "http_410":
+        return _GONE_TO_A_TEST
     if code in NETWORK:
         return NETWORK[code]
     status = int(code.removeprefix("http_"))

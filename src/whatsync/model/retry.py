@@ -4,6 +4,7 @@ on milliseconds.
 
 import re
 from collections.abc import Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from whatsync.model import limits
@@ -103,11 +104,12 @@ def parse_retry_after(value: str, now_ms: int) -> float | None:
     """
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return float(text.lstrip("0")[:9] or 0)
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     if moment.tzinfo is None:
-        return None
+        # The oldest of the three forms that a recipient has to read, asctime's, names no zone and means GMT.
+        moment = moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp() - now_ms / 1000)
