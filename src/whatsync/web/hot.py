@@ -373,8 +373,8 @@ class HotProtocol(HttpToolsProtocol):
         slot.refuse(problem)
 
     def _close(self, arriving: bool) -> None:
-        """Close behind the last answer. A request that is still ``arriving`` is read to its end before, unseen: closing on
-        its rest would reset the connection, and a client that writes first and then reads would never see the answer.
+        """Close behind the last answer. A request that is still ``arriving`` is read to its end before, unseen: closing
+        on its rest would reset the connection, and a client that writes first and then reads would never see an answer.
         """
         if not arriving:
             self.transport.close()
