@@ -248,3 +248,26 @@ async def test_several_messages_are_a_list_to_choose_from(dashboard: Dashboard) 
             await expect(page.get_by_text("These are from other times.")).to_be_visible()
             await page.get_by_role("link", name="First").click()
             await stands(page, "delivered")
+
+
+async def test_a_customers_own_words_and_a_number_without_its_country_lead_to_the_message(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk")
+        endpoint = await shop.endpoint(receiver.url, description="Order desk")
+        message = await shop.message("Is the blue jacket still there?", "+4915112345678")
+        await shop.message("And the blue umbrella?", "+4915187654321")
+        await shop.settled(2, State.SUCCEEDED)
+        async with dashboard.open(shop.path, Role.SUPPORT, shop.team) as page:
+            for words in ("blue jacket", "0151 12345678", "jacket today"):
+                await find(page, words, "delivered")
+                await expect(page.get_by_text(message, exact=True)).to_be_visible()
+            await page.keyboard.press("/")
+            await page.keyboard.type("blue")
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_text("2 messages fit")).to_be_visible()
+            await find(page, "green jacket", "not_received")
+            await expect(page.get_by_text("in the texts of messages too")).to_be_visible()
+            await page.keyboard.press("/")
+            await page.keyboard.type(endpoint.endpoint.id)
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("heading", level=1)).to_contain_text("Order desk")

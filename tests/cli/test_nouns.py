@@ -274,6 +274,16 @@ def test_tests_are_marked_wherever_they_are_listed(shell: Shell, receiver: Recei
     assert "a test" in shell("messages", "get", story["id"]).out
 
 
+def test_messages_by_words_of_their_text(shell: Shell, endpoint: str) -> None:
+    del endpoint
+    data = {"from": "+491701112230", "to": "+49", "text": "Is the blue jacket still there?"}
+    shell("events", "send", "-", given=json.dumps({"event": "message.incoming", "data": data}))
+    assert "blue jacket" in shell("messages", "get", "blue jacket").out
+    assert "blue jacket" in shell("messages", "list", "-q", "JACKET").out
+    assert "with these words" in shell("messages", "get", "green jacket", code=1).text
+    assert "messages list --search" in shell("messages", "get", "jacket", code=1).out
+
+
 def test_messages_of_a_phone_number(shell: Shell, endpoint: str) -> None:
     assert endpoint
     given = json.dumps({"event": "message.incoming", "data": {"from": "+491701112223", "to": "+49", "text": "Hello"}})

@@ -265,6 +265,28 @@ async def test_messages_of_a_person_newest_first_each_once() -> None:
         assert [message.id for message in (await counter.messages.page(account)).items] == [second, first]
 
 
+async def test_messages_are_found_by_words_of_their_text_and_by_numbers_without_a_country() -> None:
+    async with opened_counter() as counter:
+        account, other = await counter.account(), await counter.account()
+        first = await counter.event(account, "Is the blue jacket still there?")
+        counter.clock.advance(1)
+        data = {"from": "+4915199999999", "to": "+49", "text": "A Blue umbrella, please", "media": None}
+        second = await counter.submit(account, event="message.incoming", data=data)
+        await counter.event(other, "Their blue jacket")
+
+        async def found(words: str, *place: int) -> list[str]:
+            return [one.id for one in (await counter.messages.page(account, words, *place)).items]
+
+        assert await found("blue") == [second, first]
+        assert await found("jacket BLUE") == [first]
+        assert await found("0151 99999999") == await found("015199999999") == await found("151 9999-9999") == [second]
+        for unknown in ("+015199999999", "0152 99999999", "msg_blue", "wamid.blue", "blue parasol"):
+            assert await found(unknown) == [], unknown
+        page = await counter.messages.page(account, "blue", limit=1)
+        assert [one.id for one in page.items] == [second]
+        assert await found("blue", page.next or 0) == [first]
+
+
 async def test_a_search_that_has_a_bound_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SEARCH_EVENTS_MAX", 2)
     async with opened_counter() as counter:

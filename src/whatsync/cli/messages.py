@@ -15,7 +15,9 @@ from whatsync.model.phone import is_phone
 
 NOT_RECEIVED = "not_received"
 
-app = new_app(no_args_is_help=True, help="A message's whole story, by msg_… id, wamid or phone number.")
+app = new_app(
+    no_args_is_help=True, help="A message's whole story, by msg_… id, wamid, phone number or words of its text."
+)
 
 COLUMNS = (
     Column("MESSAGE", "id"),
@@ -42,7 +44,10 @@ _DELIVERIES = (
 @app.command("list", epilog=example("whatsync messages list --search +491701234567 --since 7d"))
 def list_messages(
     *,
-    q: Annotated[str | None, typer.Option("--search", "-q", help="A msg_… id, wamid, phone number or contact.")] = None,
+    q: Annotated[
+        str | None,
+        typer.Option("--search", "-q", help="A msg_… id, wamid, phone number, contact, or words of the text."),
+    ] = None,
     since: Since = None,
     until: Until = None,
     limit: Annotated[int, typer.Option(min=1, max=50, help="Items on a page.")] = 20,
@@ -61,19 +66,27 @@ def list_messages(
 def get(
     message: Annotated[
         str,
-        typer.Argument(metavar="MESSAGE", help="msg_…, WhatsApp's own id wamid.…, or a phone number", callback=quoted),
+        typer.Argument(
+            metavar="MESSAGE",
+            help="msg_…, WhatsApp's own id wamid.…, a phone number, or 'words of it'",
+            callback=quoted,
+        ),
     ],
     as_json: AsJson = False,
     account: OfAccount = None,
 ) -> None:
     """Tell a message's whole story: received, delivered where, every status, and what to do next.
 
-    Of a phone number the newest messages are listed. Exit status 1 where WhatsSync knows no such message.
+    Of a phone number, or of words with a space between, the newest messages are listed. Exit status 1 where WhatsSync
+    knows no such message.
     """
     client, words = connect(account), unquote(message)
-    if is_phone(words):
+    phone = is_phone(words)
+    if phone or " " in words.strip():
         query: Query = {"q": words, "limit": 20}
-        empty = f"No message from or to {words} is here. Check the number, and its country's code."
+        empty = "No message with these words in its text is here."
+        if phone:
+            empty = f"No message from or to {words} is here. Check the number, and its country's code."
         if not list_items(client, "/v1/messages", query, COLUMNS, empty, every=False, as_json=as_json):
             raise typer.Exit(1)
         return
@@ -91,6 +104,7 @@ def _show(story: dict[str, Any]) -> None:
     if step := look_up(story, "verdict.nextStep"):
         say(as_commands(clean(step)))
     if look_up(story, "verdict.code") == NOT_RECEIVED:
+        say("Not an id? Messages with a word in their text: whatsync messages list --search WORD", "dim")
         return
     head = [story["id"], story.get("direction"), story.get("contact"), moment(story.get("receivedAt"))]
     head.append("a test" if story.get("test") else None)

@@ -16,7 +16,7 @@ from whatsync.model import limits
 from whatsync.model.details import DetailsError, details_of
 from whatsync.model.endpoint import DisabledBy, Endpoint, Why
 from whatsync.model.ids import first_row_at, ms_of
-from whatsync.model.phone import is_phone
+from whatsync.model.phone import is_phone, phone_word
 from whatsync.ports.history import DeliveryQuery, EventQuery, History
 from whatsync.ports.store import EventRow
 
@@ -24,6 +24,8 @@ INCOMING = "message.incoming"
 STATUS = "message.status"
 MEDIA = "media.upload"
 
+_NAMES = ("msg_", "wamid.", "status_", "contact_update_", "media_", "dlv_")
+"""How names begin that no text is searched for: a miss has to be told at once, not after a long look."""
 _NAMED_MAX = 3
 _OLD_VERSIONS_MAX = 20
 """How far back an endpoint's versions are read to find the one of the event's time."""
@@ -134,7 +136,8 @@ class Messages:
         *,
         brief: bool = False,
     ) -> MessageList:
-        """List messages by ``msg_…``, wamid, phone number or contact; without ``q`` the newest incoming ones.
+        """List messages by ``msg_…``, wamid, phone number or contact, else incoming ones by words of their text, or by
+        a number without its country's code; without ``q`` the newest incoming ones.
 
         With ``since_ms <= t < until_ms`` only those of which something came in then. ``brief``: of endpoints without a
         delivery no more than the verdict names.
@@ -142,38 +145,21 @@ class Messages:
         limit = min(limit, limits.MESSAGE_ITEMS_MAX)
         words = (q or "").strip()
         known: dict[str, EventRow] = {}
+        found: tuple[EventRow, ...] = ()
         if words:
-            within = (since_ms or 0, until_ms)
-            newest, following, searched = await self._found(account, words, within, before, limit)
+            ending = None if until_ms is None else first_row_at(until_ms)
+            found = await self._history.find(account.row, search_keys(words), limits.SEARCH_EVENTS_MAX, ending)
+        text = None if found else as_text(words)
+        if found or (words and text is None):
+            newest, following, searched = _by_name(found, (since_ms or 0, until_ms), before, limit)
         else:
-            page = await self._history.events(
-                EventQuery(account.row, type=INCOMING, since_ms=since_ms, until_ms=until_ms, before=before, limit=limit)
-            )
+            query = EventQuery(account.row, type=INCOMING, text=text, since_ms=since_ms, until_ms=until_ms)
+            page = await self._history.events(msgspec.structs.replace(query, before=before, limit=limit))
             known = {event.id: event for event in page.items}
             newest = tuple(known)
             following, searched = page.next, page.searched_to_ms
         told = [await self._tell(account, one, known.get(one), brief) for one in newest]
         return MessageList(tuple(told), following, searched)
-
-    async def _found(
-        self, account: RunningAccount, words: str, within: tuple[int, int | None], before: int | None, limit: int
-    ) -> tuple[tuple[str, ...], int | None, int | None]:
-        """Messages by an exact word, by their newest event; how far back the search reached where it has a bound."""
-        since_ms, until_ms = within
-        ending = None if until_ms is None else first_row_at(until_ms)
-        found = await self._history.find(account.row, search_keys(words), limits.SEARCH_EVENTS_MAX, ending)
-        newest: dict[str, int] = {}
-        for event in found:
-            at_ms = ms_of(event.seq)
-            if at_ms < since_ms or (until_ms is not None and at_ms >= until_ms):
-                continue
-            message_id = message_of(event)
-            if message_id is not None:
-                newest.setdefault(message_id, event.seq)
-        below = [pair for pair in newest.items() if before is None or pair[1] < before]
-        following = below[limit - 1][1] if len(below) > limit else None
-        searched = ms_of(found[-1].seq) if following is None and len(found) == limits.SEARCH_EVENTS_MAX else None
-        return tuple(message_id for message_id, _ in below[:limit]), following, searched
 
     async def read(
         self, account: RunningAccount, name: str, at_ms: int | None = None, number: str | None = None
@@ -288,6 +274,39 @@ class Messages:
                 break
             policy = decode(document, Endpoint)
         return policy
+
+
+def _by_name(
+    found: Sequence[EventRow], within: tuple[int, int | None], before: int | None, limit: int
+) -> tuple[tuple[str, ...], int | None, int | None]:
+    """The messages of what an exact word found, by their newest event; how far back it reached where it has a bound."""
+    since_ms, until_ms = within
+    newest: dict[str, int] = {}
+    for event in found:
+        at_ms = ms_of(event.seq)
+        if at_ms < since_ms or (until_ms is not None and at_ms >= until_ms):
+            continue
+        message_id = message_of(event)
+        if message_id is not None:
+            newest.setdefault(message_id, event.seq)
+    below = [pair for pair in newest.items() if before is None or pair[1] < before]
+    following = below[limit - 1][1] if len(below) > limit else None
+    searched = ms_of(found[-1].seq) if following is None and len(found) == limits.SEARCH_EVENTS_MAX else None
+    return tuple(message_id for message_id, _ in below[:limit]), following, searched
+
+
+def as_text(words: str) -> str | None:
+    """What to look for in the texts where nothing has these words as its name; ``None`` where they can only be a name.
+
+    A phone number in the way of its own country, with a leading 0 or bare, is the end of the number that wrote.
+    """
+    if words.startswith(_NAMES):
+        return None
+    if not is_phone(words):
+        return words or None
+    digits = phone_word(words)[1:]
+    abroad = words.startswith(("+", "00"))
+    return None if abroad else digits.lstrip("0") or None
 
 
 def endpoints_of(main: EventRow | None, endpoints: Sequence[EndpointEntry]) -> tuple[EndpointEntry, ...]:

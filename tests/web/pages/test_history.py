@@ -119,6 +119,26 @@ async def test_stories_call_endpoints_by_description_and_url(web: Running) -> No
         assert "Resend to Order desk" in await one.page(f"/messages?q={message}")
 
 
+async def test_several_endpoints_in_trouble_have_one_button_together_and_one_each(web: Running) -> None:
+    async with desk(web, description="Order desk", retrySchedule=[600]) as one, receiving() as second:
+        one.receiver.status = second.status = 500
+        form = {"url": second.url, "events": ["*"], "description": "Archive", "retrySchedule": [600]}
+        assert (await one.call("POST", "/v1/endpoints", form)).status_code == 201
+        message = await one.message()
+        waiting = await one.settled(2, "retrying")
+        page = await one.page(f"/messages?q={message}")
+        assert page.count("Retry all 2 now") == 1
+        assert page.count("<span>Retry now</span>") == 2  # one beside each endpoint
+        assert "2 of 2 endpoints have not got it yet." in page
+        assert "Retry all 2 now" in await one.page(f"/events/{message}")
+        one.receiver.status = second.status = 200
+        form = {"deliveries": ",".join([*waiting, "dlv_gone"]), "story": message}
+        answer = await post(one.client, f"{one.path}/history/retry", form)
+        assert answer.headers["location"].endswith(f"/messages?q={message}")
+        await one.settled(2, "succeeded")
+        assert "2 of 3 are tried now" in await one.page(f"/messages?q={message}")
+
+
 async def test_own_notices_do_not_hide_what_matched_no_endpoint(web: Running) -> None:
     async with desk(web, retrySchedule=[], events=["message.incoming"]) as one:
         one.receiver.status = 500

@@ -34,7 +34,7 @@ class MessagesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
             str,
             Meta(
                 max_length=limits.SEARCH_CHARS_MAX,
-                description="A `msg_…` id, a wamid, a phone number or a contact's id",
+                description="A `msg_…` id, a wamid, a phone number, a contact's id, or words of an incoming text",
             ),
         ]
         | None

@@ -10,9 +10,10 @@ import msgspec
 from whatsync.engine.directory import RunningEndpoint
 from whatsync.engine.inspection import AttemptStory, DeliveryStory
 from whatsync.engine.messages import message_of
+from whatsync.model import limits
 from whatsync.model.delivery import FINAL
 from whatsync.model.details import details_of
-from whatsync.model.errors import Conflict, LimitExceeded, Problem
+from whatsync.model.errors import Conflict, LimitExceeded, NotFound, Problem
 from whatsync.model.ids import delivery_id, ms_of
 from whatsync.ports.store import AttemptRow, EventRow, Origin
 from whatsync.web.pages.history_filters import endpoints_meant, short_url
@@ -230,6 +231,23 @@ async def retry(visit: Visit) -> Given:
     return Redirect(_back(visit, f"/history/{name}"), Flash(promise.sentence, Tone.NOTE))
 
 
+async def retry_all(visit: Visit) -> Given:
+    """Try the deliveries that one page has shown, each at another endpoint, now."""
+    names = visit.form.text("deliveries").split(",")[: limits.PAGE_ITEMS_MAX]
+    done, problem = 0, None
+    for name in names:
+        try:
+            await visit.services.deliveries.retry(visit.account, name)
+            done += 1
+        except (Conflict, LimitExceeded, NotFound) as refusal:
+            problem = refusal
+    words = f"{done} of {len(names)} are tried now, each as soon as its endpoint has a free place."
+    said_so = Flash(words, Tone.NOTE)
+    if problem is not None:
+        said_so = Flash(f"{words} {refused(problem).text}" if done else refused(problem).text, Tone.BAD)
+    return Redirect(_back(visit, "/history"), said_so)
+
+
 async def cancel(visit: Visit) -> Given:
     """End a delivery that is not final."""
     name = visit.parameters["delivery_id"]
@@ -274,6 +292,7 @@ def refused(problem: Problem) -> Flash:
 
 PAGES = (
     Page("GET", "/a/{account}/history/{delivery_id}", Need.VIEWER, delivery, embedded=True),
+    Page("POST", "/a/{account}/history/retry", Need.SUPPORT, retry_all, embedded=True),
     Page("POST", "/a/{account}/history/{delivery_id}/retry", Need.SUPPORT, retry, embedded=True),
     Page("POST", "/a/{account}/history/{delivery_id}/cancel", Need.SUPPORT, cancel, embedded=True),
     Page("GET", "/a/{account}/events/{event_id}", Need.VIEWER, event, embedded=True),

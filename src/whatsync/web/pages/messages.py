@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from whatsync.engine.inspection import DeliveryStory
-from whatsync.engine.messages import EndpointEntry, Message, endpoints_of, message_of
+from whatsync.engine.messages import EndpointEntry, Message, as_text, endpoints_of, message_of
 from whatsync.engine.verdicts import Verdict
 from whatsync.model import limits
 from whatsync.model.delivery import FINAL, State
@@ -102,6 +102,12 @@ class Stop:
         return self.entry.description or self.url
 
     @property
+    def to_retry(self) -> bool:
+        """Has failed so far or is held, and can be tried now."""
+        views = [leg.story.view for leg in self.legs if leg.id == self.retry]
+        return any(view.attempts or view.state is State.HELD for view in views)
+
+    @property
     def paused_then(self) -> bool:
         """Got nothing because it was disabled, and still is."""
         return self.entry.why is Why.DISABLED and not self.enabled
@@ -119,6 +125,12 @@ class Stand:
     next_step: str
     stops: list[Stop]
     """Endpoints, first what is nearest to the event."""
+
+    @property
+    def to_retry(self) -> list[Stop]:
+        """Where it can be tried at once, as far as one button goes."""
+        found = [stop for stop in self.stops if stop.to_retry] if self.code in ("waiting", "held") else []
+        return found[: limits.PAGE_ITEMS_MAX]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +172,9 @@ async def messages(visit: Visit) -> Given:
     """The story of one message, a list to choose from, or the event that was meant."""
     asked = visit.asked("q")[: limits.SEARCH_CHARS_MAX]
     rough = rough_time(asked, visit.services.clock.now_ms(), _zone(visit))
-    if " " in rough.words and not is_phone(rough.words):
-        rough = Rough(asked)
+    endpoint = visit.services.directory.endpoints_by_id.get(rough.words)
+    if endpoint is not None and endpoint.account.row == visit.account.row:
+        return Redirect(visit.here(f"/webhooks/{endpoint.endpoint.id}"))
     event = await _event_named(visit, rough.words) if rough.words else None
     if event is not None:
         known = message_of(event)
@@ -178,20 +191,21 @@ async def _event_named(visit: Visit, name: str) -> EventRow | None:
 
 
 async def _searched(visit: Visit, asked: str, rough: Rough) -> Given:
-    """Everything that is no id of ours: wamids, phone numbers with or without a time, or nothing at all."""
+    """Everything that is no id of ours: wamids, phone numbers and words with or without a time, or nothing at all."""
     before = position_of(visit.asked("cursor") or None)
     page_of = visit.services.messages.page
     found = await page_of(visit.account, rough.words, before, LIST_ITEMS, rough.since_ms, rough.until_ms, brief=True)
     widened = not found.items and rough.since_ms is not None and bool(rough.words)
     if widened:
         found = await page_of(visit.account, rough.words, before, LIST_ITEMS, brief=True)
-    if asked and before is None and not (widened and is_phone(rough.words)):
-        if len(found.items) == 1 and found.next is None:
+    missing = None
+    if asked and before is None and found.next is None:
+        by_chance = widened and (is_phone(rough.words) or as_text(rough.words) is not None)
+        if len(found.items) == 1 and not by_chance:
             return await _told(visit, asked, found.items[0].id)
         if not found.items and not is_phone(rough.words):
             return await _told(visit, asked, rough.words, rough)
-    missing = None
-    if asked and before is None and not found.items:
+    if asked and before is None and found.next is None and not found.items:
         missing = (await visit.services.messages.read(visit.account, rough.words, _middle(rough))).verdict
     page = ListPage(
         asked=asked,
@@ -333,8 +347,11 @@ def _next_step(verdict: Verdict, stops: list[Stop], acts: bool) -> str:
     if code == "waiting":
         for story in (leg.story for stop in stops for leg in stop.legs if leg.open):
             if story.explanation is not None:
-                now = " “Retry now” does not wait for that." if acts else ""
-                return f"{story.explanation.next_step} It is tried again by itself.{now}"
+                several = sum(stop.to_retry for stop in stops) > 1
+                button = "Retry all" if several else "Retry now"
+                now = f" “{button}” does not wait for that." if acts else ""
+                place = f"{story.place.description or short_url(story.place.url)}: " if several else ""
+                return f"{place}{story.explanation.next_step} It is tried again by itself.{now}"
     if code == "held" and any(stop.retry for stop in stops):
         return "Retry sends what is held of it now."
     if code == "no_endpoint" and not stops:
