@@ -280,7 +280,7 @@ def test_messages_by_words_of_their_text(shell: Shell, endpoint: str) -> None:
     shell("events", "send", "-", given=json.dumps({"event": "message.incoming", "data": data}))
     assert "blue jacket" in shell("messages", "get", "blue jacket").out
     assert "blue jacket" in shell("messages", "list", "-q", "JACKET").out
-    assert "with these words" in shell("messages", "get", "green jacket", code=1).text
+    assert "with these words" in shell("messages", "get", "green jacket", code=1).err
     assert "messages list --search" in shell("messages", "get", "jacket", code=1).out
 
 

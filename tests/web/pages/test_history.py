@@ -132,8 +132,8 @@ async def test_several_endpoints_in_trouble_have_one_button_together_and_one_eac
         assert "2 of 2 endpoints have not got it yet." in page
         assert "Retry all 2 now" in await one.page(f"/events/{message}")
         one.receiver.status = second.status = 200
-        form = {"deliveries": ",".join([*waiting, "dlv_gone"]), "story": message}
-        answer = await post(one.client, f"{one.path}/history/retry", form)
+        asked = {"deliveries": ",".join([*waiting, "dlv_gone"]), "story": message}
+        answer = await post(one.client, f"{one.path}/history/retry", asked)
         assert answer.headers["location"].endswith(f"/messages?q={message}")
         await one.settled(2, "succeeded")
         assert "2 of 3 are tried now" in await one.page(f"/messages?q={message}")
