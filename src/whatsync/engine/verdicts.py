@@ -156,10 +156,11 @@ def _waiting(newest: _Newest) -> Verdict | None:
     endpoint, story = retrying[0]
     why = "" if story.explanation is None else f" {story.explanation.sentence}"
     retry = f"POST /v1/deliveries/{delivery_id(story.view.id)}/retry"
+    tries = _times(story.view.attempts)
     several = f"{len(retrying)} of {_places(len(newest))} have not got it yet. " if len(retrying) > 1 else ""
     return Verdict(
         "waiting",
-        f"{several}{_name(endpoint)} has failed {_times(story.view.attempts)} so far; it is tried again by itself.{why}",
+        f"{several}{_name(endpoint)} has failed {tries} so far; it is tried again by itself.{why}",
         f"Repair the receiver, or retry now: {retry}."
         if story.explanation is None
         else f"{story.explanation.next_step} To try at once: {retry}.",
