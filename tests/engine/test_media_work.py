@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from tests.engine.desk import Desk, opened_desk
+from tests.engine.media_parts import media_over, work_over
 from tests.net.receivers import until
 from whatsync.engine.directory import RunningAccount
-from whatsync.engine.media import Media, StillComing
+from whatsync.engine.media import StillComing
 from whatsync.engine.media_sweep import MediaSweep
-from whatsync.engine.media_work import Fetched, MediaWork, NotFetched
+from whatsync.engine.media_work import Fetched, NotFetched
 from whatsync.media.folder import FolderStore
 from whatsync.model import limits
 from whatsync.model.draft import draft_of
@@ -65,25 +66,8 @@ class Bench:
         self.desk = desk
         self.files = FolderStore(folder, SystemRandomness())
         self.origin = Origin()
-        self.media = Media(
-            store=desk.store,
-            history=desk.store,
-            files=self.files,
-            clock=desk.clock,
-            vault=desk.vault,
-            base_url="https://a.example/media",
-        )
-        self.work = MediaWork(
-            media=self.media,
-            directory=desk.directory,
-            store=desk.store,
-            history=desk.store,
-            clock=desk.clock,
-            randomness=desk.randomness,
-            fetch=self.origin.fetch,
-            submit=desk.ingest.submit,
-            emit=desk.ingest.emit,
-        )
+        self.media = media_over(desk, self.files, desk.vault)
+        self.work = work_over(desk, self.media, self.origin.fetch)
         self.sweep = MediaSweep(media=self.media, history=desk.store, clock=desk.clock, keeping=set())
         self._task: asyncio.Task[None] | None = None
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tests.engine.desk import ACTOR
+from tests.engine.media_parts import media_over, work_over
 from tests.failure.faults import Fault
 from tests.failure.receivers import Receivers
 from tests.failure.scenario import Story
@@ -19,8 +20,6 @@ from tests.sim.media_world import JPEG, Paper, Shelf
 from tests.sources.whatsapp.cloud import NUMBER, SECRET, body, card, change, escaped, message, signed, value
 from whatsync.compose.whatsapp import WhatsApp
 from whatsync.engine.intake import MediaPlaces, Taken
-from whatsync.engine.media import Media
-from whatsync.engine.media_work import MediaWork
 from whatsync.engine.reprocess_span import KIND
 from whatsync.model.account import JobState
 from whatsync.model.account_form import AccountForm
@@ -101,14 +100,7 @@ class SourceStory(Story):
     async def open(self) -> None:
         """Open the counter, then what stands on it."""
         await super().open()
-        self.media = Media(
-            store=self.store,
-            history=self.store,
-            files=self.files,  # type: ignore[arg-type]  # as far as fetching needs it
-            clock=self.clock,
-            vault=self.vault,
-            base_url="https://a.example/media",
-        )
+        self.media = media_over(self, self.files, self.vault)
         self.whatsapp = WhatsApp(
             directory=self.directory,
             configuration=self.configuration,
@@ -123,18 +115,7 @@ class SourceStory(Story):
             media=MediaPlaces(key=self.vault.derive(PURPOSE), url=self.media.url_of, token=lambda _: "token"),
         )
         graph = GraphMedia(client=self.meta, clock=self.clock, token_of=lambda _: "token", version_of=lambda _: "v25.0")
-        work = MediaWork(
-            media=self.media,
-            directory=self.directory,
-            store=self.store,
-            history=self.store,
-            clock=self.clock,
-            randomness=self.randomness,
-            fetch=graph.fetch,
-            submit=self.ingest.submit,
-            emit=self.ingest.emit,
-        )
-        self.ingest.on_media = self.media.wake
+        work = work_over(self, self.media, graph.fetch)
         self.jobs._works = {KIND: self.whatsapp.reprocess_span}
         for loop in (work.run, self.whatsapp.numbers.run, self.whatsapp.reprocessing.run, self._flush):
             self._tasks.append(asyncio.ensure_future(loop()))

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.engine.media_parts import BASE_URL, media_over, work_over
 from tests.sim.life import Life, Parts
 from tests.sim.operations import Submission
 from tests.sim.source_world import Body, SourceLife, SourceWorld
 from tests.sim.world import DAY, EPOCH_S, HOUR, MINUTE
 from tests.sources.whatsapp.cloud import NUMBER, body, card, change, escaped, message, value
 from whatsync.engine.intake import MediaPlaces
-from whatsync.engine.media import Media
 from whatsync.engine.media_work import MediaWork
 from whatsync.model import limits
 from whatsync.model.ids import derived_id, message_id
@@ -215,30 +215,12 @@ class MediaLife(SourceLife):
         world, parts = self.world, self.parts
         assert isinstance(parts, MediaParts)
         files = parts.shelf_store(world.shelf, world.meta_source, lambda: world.time.now < world.plan.faults_until_s)
-        self.media = Media(
-            store=self.store,
-            history=self.store,
-            files=files,
-            clock=self.clock,
-            vault=self.directory.whatsapp._vault,
-            base_url="https://a.example/media",
-        )
+        self.media = media_over(self, files, self.directory.whatsapp._vault)
         self.whatsapp.reception._media = MediaPlaces(key=KEY, url=self.media.url_of, token=lambda _: TOKEN)
         graph = parts.graph(
             client=SimulatedMeta(world), clock=self.clock, token_of=lambda _: TOKEN, version_of=lambda _: "v25.0"
         )
-        work = parts.work(
-            media=self.media,
-            directory=self.directory,
-            store=self.store,
-            history=self.store,
-            clock=self.clock,
-            randomness=self.randomness,
-            fetch=graph.fetch,
-            submit=self.ingest.submit,
-            emit=self.ingest.emit,
-        )
-        self.ingest.on_media = self.media.wake
+        work = work_over(self, self.media, graph.fetch, parts.work)
         self.tasks.append(asyncio.get_running_loop().create_task(work.run()))
 
 
@@ -332,7 +314,7 @@ class MediaWorld(SourceWorld):
         """
         about = message_id(NUMBER, one.id)
         name = media_name(KEY, derived_id("media_", NUMBER, one.id, one.media_id), "image/jpeg")
-        row, url = self.disk.media.get(name), f"https://a.example/media/{name}"
+        row, url = self.disk.media.get(name), f"{BASE_URL}/{name}"
         event = next((event for event in self.disk.events.values() if event.id == about), None)
         if row is None or event is None:
             yield f"{about} came with a file that is not known"
