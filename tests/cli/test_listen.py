@@ -160,6 +160,7 @@ def test_plain_lines_without_a_terminal(api: Client, shell: Shell, receiver: Rec
     line = next(line for line in out.splitlines() if event in line)
     assert "message.incoming" in line
     assert "401 Unauthorized" in line
+    assert "not signed with the account's" in out
     assert " ms" in line
     assert "\x1b" not in out
 

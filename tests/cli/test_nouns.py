@@ -74,6 +74,14 @@ def test_an_endpoint_takes_all_that_the_api_takes(shell: Shell) -> None:
     assert "'NAME: VALUE'" in shell("endpoints", "create", *words, "--header", "nonsense", code=2).err
 
 
+def test_the_list_of_endpoints_says_which_fail(shell: Shell, endpoint: str, dead: str) -> None:
+    send(shell)
+    states = dict(line.split()[:2] for line in shell("endpoints", "list").out.splitlines()[1:])
+    assert (states[endpoint], states[dead]) == ("healthy", "failing")
+    shell("endpoints", "pause", endpoint)
+    assert f"{endpoint}  disabled" in shell("endpoints", "list").out
+
+
 def test_messages_are_listed_by_time(shell: Shell, endpoint: str) -> None:
     event = send(shell)
     assert event in shell("messages", "list", "--since", "1h").out

@@ -48,6 +48,8 @@ def test_good_things() -> None:
         (5, "thing", "must be an object, not an integer"),
         ([], "thing", "must be an object, not an array"),
         ({**GOOD, "extra": 1}, "thing.extra", "is not a field here; there are word, kind"),
+        ({**GOOD, "wrod": 1}, "thing.wrod", "is not a field here; did you mean word? there are word, kind"),
+        ({**GOOD, "word" * 9: 1}, f"thing.{'word' * 9}", "is not a field here; there are word, kind"),
         ({"kind": "one", "count": 1}, "thing.word", "is missing; it must be a string"),
         ({**GOOD, "word": None}, "thing.word", "must be a string, not null"),
         ({**GOOD, "kind": "three"}, "thing.kind", "must be one of one, two"),

@@ -28,14 +28,14 @@ from whatsync.cli.options import (
     read_document,
     sure,
 )
-from whatsync.cli.output import Column, clean, remark, say, show_done, show_json, show_one
+from whatsync.cli.output import Column, clean, look_up, remark, say, show_done, show_json, show_one
 from whatsync.cli.secrets import rotation_form, show_secret
 
 app = new_app(no_args_is_help=True, help="The URLs that events are sent to, and how.")
 
 COLUMNS = (
     Column("ENDPOINT", "id"),
-    Column("STATE", lambda item: "enabled" if item.get("enabled") else "disabled"),
+    Column("STATE", lambda item: look_up(item, "health.state")),
     Column("EVENTS", "events"),
     Column("URL", "url"),
     Column("DESCRIPTION", "description"),

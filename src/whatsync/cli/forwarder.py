@@ -9,7 +9,7 @@ from whatsync.cli.live_feed import Event
 from whatsync.model import limits
 from whatsync.model.ids import Sequence, delivery_id
 from whatsync.model.javascript import stringify
-from whatsync.model.outcome import explain, judge
+from whatsync.model.outcome import Explanation, explain, judge
 from whatsync.model.request import attempt_head, fixed_head
 from whatsync.model.signature import Signer
 from whatsync.model.url import Target, UrlProblem, parse_url
@@ -45,6 +45,13 @@ def read_target(text: str) -> str:
     if isinstance(target, UrlProblem):
         raise wrong_use(f"--forward-to: {text!r} {target.message}. Write it as http://localhost:3000/webhook.")
     return url
+
+
+def _step(code: str | None, explanation: Explanation) -> str:
+    """What to do. Copies have a secret of their own, and nearly everyone begins with the account's."""
+    if code == "http_401":
+        return "Start the program with the signing secret shown above: copies are not signed with the account's."
+    return explanation.next_step
 
 
 class Forwarder:
@@ -101,7 +108,7 @@ class Forwarder:
                 delivery=delivery,
                 status=answer.status if isinstance(answer, Answer) else None,
                 code=verdict.code,
-                sentence=None if explanation is None else f"{explanation.sentence} {explanation.next_step}",
+                sentence=None if explanation is None else f"{explanation.sentence} {_step(verdict.code, explanation)}",
                 duration_ms=answer.timing.total_us / 1000,
             )
 

@@ -3,7 +3,8 @@
 The structs are the one source; this file only reads them. Knows no event type.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ OBJECT = {"kind": "object"}
 OBJECT_OR_NULL = {"kind": "object", "nullable": True}
 ANYTHING = {"kind": "any", "nullable": True}
 """``extra`` of a field's ``Meta``: text that is a time, raw JSON that must be an object or may be anything."""
+_NEAR = 0.6
+"""How alike a wrong name and a known one must be to be meant."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -129,13 +132,19 @@ def _field_schema(field: Field, as_sent: bool) -> dict[str, Any]:
 # What is wrong with input
 
 
+def _meant(name: str, known: Collection[str]) -> str:
+    longest = 2 * max(map(len, known), default=0)  # nothing longer is alike, and comparing it would take long
+    near = difflib.get_close_matches(name, known, 1, _NEAR) if len(name) <= longest else []
+    return f"did you mean {near[0]}? " if near else ""
+
+
 def problems(value: object, fields: Sequence[Field], path: str) -> list[FieldError]:
     """Everything wrong with a parsed JSON value that should be an object with these fields, each with its path."""
     if not isinstance(value, dict):
         return [FieldError(path, f"must be an object, not {_word(value)}")]
     known = {field.name: field for field in fields}
     errors = [
-        FieldError(member(path, key), f"is not a field here; there are {', '.join(known)}")
+        FieldError(member(path, key), f"is not a field here; {_meant(key, known)}there are {', '.join(known)}")
         for key in value
         if key not in known
     ]

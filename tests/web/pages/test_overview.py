@@ -1,6 +1,7 @@
 """The overview and what it says needs attention, over HTTP: from the rollups, with a way on for each matter."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.web.people import ACTOR, Team, make_operator, make_team, sign_in, visitor
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
+from whatsync.model import limits
 from whatsync.model.account import Scope
 from whatsync.model.account_form import AlertsForm, SettingsForm
 from whatsync.model.endpoint import Release
@@ -17,6 +19,7 @@ from whatsync.model.endpoint_form import EndpointForm
 from whatsync.model.health import Health
 from whatsync.model.source import NewNumberForm, SourceForm
 from whatsync.model.user import Role
+from whatsync.web.pages.attention import ENDPOINTS_NAMED
 
 
 @pytest.fixture
@@ -99,6 +102,23 @@ async def test_a_failing_endpoint_is_said_with_its_reason_and_when_it_is_disable
     assert "in 3 d" in text
     await endpoint(web, team)
     assert "/webhooks/endpoints?state=failing" not in await page(web, team)
+
+
+async def test_endpoints_in_trouble_that_are_not_named_come_last_with_their_number(web: Running) -> None:
+    team = await make_team(web)
+    services = web.server.services
+    now_ms = services.clock.now_ms()
+    for at in range(ENDPOINTS_NAMED + 1):
+        running = services.endpoints.find(team.account, await endpoint(web, team, f"http://127.0.0.1:1/down{at}"))
+        health = Health(9, 3, (1, 2, 3), 9, now_ms - 60_000 + at, now_ms, "timeout")
+        services.dispatcher.lane(running).health = health
+    text = await page(web, team)
+    titles = [one for one in re.findall(r"<h3>(.*?)</h3>", text) if "failing" in one]
+    assert titles[-1] == "1 further endpoint is failing"
+    assert len(titles) == ENDPOINTS_NAMED + 1
+    by_type = await page(web, team, "/webhooks")
+    rest = ENDPOINTS_NAMED + 1 - limits.TYPE_ENDPOINTS_SHOWN
+    assert f"{rest} more fail or are disabled: see all endpoints" in by_type
 
 
 async def test_missing_alerts_are_said_to_owners_of_accounts_in_use(web: Running) -> None:

@@ -69,10 +69,12 @@ def _failing(visit: Visit, endpoints: list[EndpointFacts]) -> Iterator[Matter]:
             visit.here(f"/webhooks/{endpoint.id}"),
             one.disable_at_ms,
         )
-    more = len(failing) - ENDPOINTS_NAMED
-    if more > 0:
+    rest = failing[ENDPOINTS_NAMED:]
+    if rest:
         path = visit.here("/webhooks/endpoints", state="failing")
-        yield Matter("bad", "hook", f"{more:,} further endpoints are failing", "", "See all of them", path)
+        tone = "bad" if rest[0].health.announced_failing else "warn"  # never above those named before it
+        title = "1 further endpoint is failing" if len(rest) == 1 else f"{len(rest):,} further endpoints are failing"
+        yield Matter(tone, "hook", title, "", "See all of them", path)
 
 
 async def _disabled(visit: Visit, endpoints: list[EndpointFacts]) -> list[Matter]:

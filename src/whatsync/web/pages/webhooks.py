@@ -76,6 +76,8 @@ class WebhooksPage:
     totals: Totals
     troubled: list[EndpointLine]
     """Some that fail or are disabled, the first to be disabled first."""
+    more_troubled: int
+    """Further ones."""
     form: Filled
     """Of the first endpoint, where there is none yet."""
     code: CodeShown
@@ -140,12 +142,13 @@ async def webhooks(visit: Visit) -> Given:
     bad = [facts for facts in known if states[facts.running.row] in ("failing", "disabled")]
     bad.sort(key=lambda facts: (facts.disable_at_ms is None, facts.disable_at_ms or 0, -facts.running.row))
     groups = _groups(visit.account, known, states)
-    bad = bad[: limits.TYPE_ENDPOINTS_SHOWN]
+    bad, more = bad[: limits.TYPE_ENDPOINTS_SHOWN], max(0, len(bad) - limits.TYPE_ENDPOINTS_SHOWN)
     fared = await figures_of(visit, [*bad, *(facts for _, chosen in groups for one in chosen for facts in one.shown)])
     page = WebhooksPage(
         groups=[_shown(group, chosen, fared) for group, chosen in groups],
         totals=totals(states.values()),
         troubled=[line(facts, fared) for facts in bad],
+        more_troubled=more,
         form=Filled({"events": [name for name, one in CATALOGUE.items() if one.kind is Kind.DOCUMENTED]}),
         code=code_shown(visit, None),
     )

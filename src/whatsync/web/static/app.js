@@ -13,7 +13,7 @@ const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [
 
 function sayAgo(time) {
   const seconds = (Date.parse(time.dateTime) - Date.now()) / 1000;
-  if (Math.abs(seconds) < 5) { time.textContent = "now"; return; }
+  if (Math.abs(seconds) < 5 || ("next" in time.dataset && seconds < 0)) { time.textContent = "now"; return; }
   const [, unit, size] = STEPS.find(([below]) => Math.abs(seconds) < below);
   time.textContent = ago.format(Math.round(seconds / size), unit);
 }

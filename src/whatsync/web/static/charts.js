@@ -50,7 +50,7 @@ function options(figure, data, width) {
       y: { range: (_, least, most) => [0, Math.max(most * 1.08, 1)] },
     },
     cursor: { points: { size: 6 } },
-    padding: [null, 20, null, null], // the last time of day stands under the edge
+    padding: [null, 32, null, null], // the last time of day stands under the edge
     legend: { live: true },
     axes: [{ ...axis, values: times, space: 60 }, { ...axis, size: 56, incrs: data.unit === "span" ? SPANS : undefined, values: (_, ticks) => ticks.map((tick) => said(tick, data.unit)) }],
     series: [{ label: "Time", value: (_, at) => (at === null ? "–" : moment.format(new Date(at * 1000))) }, ...data.series.map((one) => ({
