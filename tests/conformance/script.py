@@ -41,8 +41,10 @@ _ENDS = (State.SUCCEEDED, State.RETRYING, State.FAILED, State.HELD)
 
 
 def endpoint_of(account: int, number: int) -> int:
-    """One of an account's endpoints; the last one keeps order."""
-    return account * 10 + number % ENDPOINTS_EACH
+    """One of an account's endpoints; the last one keeps order. None has the row of a document: with that an endpoint's
+    health would go, and which row a document gets is each store's own choice.
+    """
+    return account * 1_000 + number % ENDPOINTS_EACH
 
 
 class Actor:

@@ -10,10 +10,11 @@ from tests.conformance.clerk import Clerk
 from tests.conformance.places import VERSION, Place
 from whatsync.net.system import SystemClock
 from whatsync.ports.history import History
-from whatsync.ports.store import Opened, Store
+from whatsync.ports.store import Claims, Opened, Store
 from whatsync.store.memory import Disk, MemoryStore
 from whatsync.store.sqlite.store import SqliteStore
 
+_ALL = 1_000
 Entry = tuple[str, tuple[Any, ...]]
 """A verb and its arguments; ``open`` stands for a crash and what comes after it."""
 
@@ -176,6 +177,10 @@ class RecordedPlace:
         """Fold everything: changes nothing that can be read."""
         await self.sqlite.tidy()
 
+    async def claim_all(self, endpoint: int, now_ms: int) -> Claims:
+        """Claim whatever can be, written down nowhere."""
+        return await self.sqlite.claim(endpoint, now_ms, _ALL)
+
     async def copy(self, folder: Path) -> Place:
         """Nobody asks for copies here."""
         raise NotImplementedError
@@ -202,6 +207,11 @@ class ModelPlace:
             self.opened = self.memory.apply_open(now_ms, VERSION)
             return self.opened
         return getattr(self.memory, f"apply_{verb}")(*arguments)
+
+    async def claim_all(self, endpoint: int, now_ms: int) -> Claims:
+        """Claim whatever can be."""
+        claims: Claims = self.apply(("claim", (endpoint, now_ms, _ALL, False)))
+        return claims
 
     async def open(self, now_ms: int) -> None:
         """Come back after a crash."""

@@ -12,9 +12,8 @@ from typing import Any
 import apsw
 import pytest
 
-from tests.conformance.clerk import START_MS
-from tests.conformance.places import Place
-from tests.conformance.script import Actor, Step
+from tests.conformance.clerk import DAY, START_MS
+from tests.conformance.script import ACCOUNTS, ENDPOINTS_EACH, Actor, Step, comparable, endpoint_of
 from tests.crash.faulty_disk import FaultyDisk
 from tests.crash.recorded_store import Log, ModelPlace, RecordedPlace, clerk_of
 from whatsync.model.ids import Sequence
@@ -172,12 +171,18 @@ def told_apart(found: object, expected: object) -> str:
     return f"found besides {more}, not found {less}"
 
 
-async def everything(place: Place, now_ms: int) -> dict[str, object]:
-    """All that can be read, and what opening told. Which row a document got is the store's own choice."""
+async def everything(place: RecordedPlace | ModelPlace, now_ms: int) -> dict[str, object]:
+    """All that can be read, what opening told, and what claims give. Which row a document got is the store's own
+    choice. Nothing can be done with the place afterwards: it is all claimed.
+    """
     opened = place.opened
     documents = sorted((one.kind, one.id, one.account, one.version, one.body) for one in opened.documents)
     told = {"documents": documents, "versions": opened.versions, "backlog": opened.backlog, "health": opened.health}
-    return {**told, **await Actor(clerk_of(place, now_ms)).everything()}
+    read = await Actor(clerk_of(place, now_ms)).everything()
+    # How often something was claimed is not seen but here, and what comes next goes by it.
+    endpoints = [endpoint_of(account, number) for account in ACCOUNTS for number in range(ENDPOINTS_EACH)]
+    claims = {f"claims {one}": comparable(await place.claim_all(one, now_ms + 400 * DAY)) for one in endpoints}
+    return {**told, **read, **claims}
 
 
 def check_integrity(path: Path) -> None:

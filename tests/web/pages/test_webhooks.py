@@ -4,6 +4,7 @@ import asyncio
 import html
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -294,13 +295,15 @@ async def test_an_endpoint_is_recovered_from_a_typed_time(tmp_path: Path) -> Non
             assert odd.status_code == 422
             assert 'id="since-error"' in odd.text
             assert (await post(client, path, form | {"since": "2200-01-01T00:00"})).status_code == 422
-            look = (await post(client, path, form | {"since": "2026-11-01T10:00", "until": "2026-11-02T10:00"})).text
-            assert 'datetime="2026-11-01T10:00:00.000Z"' in look
-            assert 'datetime="2026-11-02T10:00:00.000Z"' in look
-            begun = await post(client, path, form | {"since": "2026-11-01T10:00:00.000Z", "sure": "1"})
+            day = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0) - timedelta(days=20)
+            since, until = (f"{one:%Y-%m-%dT%H:%M}" for one in (day, day + timedelta(days=1)))
+            look = (await post(client, path, form | {"since": since, "until": until})).text
+            assert f'datetime="{since}:00.000Z"' in look
+            assert f'datetime="{until}:00.000Z"' in look
+            begun = await post(client, path, form | {"since": f"{since}:00.000Z", "sure": "1"})
             assert begun.status_code == 303
         ((_, job),) = web.server.services.directory.jobs.values()
-        assert msgspec.json.decode(job.parameters)["sinceMs"] == 1_793_527_200_000
+        assert msgspec.json.decode(job.parameters)["sinceMs"] == day.timestamp() * 1000
 
 
 async def test_a_look_at_a_recovery_goes_on_from_what_it_has_found(
