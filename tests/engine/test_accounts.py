@@ -235,3 +235,19 @@ async def test_nothing_is_made_in_an_account_that_is_being_removed() -> None:
             await desk.event(account)
     async with opened_desk(desk.store.disk) as again:
         assert not again.directory.accounts
+
+
+@pytest.mark.parametrize(
+    ("chosen", "field"),
+    [
+        (Chosen(password="correct horse battery"), "email"),
+        (Chosen(email="owner@example.com", password="short"), "password"),
+    ],
+)
+async def test_a_wrong_password_for_the_first_start_is_refused_before_keys_are_made(chosen: Chosen, field: str) -> None:
+    async with opened_desk() as desk:
+        with pytest.raises(Invalid) as refused:
+            await bootstrap(desk.directory, desk.accounts, desk.keys, chosen)
+        assert refused.value.errors[0].field == field
+        assert not desk.directory.accounts
+        assert await bootstrap(desk.directory, desk.accounts, desk.keys) is not None

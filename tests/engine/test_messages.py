@@ -179,6 +179,19 @@ async def test_each_endpoint_that_got_nothing_has_its_reason() -> None:
         assert told.next_step.startswith("Enable https://off.example/; then resend")
 
 
+async def test_who_made_an_endpoint_later_is_not_told_to_change_it() -> None:
+    async with opened_counter() as counter:
+        account = await counter.account()
+        message_id = await counter.event(account)
+        counter.clock.advance(60)
+        for name, events in (("other", ["contact.update"]), ("later", ["*"])):
+            form = EndpointForm(url=f"https://{name}.example/", events=events)
+            await counter.endpoints.create(account, form, ACTOR)
+        told = (await counter.messages.read(account, message_id)).verdict
+        assert told.code == "no_endpoint"
+        assert told.next_step.startswith("Resend the event to https://")
+
+
 async def test_the_reason_is_that_of_the_messages_time() -> None:
     async with opened_counter() as counter:
         account = await counter.account()

@@ -13,6 +13,7 @@ import msgspec
 from whatsync.config.values import (
     Network,
     address,
+    base_url,
     bootstrap_key,
     choice,
     database,
@@ -130,7 +131,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 SETTINGS: tuple[Setting, ...] = (
     Setting("HOST", "address", text, "127.0.0.1", "Address to listen on; 0.0.0.0 for all of this machine's."),
     Setting("PORT", "0-65535", number(0, 65_535), "8600", "Port to listen on; 0 takes a free one."),
-    Setting("PUBLIC_URL", "URL", web_url, None, "How this server is reached from outside, for links it writes."),
+    Setting("PUBLIC_URL", "URL", base_url, None, "How this server is reached from outside, for links it writes."),
     Setting(
         "TRUSTED_PROXIES", "networks", networks, "",
         "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
@@ -158,7 +159,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Where media files lie: a folder, or s3://bucket/prefix?endpoint=…; unset: media in the data folder.",
     ),
     Setting(
-        "MEDIA_PUBLIC_URL", "URL", web_url, None,
+        "MEDIA_PUBLIC_URL", "URL", base_url, None,
         "What media URLs begin with, where a proxy leads it to /media here; unset: PUBLIC_URL and /media.",
     ),
     Setting(
@@ -225,7 +226,7 @@ SETTINGS: tuple[Setting, ...] = (
 """The server's table; the docs, ``doctor`` and the tests are checked against it."""
 
 COMMAND_SETTINGS: tuple[Setting, ...] = (
-    Setting("URL", "URL", web_url, None, "Server that the commands speak to; unset: the one on this machine."),
+    Setting("URL", "URL", base_url, None, "Server that the commands speak to; unset: the one on this machine."),
     Setting("API_KEY", "wsk_… or wso_…", text, None, "Key the commands use; unset: the data folder's.", secret=True),
 )  # fmt: skip
 """What the commands read to find a running server; the server itself has no use for them."""

@@ -65,10 +65,22 @@ def switch(value: str) -> bool:
 
 
 def web_url(value: str) -> str:
-    """A URL of the web, without a slash at its end."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    """A URL of the web, as it is."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not value.isprintable() or " " in value:
         raise ValueError("is not a URL; write it as https://example.com")
+    return value
+
+
+def base_url(value: str) -> str:
+    """What URLs begin with, without a slash at its end. What is put behind it has to stay a path."""
+    parts = urlsplit(web_url(value))
+    if "?" in value or "#" in value or parts.username is not None:
+        raise ValueError("is where URLs begin; write it without user name, '?' and '#', as https://example.com")
     return value.rstrip("/")
 
 

@@ -11,6 +11,8 @@ from whatsync.engine.keys import Keys, MadeKey
 from whatsync.engine.links import Links, MadeLink
 from whatsync.engine.users import Users
 from whatsync.model.account_form import AccountForm, AlertsForm
+from whatsync.model.errors import FieldError, Invalid
+from whatsync.model.user import clean_email, password_errors
 
 BOOTSTRAP = "bootstrap"
 """The actor of what is made here."""
@@ -44,12 +46,24 @@ async def bootstrap(
     if directory.keys:
         return None
     chosen = chosen or Chosen()
+    _check(chosen)
     account = next(iter(directory.accounts.values()), None)
     if account is None:
         alerts = AlertsForm(emails=[] if chosen.email is None else [chosen.email])
         account = (await accounts.create(AccountForm(name="First account", alerts=alerts), BOOTSTRAP)).running
     operators, accounts_key = await keys.create_first(account, BOOTSTRAP, chosen.api_key)
     return FirstKeys(account, accounts_key, operators)
+
+
+def _check(chosen: Chosen) -> None:
+    """Refuse what is wrong before anything is made: keys made now would be shown to nobody. Raises Invalid."""
+    if chosen.password is None:
+        return
+    if chosen.email is None:
+        raise Invalid([FieldError("email", "is missing; a chosen password needs it, since it is who signs in")])
+    errors = password_errors(chosen.password, clean_email(chosen.email))
+    if errors:
+        raise Invalid(errors)
 
 
 async def way_in(directory: Directory, users: Users, links: Links, chosen: Chosen | None = None) -> MadeLink | None:

@@ -86,8 +86,8 @@ class Quota:
         bucket.fill(now)
         if bucket.events < events or bucket.bytes < size_bytes:
             rate, bytes_rate = bucket.events_rate, bucket.bytes_rate
-            _check("events_per_second", f"{rate:g} events a second", bucket.events, events, rate)
-            _check("bytes_per_second", f"{bytes_rate:g} bytes a second", bucket.bytes, size_bytes, bytes_rate)
+            _check("events_per_second", f"{rate:,.0f} events a second", bucket.events, events, rate)
+            _check("bytes_per_second", f"{bytes_rate:,.0f} bytes a second", bucket.bytes, size_bytes, bytes_rate)
         open_deliveries = self.open_deliveries.get(account.row)
         if open_deliveries is not None and open_deliveries >= bucket.open_deliveries:
             raise LimitExceeded(

@@ -216,12 +216,14 @@ def _no_endpoint(endpoints: Sequence[Reached]) -> Verdict:
     reasons = "; ".join(f"{_name(endpoint)} {_WHY_NOT[why]}" for endpoint, why in told[:_REASONS_MAX])
     more = f"; and {len(told) - _REASONS_MAX} more" if len(told) > _REASONS_MAX else ""
     off = next((endpoint for endpoint, why in told if why is Why.DISABLED and endpoint.disabled_by is not None), None)
+    sentence = f"It was received, but no endpoint wanted it: {reasons}{more}."
+    if off is None and told and told[0][1] is Why.CREATED_LATER:
+        # Nothing is wrong with it, so nothing has to be changed.
+        step = f"Resend the event to {_name(told[0][0])}, or recover that endpoint with the state missing."
+        return Verdict("no_endpoint", sentence, step)
     first = "Change the endpoint's events, numbers or filters" if off is None else f"Enable {_name(off)}"
-    return Verdict(
-        "no_endpoint",
-        f"It was received, but no endpoint wanted it: {reasons}{more}.",
-        f"{first}; then resend the event, or recover with the state missing.",
-    )
+    step = f"{first}; then resend the event, or recover with the state missing."
+    return Verdict("no_endpoint", sentence, step)
 
 
 def _name(endpoint: Reached) -> str:
