@@ -267,6 +267,8 @@ async def test_a_customers_own_words_and_a_number_without_its_country_lead_to_th
             await expect(page.get_by_text("2 messages fit")).to_be_visible()
             await find(page, "green jacket", "not_received")
             await expect(page.get_by_text("in the texts of messages too")).to_be_visible()
+            await find(page, "order desk", "not_received")
+            await expect(page.get_by_role("link", name="1 endpoint is called so")).to_be_visible()
             await page.keyboard.press("/")
             await page.keyboard.type(endpoint.endpoint.id)
             await page.keyboard.press("Enter")

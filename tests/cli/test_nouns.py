@@ -282,6 +282,15 @@ def test_tests_are_marked_wherever_they_are_listed(shell: Shell, receiver: Recei
     assert "a test" in shell("messages", "get", story["id"]).out
 
 
+def test_a_story_says_of_each_endpoint_why_not(shell: Shell, endpoint: str, dead: str) -> None:
+    words = ("--url", "http://127.0.0.1:9/quiet", "--event", "contact.update", "--json")
+    quiet = shell("endpoints", "create", *words).json["id"]
+    told = shell("messages", "get", send(shell)).out
+    assert endpoint in told
+    assert f"{quiet} http://127.0.0.1:9/quiet: nothing sent, it does not subscribe to this type of event" in told
+    assert "refused the connection" in told[told.index(dead) :]
+
+
 def test_messages_by_words_of_their_text(shell: Shell, endpoint: str) -> None:
     del endpoint
     data = {"from": "+491701112230", "to": "+49", "text": "Is the blue jacket still there?"}

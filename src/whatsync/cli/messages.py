@@ -38,7 +38,14 @@ _DELIVERIES = (
     Column("STATE", "state"),
     Column("TRIES", "attempts", right=True),
     Column("LAST", lambda item: item.get("code") or item.get("status")),
+    Column("NEXT TRY", lambda item: moment(item.get("dueAt")) if item.get("attempts") else None),
 )
+_WHY = {
+    "filtered": "its numbers or filters leave this event out",
+    "disabled": "it was disabled when the event came in",
+    "created_later": "it was made later",
+    "not_subscribed": "it does not subscribe to this type of event",
+}
 
 
 @app.command("list", epilog=example("whatsync messages list --search +491701234567 --since 7d"))
@@ -129,7 +136,9 @@ def _read(client: Client, message: str) -> dict[str, Any]:
 
 def _show_endpoint(endpoint: dict[str, Any]) -> None:
     name = f"{clean(endpoint.get('id'))} {clean(endpoint.get('url'))}".strip()
-    deliveries = endpoint.get("deliveries") or []
-    say(f"\n{name}" + ("" if deliveries else f": nothing sent ({clean(endpoint.get('why'))})"))
+    deliveries, why = endpoint.get("deliveries") or [], str(endpoint.get("why"))
+    say(f"\n{name}" + ("" if deliveries else f": nothing sent, {_WHY.get(why, clean(why))}"))
     if deliveries:
         show_table(_DELIVERIES, deliveries, "")
+    if deliveries and (sentence := look_up(deliveries[0], "explanation.sentence")):
+        say(clean(sentence), "dim")

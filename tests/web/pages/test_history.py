@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -137,6 +138,18 @@ async def test_several_endpoints_in_trouble_have_one_button_together_and_one_eac
         assert answer.headers["location"].endswith(f"/messages?q={message}")
         await one.settled(2, "succeeded")
         assert "2 of 3 are tried now" in await one.page(f"/messages?q={message}")
+
+
+async def test_a_time_alone_begins_the_list_shortly_after_it(web: Running) -> None:
+    async with desk(web) as one:
+        text = "Only a minute ago"
+        await one.message(text)
+        await one.message("And once more")
+        now = datetime.now(UTC)
+        assert text in await one.page(f"/messages?q={now:%Y-%m-%dT%H:%M:%SZ}")
+        earlier = now - timedelta(hours=1)
+        assert text not in await one.page(f"/messages?q={earlier:%Y-%m-%dT%H:%M:%SZ}")
+        assert text in await one.page(f"/messages?q=%2B1234567890 {earlier:%Y-%m-%dT%H:%M:%SZ}")
 
 
 async def test_own_notices_do_not_hide_what_matched_no_endpoint(web: Running) -> None:

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from whatsync.engine.inspection import DeliveryStory
 from whatsync.engine.messages import EndpointEntry, Message, as_text, endpoints_of, message_of
 from whatsync.engine.verdicts import Verdict
@@ -15,7 +17,7 @@ from whatsync.model.delivery import FINAL, State
 from whatsync.model.endpoint import Why
 from whatsync.model.ids import delivery_id, delivery_row
 from whatsync.model.phone import is_phone
-from whatsync.model.rough_time import Rough, rough_time
+from whatsync.model.rough_time import SLACK, Rough, rough_time
 from whatsync.ports.store import EventRow, Origin
 from whatsync.web.api.call import cursor_of, position_of, show_time, to_ms
 from whatsync.web.pages.history_filters import short_url
@@ -23,6 +25,9 @@ from whatsync.web.pages.page import Entry, Given, Need, Page, Redirect, Show, Vi
 
 PATH = "/messages"
 LIST_ITEMS = 15
+_SLACK_MS = int(SLACK.total_seconds() * 1000)
+_SHORTLY_MS = 10 * 60_000
+"""How long after the time somebody named a message may have come in."""
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
 TONES = {
     "delivered": "good",
@@ -146,6 +151,8 @@ class StoryPage:
     """The status that says why WhatsApp could not deliver."""
     moving: bool
     """Something is still to happen by itself."""
+    endpoints_meant: int
+    """Where nothing was found: endpoints with these words in their description or URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,7 @@ class ListPage:
 async def messages(visit: Visit) -> Given:
     """The story of one message, a list to choose from, or the event that was meant."""
     asked = visit.asked("q")[: limits.SEARCH_CHARS_MAX]
-    rough = rough_time(asked, visit.services.clock.now_ms(), _zone(visit))
+    rough = _begun_near(rough_time(asked, visit.services.clock.now_ms(), _zone(visit)))
     endpoint = visit.services.directory.endpoints_by_id.get(rough.words)
     if endpoint is not None and endpoint.account.row == visit.account.row:
         return Redirect(visit.here(f"/webhooks/{endpoint.endpoint.id}"))
@@ -180,6 +187,13 @@ async def messages(visit: Visit) -> Given:
         known = message_of(event)
         return Redirect(visit.here(f"/events/{event.id}")) if known is None else await _told(visit, asked, known)
     return await _searched(visit, asked, rough)
+
+
+def _begun_near(rough: Rough) -> Rough:
+    """A time of day alone begins the list shortly after it: the newest come first, and hours of others would."""
+    if rough.words or rough.since_ms is None or rough.until_ms != rough.since_ms + 2 * _SLACK_MS:
+        return rough
+    return msgspec.structs.replace(rough, until_ms=rough.since_ms + _SLACK_MS + _SHORTLY_MS)
 
 
 async def _event_named(visit: Visit, name: str) -> EventRow | None:
@@ -248,9 +262,15 @@ async def _told(visit: Visit, asked: str, name: str, rough: Rough | None = None)
         stand=_stand(visit, message.verdict, stops),
         event_id=None if main is None else main.id,
         failed_event=failed,
+        endpoints_meant=_endpoints_meant(visit, asked) if message.verdict.code == "not_received" else 0,
         moving=any(leg.open and leg.story.view.state is not State.HELD for stop in stops for leg in stop.legs),
     )
     return Show("message.html", page, fragment="story")
+
+
+def _endpoints_meant(visit: Visit, words: str) -> int:
+    known = (running.endpoint for running in visit.account.endpoints.values())
+    return sum(words.lower() in f"{one.description} {one.url}".lower() for one in known)
 
 
 async def stand_of(visit: Visit, event: EventRow) -> Stand:
