@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import html
 import io
 import json
 import re
@@ -150,6 +151,31 @@ async def test_a_time_alone_begins_the_list_shortly_after_it(web: Running) -> No
         earlier = now - timedelta(hours=1)
         assert text not in await one.page(f"/messages?q={earlier:%Y-%m-%dT%H:%M:%SZ}")
         assert text in await one.page(f"/messages?q=%2B1234567890 {earlier:%Y-%m-%dT%H:%M:%SZ}")
+
+
+async def test_the_very_fault_is_named_where_the_reason_is(web: Running) -> None:
+    async def speak_no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(speak_no_tls, "127.0.0.1", 0)
+    async with server, desk(web, Role.DEVELOPER, events=["contact.update"]) as one:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+        form = {"url": url, "events": ["message.incoming"], "retrySchedule": [600]}
+        endpoint = (await one.call("POST", "/v1/endpoints", form)).json()["id"]
+        await one.message()
+        (delivery,) = await one.settled(1, "retrying")
+        (attempt,) = (await one.call("GET", f"/v1/deliveries/{delivery}/attempts")).json()["items"]
+        assert attempt["code"] == "tls_error"
+        assert attempt["detail"]
+        page = await one.page(f"/history/{delivery}")
+        because = page[page.index('class="because"') :]
+        assert f"({attempt['detail']})" in html.unescape(because[: because.index("</div>")])
+        tested = await post(one.client, f"{one.path}/webhooks/{endpoint}/test", {"event": "message.incoming"})
+        shown = await one.client.get(tested.headers["location"])
+        assert "No answer came." in shown.text
+        assert "Download</dt>" not in shown.text  # there was nothing to download
 
 
 async def test_own_notices_do_not_hide_what_matched_no_endpoint(web: Running) -> None:
