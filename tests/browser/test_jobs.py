@@ -23,7 +23,15 @@ from tests.web.receiver import Receiver, receiving
 from whatsync.model.delivery import State
 from whatsync.model.user import Role
 
-EVENTS = 4_000
+EVENTS = 2_000
+SERVE = ("-m", "whatsync", "serve")
+UNHURRIED = """
+from whatsync.model import limits
+limits.JOB_PAUSE_SECONDS = 0.5
+from whatsync.cli.app import main
+main()
+"""
+"""The command whose jobs take their time, so that however slow the browser is, it sees one run."""
 KEY = "wsk_" + urlsafe_b64encode(b"0123456789abcdef" * 2).decode().rstrip("=")
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery"
 
@@ -58,7 +66,7 @@ async def test_all_that_match_are_resent_after_a_look_ahead(dashboard: Dashboard
 
 
 @asynccontextmanager
-async def served(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def served(folder: Path, port: int, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The real command over a data folder, ready; killed at the end where it still runs."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -70,9 +78,7 @@ async def served(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Pr
         "WHATSYNC_RETRY_SCHEDULE": "",
     }
     log = (folder.parent / "server.log").open("ab")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "whatsync", "serve"), env=environment, stdout=log, stderr=log
-    )
+    process = await asyncio.create_subprocess_exec(*(sys.executable, *command), env=environment, stdout=log, stderr=log)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client, asyncio.timeout(30):
             while not await _ready(client):
@@ -135,7 +141,7 @@ async def test_a_job_goes_on_through_the_death_of_the_server(dashboard: Dashboar
     page = await context.new_page()
     try:
         async with receiving() as receiver:
-            async with served(folder, port) as first:
+            async with served(folder, port, "-c", UNHURRIED, "serve") as first:
                 await fill(port, receiver)
                 await enter(page, origin)
                 account = page.url.split("/a/")[1].split("/")[0]
@@ -146,7 +152,7 @@ async def test_a_job_goes_on_through_the_death_of_the_server(dashboard: Dashboar
                 assert (await only_job(port))["state"] == "running"
                 first.send_signal(signal.SIGKILL)
                 await first.wait()
-            async with served(folder, port):
+            async with served(folder, port, *SERVE):
                 done = page.get_by_role("heading", name=f"Done: {EVENTS // 1000}\u202f000 new deliveries made.")
                 await expect(done).to_be_visible(timeout=60_000)
                 job = await only_job(port)

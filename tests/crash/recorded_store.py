@@ -2,6 +2,7 @@
 again on the store in memory: what a disk must hold after any crash is what the first so many calls lead to."""
 
 from asyncio import Future
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from whatsync.net.system import SystemClock
 from whatsync.ports.history import History
 from whatsync.ports.store import Claims, Opened, Store
 from whatsync.store.memory import Disk, MemoryStore
+from whatsync.store.sqlite.calls import AdmittingCall, Call, RecordCall, StepCall
 from whatsync.store.sqlite.store import SqliteStore
 
 _ALL = 1_000
@@ -26,11 +28,44 @@ class Log:
         self.entries: list[Entry] = []
         self.answered = 0
         """So many of the first entries have been answered, at least."""
+        self._admitting: deque[int] = deque()
+        self._recording: deque[int] = deque()
+        """Where calls stand that the store has not begun with."""
 
     def add(self, verb: str, *arguments: Any) -> int:
         """Write a call down; its number."""
+        if verb in ("accept", "take_in"):
+            self._admitting.append(len(self.entries))
+        elif verb == "record":
+            self._recording.append(len(self.entries))
         self.entries.append((verb, arguments))
         return len(self.entries)
+
+    def begin(self) -> None:
+        """A life begins: nothing waits."""
+        self._admitting.clear()
+        self._recording.clear()
+
+    def done_together(self, calls: Sequence[Call]) -> None:
+        """Bring the calls of one commit into the order in which the store does them: what is admitted comes before
+        outcomes, as far as no other step stands between them. Called by the thread that writes.
+        """
+        admitted: list[int] = []
+        recorded: list[int] = []
+        for call in calls:
+            if isinstance(call, AdmittingCall):
+                admitted.append(self._admitting.popleft())
+            elif isinstance(call, RecordCall):
+                recorded.append(self._recording.popleft())
+            elif isinstance(call, StepCall):
+                self._put_in_order(admitted + recorded)
+                admitted, recorded = [], []
+        self._put_in_order(admitted + recorded)
+
+    def _put_in_order(self, places: list[int]) -> None:
+        entries = [self.entries[place] for place in places]
+        for place, entry in zip(sorted(places), entries, strict=True):
+            self.entries[place] = entry
 
     def note_answer(self, number: int) -> None:
         """A call was answered: it and all before it are on disk, since a store takes them in turn."""
@@ -160,10 +195,24 @@ class RecordedPlace:
         """Open whatever the folder holds; what was claimed is taken back."""
         number = self._log.add("open", now_ms)
         self.sqlite = SqliteStore(self.path, clock=SystemClock(), vfs=self._vfs)
+        self._log.begin()
         self.opened = await self.sqlite.open(now_ms, VERSION)
         self._log.note_answer(number)
+        self._listen()
         self.store = RecordedStore(self.sqlite, self._log)
         self.history = self.sqlite.history
+
+    def _listen(self) -> None:
+        """Note what the writer does together."""
+        writer = self.sqlite._writer
+        assert writer is not None
+        apply = writer._apply
+
+        def noted(calls: Sequence[Call]) -> None:
+            self._log.done_together(calls)
+            apply(calls)
+
+        writer._apply = noted  # type: ignore[method-assign]
 
     async def close(self) -> None:
         """Close in good order."""
