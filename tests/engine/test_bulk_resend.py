@@ -107,8 +107,9 @@ async def test_nothing_crosses_accounts() -> None:
         event_id = await counter.event(account)
         await counter.settled(account, 1)
         stranger = await counter.account("Other")
-        with pytest.raises(Invalid):
+        with pytest.raises(Invalid) as refused:
             await counter.bulk_resend.parameters(stranger, DeliveryFilter(endpoint=endpoint.endpoint.id))
+        assert refused.value.errors[0].field == "filter.endpoint"
         assert (await resent(counter, stranger, DeliveryFilter(event_id=event_id))).done == 0
         assert (await resent(counter, stranger, DeliveryFilter(states=(State.SUCCEEDED,)))).done == 0
         assert len(await counter.views(account)) == 1

@@ -124,6 +124,20 @@ async def test_cancelled_says_why() -> None:
         assert (told.code, "cancelled by request" in told.sentence) == ("delivery_failed", True)
 
 
+async def test_what_was_cancelled_by_an_erasure_is_not_to_be_resent() -> None:
+    async with opened_counter() as counter:
+        counter.receivers.answers[DOWN] = answer(500)
+        account = await counter.account()
+        await counter.endpoint(account, f"https://{DOWN}/")
+        message_id = await counter.event(account)
+        await counter.settled(account, 1, State.RETRYING)
+        await counter.jobs.start(account, "erase", counter.erasure.parameters("+1234567890", None), ACTOR)
+        await counter.settled(account, 1, State.CANCELLED)
+        told = (await counter.messages.read(account, message_id)).verdict
+        assert (told.code, "was erased" in told.sentence) == ("delivery_failed", True)
+        assert "esend" not in told.next_step
+
+
 async def test_one_endpoint_in_trouble_outweighs_others_that_are_well() -> None:
     async with opened_counter() as counter:
         counter.receivers.answers[DOWN] = answer(500)

@@ -1,5 +1,6 @@
 """Routes of deliveries over real HTTP: the history, what was sent and what came back, retry, cancel, bulk resend."""
 
+import asyncio
 import hashlib
 import hmac
 
@@ -137,3 +138,26 @@ async def test_resending_in_bulk(web: Running) -> None:
         wrong: list[object] = [{}, {"filter": {}}, {"filter": {"test": True}}, {"filter": {"state": ["lost"]}}]
         for bad in wrong:
             assert (await web.call("POST", "/v1/deliveries/resend", json=bad)).status_code == 422, bad
+
+
+async def test_an_attempt_that_fails_after_its_delivery_was_cancelled_promises_no_other(web: Running) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await answer.wait()
+        writer.write(b"HTTP/1.1 500 Told\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(10):
+        await make_endpoint(web, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await make_message(web)
+        await asked.wait()
+        delivery = (await read(web, "/v1/deliveries"))["items"][0]["id"]
+        cancelled = await web.call("POST", f"/v1/deliveries/{delivery}/cancel")
+        assert cancelled.json()["code"] == "cancelled_under_way"
+        answer.set()
+        path = f"/v1/deliveries/{delivery}/attempts"
+        (attempt,) = (await read_until(web, path, lambda page: bool(page["items"])))["items"]
+    assert (attempt["status"], attempt["late"], attempt["nextTryAt"]) == (500, True, None)

@@ -48,7 +48,10 @@ class BulkResend:
         """Check the filter. Raises Invalid where it names nothing or what this account does not have."""
         if wanted == DeliveryFilter():
             raise Invalid([FieldError("filter", "must name at least one condition, such as state, endpoint or since")])
-        query = await self._inspection.delivery_query(account, wanted)
+        try:
+            query = await self._inspection.delivery_query(account, wanted)
+        except Invalid as problem:
+            raise Invalid([FieldError(f"filter.{wrong.field}", wrong.message) for wrong in problem.errors]) from None
         if query is not None:
             query = msgspec.structs.replace(query, test=False, ascending=True, limit=limits.JOB_STEP_ITEMS)
         return ResendParameters(wanted, query, self._sequence.next(self._clock.now_ms()))

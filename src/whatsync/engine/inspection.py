@@ -161,7 +161,10 @@ class Inspection:
     def _endpoint_row(self, account: RunningAccount, endpoint_id: str) -> int:
         running = self._directory.endpoints_by_id.get(endpoint_id)
         if running is None or running.account.row != account.row:
-            raise Invalid([FieldError("endpoint", f"{endpoint_id[:60]!r} is not an endpoint of this account")])
+            words = (
+                "is not an endpoint of this account now; what a deleted one was sent is found by event, code or time"
+            )
+            raise Invalid([FieldError("endpoint", f"{endpoint_id[:60]!r} {words}")])
         return running.row
 
     async def delivery(self, account: RunningAccount, public_id: str) -> DeliveryStory:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from whatsync.engine.erasure import REASON as ERASED
 from whatsync.engine.inspection import DeliveryStory
 from whatsync.model.delivery import WAITING, State
 from whatsync.model.details import DetailsError
@@ -183,6 +184,12 @@ def _cancelled(newest: _Newest) -> Verdict | None:
     if not found:
         return None
     endpoint, story = found[0]
+    if story.view.reason == ERASED:
+        return Verdict(
+            "delivery_failed",
+            f"Its delivery to {_name(endpoint)} was cancelled, since the person it is about was erased.",
+            "Nothing can be done, nor has to be: its words are gone, and only the id and times are left.",
+        )
     return Verdict(
         "delivery_failed",
         f"Its delivery to {_name(endpoint)} was cancelled: {story.view.reason or 'by request'}.",

@@ -158,7 +158,7 @@ def judge(status: int | None, network_code: str | None, retry_after: str | None,
 
 
 _GONE_TO_A_TEST = Explanation(
-    "The receiver answered 410 Gone. A delivery answered so disables the endpoint; a test does not.",
+    "The receiver answered 410 Gone. A delivery that is answered so disables its endpoint; this request did not.",
     "Bring the receiver back, or correct the endpoint's URL, before the next event.",
 )
 

@@ -178,7 +178,8 @@ def attempt_item(story: AttemptStory) -> AttemptItem:
         explanation=explanation_view(story.explanation),
         detail=row.detail,
         state=row.state,
-        next_try_at=show_time_or_none(row.due_ms),
+        # What a late attempt planned did not come about: its delivery had been settled otherwise.
+        next_try_at=None if story.late else show_time_or_none(row.due_ms),
         late=story.late,
         address=row.address,
         reused=row.reused,
