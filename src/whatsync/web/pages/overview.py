@@ -24,7 +24,7 @@ _ENDINGS = (
     (Ending.DELIVERED, "Delivered", "good"),
     (Ending.REFUSED, "Refused (4xx)", "warn"),
     (Ending.BROKEN, "Receiver failed (5xx)", "bad"),
-    (Ending.LATE, "Too slow", "spark"),
+    (Ending.LATE, "Too slow", "note"),
     (Ending.UNREACHED, "Not reached", "held"),
 )
 
