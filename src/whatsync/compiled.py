@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 MODULES = (
-    "engine.attempt", "engine.directory", "engine.dispatch", "engine.flight", "engine.ingest", "engine.journal",
-    "engine.lanes", "engine.quota", "engine.recorder", "engine.tally",
+    "engine.attempt", "engine.claiming", "engine.directory", "engine.dispatch", "engine.flight", "engine.ingest",
+    "engine.journal", "engine.lanes", "engine.quota", "engine.recorder", "engine.tally",
     "model.ids", "model.phone", "model.request", "model.signature", "model.timestamp",
     "net.answer_head", "net.connection", "net.deadlines", "net.http_sender", "net.origin", "net.pool",
     "net.socket_budget",

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from whatsync.cli.app import main
 from whatsync.engine.attempt import Attempter
-from whatsync.engine.dispatch import Dispatcher
+from whatsync.engine.claiming import Claiming
 from whatsync.engine.ingest import Ingest
 from whatsync.ports.store import Accepted, AcceptResult, Admission, AttemptRow, HealthRow, Recorded
 from whatsync.store.sqlite import opening
@@ -63,16 +63,16 @@ def take_back_too_much() -> None:
 
 def retry_early() -> None:
     """What was tried before is tried again long before its time."""
-    claim, note_due = SqliteStore.claim, Dispatcher._note_due
+    claim, note_due = SqliteStore.claim, Claiming.note_due
 
     async def impatient(self: SqliteStore, endpoint: int, now_ms: int, limit: int, early: bool = False) -> Any:
         return await claim(self, endpoint, now_ms + 3_000, limit, early)
 
-    def hasty(self: Dispatcher, lane: Any, due_ms: int | None) -> None:
+    def hasty(self: Claiming, lane: Any, due_ms: int | None) -> None:
         note_due(self, lane, None if due_ms is None else due_ms - 3_000)
 
     SqliteStore.claim = impatient  # type: ignore[method-assign]
-    Dispatcher._note_due = hasty  # type: ignore[method-assign]
+    Claiming.note_due = hasty  # type: ignore[method-assign]
 
 
 def ignore_order() -> None:

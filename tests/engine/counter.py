@@ -112,7 +112,7 @@ class Counter(Desk):
         """Let time pass and the loops run. The dispatcher's own sleep goes by real time, so it is woken."""
         for _ in range(max(1, round(seconds / step))):
             self.clock.advance(step)
-            self.dispatcher._wakeup.set()
+            self.dispatcher.claiming.wakeup.set()
             for _ in range(20):
                 await asyncio.sleep(0)
 

@@ -236,7 +236,7 @@ async def test_a_bug_in_an_attempt_costs_neither_the_delivery_nor_its_place(monk
         assert desk.dispatcher.budget.bytes_held == 0
         monkeypatch.setattr(desk.attempter, "begin", begin)
         desk.clock.advance(901)
-        desk.dispatcher._wakeup.set()
+        desk.dispatcher.claiming.wakeup.set()
         await desk.receivers.until(1)
         await until(lambda: desk.dispatcher.recorder.unrecorded == 0)
         assert await all_in(desk, account, State.SUCCEEDED)

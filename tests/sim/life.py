@@ -65,7 +65,7 @@ class Life:
         self.dispatcher = self.parts.dispatcher(
             self.directory, self.store, attempter, self.clock, watch, lambda *_: None
         )
-        self.dispatcher.sleep_seconds_max = 600.0
+        self.dispatcher.claiming.sleep_seconds_max = 600.0
         self.configuration = Configuration(self.directory, self.store)
         self.sweep = Sweep(self.directory, self.store, self.configuration, self.dispatcher, self.clock)
         self.configuration.on_endpoint += [self.dispatcher.changed, self.sweep.look]

@@ -1,15 +1,16 @@
-"""Moves deliveries: from the door or the store into lanes, from lanes to attempts, from attempts to the record.
+"""Moves deliveries: from the door or the store into lanes, from lanes to attempts, from attempts to the record. What
+lanes take from the store is seen to by ``claiming.py``.
 
 Sleeps until the next delivery is due or somebody wakes it. Knows model and ports; HTTP and SQL stay behind those.
 """
 
 import asyncio
 import contextlib
-import heapq
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 
 from whatsync.engine.attempt import Attempter
+from whatsync.engine.claiming import Claiming
 from whatsync.engine.directory import Directory, RunningEndpoint
 from whatsync.engine.flight import Flight
 from whatsync.engine.lanes import Budget, Lane
@@ -30,17 +31,13 @@ logger = logging.getLogger(__name__)
 # Members of an enum are looked up slowly in Python 3.11.
 _TEST = Origin.TEST
 _SUCCESS = Kind.SUCCESS
-_CLAIM_PAUSE_SECONDS = 1.0
 _SET_ASIDE_SECONDS = 900
 """How long a delivery rests whose attempt met a bug of ours."""
 _RECORD_DRAIN_SECONDS = 30.0
 
 
 class Dispatcher:
-    """All lanes, the heap of due times, and the workers that make attempts."""
-
-    sleep_seconds_max = 15.0
-    """Bounds how late a forward jump of the wall clock is noticed."""
+    """All lanes, and the workers that make attempts; what is due it leaves to ``claiming``."""
 
     def __init__(
         self,
@@ -64,10 +61,9 @@ class Dispatcher:
         self.recorder = Recorder(store, clock, self.wake, self.resume)
         self.replanning = Replanning(clock, store)
         self.budget = Budget()
+        self.claiming = Claiming(self, store, clock, standing, self.recorder, self.budget)
         self.lanes: dict[int, Lane] = {}
         self._health: dict[int, Health] = {}
-        self._due: list[tuple[int, int]] = []
-        self._wakeup = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._flights: set[Flight] = set()
         self._stopping = False
@@ -90,23 +86,26 @@ class Dispatcher:
                 lane = self.lane(running)
                 if waiting.next_due_ms is not None and waiting.next_due_ms <= self._clock.now_ms():
                     lane.direct = False
-                self._note_due(lane, waiting.next_due_ms)
+                self.claiming.note_due(lane, waiting.next_due_ms)
 
     async def run(self) -> None:
         """Claim what is due, for ever. Cancelled at the end; the runner restarts it if it dies of a bug."""
         while True:
-            self._wakeup.clear()
-            pause = self._start_due()
+            self.claiming.wakeup.clear()
+            now_ms = self._clock.now_ms()
+            if self.replanning.due(now_ms):
+                self.spawn(self.replanning.run(self.lanes, self.claiming.note_due))
+            pause = self.claiming.start_due(self.lanes, now_ms)
             try:
                 async with asyncio.timeout(pause):
-                    await self._wakeup.wait()
+                    await self.claiming.wakeup.wait()
             except TimeoutError:
                 continue
 
     async def stop(self, drain_seconds: float) -> None:
         """Start nothing new, let requests under way end within ``drain_seconds``, and give everything else back."""
-        self._stopping = True
-        give_back = [(claimed.id, claimed.claim) for lane in self.lanes.values() for claimed in self._empty(lane)]
+        self._stopping = self.claiming.stopping = True
+        give_back = [(claimed.id, claimed.claim) for lane in self.lanes.values() for claimed in lane.emptied()]
         try:
             async with asyncio.timeout(drain_seconds):
                 await self._quiet.wait()
@@ -160,15 +159,15 @@ class Dispatcher:
         lane = self.lanes[endpoint]
         lane.queue.append(claimed)
         if lane.closed or self._stopping:
-            self._give_up(lane)
+            self.claiming.give_up(lane)
             return
-        self._start_flights(lane)
+        self.go_on(lane)
 
     def left_waiting(self, endpoint: int, due_ms: int) -> None:
         """A delivery that found no place is on disk, unclaimed."""
         lane = self.lanes[endpoint]
         lane.left_waiting(due_ms)
-        self._note_due(lane, due_ms)
+        self.claiming.note_due(lane, due_ms)
 
     def forget(self, endpoint: int, reserved: bool) -> None:
         """The delivery was not written after all."""
@@ -178,7 +177,7 @@ class Dispatcher:
             self.budget.deliveries_held -= 1
         else:
             lane.writing -= 1
-            self._note_due(lane, self._clock.now_ms())
+            self.claiming.note_due(lane, self._clock.now_ms())
 
     # Wake-ups
 
@@ -186,7 +185,7 @@ class Dispatcher:
         """Something of this endpoint may be due now, or at ``due_ms``."""
         running = self._directory.endpoints.get(endpoint)
         if running is not None:
-            self._note_due(self.lane(running), self._clock.now_ms() if due_ms is None else due_ms)
+            self.claiming.note_due(self.lane(running), self._clock.now_ms() if due_ms is None else due_ms)
 
     def withdraw(self, endpoint: int, delivery: int) -> bool:
         """Take a delivery that was ended in the store out of the lane; true where it was queued and is not sent now.
@@ -203,7 +202,7 @@ class Dispatcher:
         for claimed in () if lane is None else lane.queue:
             if lane is not None and claimed.id == delivery:
                 lane.queue.remove(claimed)
-                self._let_go(lane, claimed)
+                self.let_go(lane, claimed)
                 return True
         return False
 
@@ -219,14 +218,14 @@ class Dispatcher:
         lane.closed = running is None or not running.endpoint.enabled or not self._standing.mine(running)
         if lane.closed:
             lane.early = False
-            self._give_up(lane)
+            self.claiming.give_up(lane)
         elif was_closed:
             # What the sweep had no time to hold waits in the store, and nobody has looked there meanwhile.
             lane.direct = False
             if self._leased:
                 lane.pace_from(self._clock.monotonic())
-            self._note_due(lane, self._clock.now_ms())
-        self._start_flights(lane)
+            self.claiming.note_due(lane, self._clock.now_ms())
+        self.go_on(lane)
         self._drop_if_gone(lane)
 
     def clear_health(self, endpoint: int) -> None:
@@ -253,139 +252,27 @@ class Dispatcher:
     def resume(self) -> None:
         """What kept attempts from beginning is over."""
         for lane in self.lanes.values():
-            self._start_flights(lane)
+            self.go_on(lane)
             if not lane.direct:
-                self._claim(lane)
+                self.claiming.claim(lane)
 
     def drop_claims(self) -> None:
         """What is queued has been taken back by others: forget it, and look what there is to claim."""
         for lane in list(self.lanes.values()):
-            for claimed in self._empty(lane):
-                self._let_go(lane, claimed)
+            for claimed in lane.emptied():
+                self.let_go(lane, claimed)
             lane.direct = False
             if not lane.closed:
-                self._note_due(lane, self._clock.now_ms())
+                self.claiming.note_due(lane, self._clock.now_ms())
 
     def at_rest(self, endpoint: int) -> bool:
         """Whether nothing of this endpoint is in memory or on its way."""
         lane = self.lanes.get(endpoint)
         return lane is None or (lane.owned == 0 and not lane.claiming)
 
-    # Finding what is due
-
-    def _note_due(self, lane: Lane, due_ms: int | None) -> None:
-        if due_ms is None or lane.closed or (lane.next_due_ms is not None and lane.next_due_ms <= due_ms):
-            if lane.closed:
-                self._standing.call(lane.endpoint)
-            return
-        lane.next_due_ms = due_ms
-        heapq.heappush(self._due, (due_ms, lane.endpoint.row))
-        if self._due[0] == (due_ms, lane.endpoint.row):
-            self._wakeup.set()
-
-    def _start_due(self) -> float:
-        now = self._clock.now_ms()
-        if self.replanning.due(now):
-            self._spawn(self.replanning.run(self.lanes, self._note_due))
-        while self._due and self._due[0][0] <= now:
-            due, endpoint = heapq.heappop(self._due)
-            lane = self.lanes.get(endpoint)
-            if lane is None or lane.next_due_ms != due:
-                continue
-            lane.next_due_ms = None
-            self._claim(lane)
-        if not self._due:
-            return self.sleep_seconds_max
-        return min(self.sleep_seconds_max, max(0.001, (self._due[0][0] - now) / 1000))
-
-    def _claim(self, lane: Lane) -> None:
-        """Start claiming for a lane unless it does already. A lane that is full claims when it has room again."""
-        if lane.claiming or lane.closed or self._stopping:
-            lane.again = True
-            return
-        lane.claiming = True
-        self._spawn(self._claim_lane(lane))
-
-    def _room(self, lane: Lane) -> int:
-        """How many more a lane may claim. One that drains keeps a modest stock; a direct one only fetches retries."""
-        capacity = lane.capacity(self.budget)
-        if lane.direct:
-            return min(capacity - lane.owned, limits.CLAIM_DELIVERIES_MAX)
-        return min(capacity, max(2 * lane.limit, limits.CLAIM_DELIVERIES_MAX)) - lane.owned
-
-    async def _claim_lane(self, lane: Lane) -> None:
-        """Claim until the lane is full or nothing more is due; then the lane is direct again."""
-        again_ms: int | None = None
-        try:
-            while not lane.closed and not self._stopping:
-                room = self._room(lane)
-                if room <= 0 or not self.recorder.gate_open:
-                    lane.direct = False
-                    break
-                early = lane.early
-                if early:
-                    # Only what may start at once: if the endpoint fails again, nothing else has left its schedule.
-                    room = min(room, lane.limit - lane.in_flight - len(lane.queue))
-                    if room <= 0:
-                        lane.direct = False
-                        break
-                arrivals, writing = lane.arrivals, lane.writing
-                lane.again = False
-                claims = await self._store.claim(lane.endpoint.row, self._clock.now_ms(), room, early=early)
-                self._take(lane, claims.items)
-                again_ms = claims.next_due_ms
-                if early:
-                    lane.early = lane.early and len(claims.items) == room
-                    continue
-                if len(claims.items) < room:
-                    now = self._clock.now_ms()
-                    if lane.again or (claims.next_due_ms is not None and claims.next_due_ms <= now):
-                        continue
-                    lane.found_end(since=arrivals, writing=writing)
-                    break
-        except StoreUnavailable:
-            again_ms = self._clock.now_ms() + round(_CLAIM_PAUSE_SECONDS * 1000)
-        finally:
-            lane.claiming = False
-        self._note_due(lane, again_ms)
-
-    def _take(self, lane: Lane, items: Sequence[Claimed]) -> None:
-        for claimed in items:
-            lane.take(claimed, self.budget)
-        if lane.closed or self._stopping:
-            self._give_up(lane)
-        else:
-            self._start_flights(lane)
-
-    def _give_up(self, lane: Lane) -> None:
-        """Leave to the store what is queued: the sweep settles it there, or it is claimed anew when the lane opens."""
-        queued = self._empty(lane)
-        if queued:
-            self._spawn(self._give_back(lane, queued))
-
-    async def _give_back(self, lane: Lane, queued: list[Claimed], rest_seconds: int = 0) -> None:
-        while True:
-            try:
-                claims = [(claimed.id, claimed.claim) for claimed in queued]
-                await self._store.give_back(claims, self._clock.now_ms() + rest_seconds * 1000)
-                break
-            except StoreUnavailable:
-                if self._stopping:
-                    break
-                await self._clock.sleep(_CLAIM_PAUSE_SECONDS)
-        for claimed in queued:
-            self._let_go(lane, claimed)
-        lane.direct = False
-        self._note_due(lane, self._clock.now_ms())
-
-    def _empty(self, lane: Lane) -> list[Claimed]:
-        queued = list(lane.queue)
-        lane.queue.clear()
-        return queued
-
     # Sending
 
-    def _start_flights(self, lane: Lane) -> None:
+    def go_on(self, lane: Lane) -> None:
         """Begin attempts while the lane has work and leave for another one."""
         queue = lane.queue
         while (
@@ -408,12 +295,12 @@ class Dispatcher:
     def _wake_later(self, lane: Lane, seconds: float) -> None:
         if not lane.waking:
             lane.waking = True
-            self._spawn(self._rate_pause(lane, seconds))
+            self.spawn(self._rate_pause(lane, seconds))
 
     async def _rate_pause(self, lane: Lane, seconds: float) -> None:
         await self._clock.sleep(seconds)
         lane.waking = False
-        self._start_flights(lane)
+        self.go_on(lane)
 
     def landed(self, flight: Flight, outcome: Outcome) -> None:
         """An attempt has ended: take its outcome."""
@@ -426,7 +313,7 @@ class Dispatcher:
         """A bug of ours in an attempt: its delivery must neither be lost nor keep its place in memory for ever."""
         words = "a delivery can't be attempted; it is set aside for %d s"
         logger.error(words, _SET_ASIDE_SECONDS, exc_info=bug)
-        self._spawn(self._give_back(flight.lane, [flight.claimed], _SET_ASIDE_SECONDS))
+        self.spawn(self.claiming.give_back(flight.lane, [flight.claimed], _SET_ASIDE_SECONDS))
 
     def end_flight(self, flight: Flight) -> None:
         """Whatever came of it, the attempt is over."""
@@ -436,24 +323,20 @@ class Dispatcher:
         if not flights:
             self._quiet.set()
 
-    def go_on(self, lane: Lane) -> None:
-        """Begin what may begin now."""
-        self._start_flights(lane)
-
     def recorded(self, flight: Flight, row: AttemptRow, held: bool) -> None:
         """An outcome is on disk; ``held`` says whether the claim still was ours."""
         lane = flight.lane
-        self._let_go(lane, flight.claimed)
+        self.let_go(lane, flight.claimed)
         if held and row.due_ms is not None and row.state is State.RETRYING:
-            self._note_due(lane, row.due_ms)
+            self.claiming.note_due(lane, row.due_ms)
         elif not held and row.state is State.SUCCEEDED:
             self._standing.call_off(row.endpoint, row.delivery)  # Who has taken it over need not send it again.
         if lane.direct and not lane.early:
             return
         # A lane without work looks too: one that fails never has room for half a claim.
-        room = lane.owned == 0 or self._room(lane) * 2 >= limits.CLAIM_DELIVERIES_MAX
+        room = lane.owned == 0 or lane.room(self.budget) * 2 >= limits.CLAIM_DELIVERIES_MAX
         if lane.early or (not lane.direct and room):
-            self._claim(lane)
+            self.claiming.claim(lane)
 
     def _judge(self, lane: Lane, claimed: Claimed, outcome: Outcome) -> Health | None:
         before = lane.health
@@ -468,13 +351,14 @@ class Dispatcher:
             lane.health = self._watch.success(lane.endpoint, before, outcome.row.finished_ms)
             lane.recovered(before.failures_in_a_row)
             if lane.early:
-                self._claim(lane)
+                self.claiming.claim(lane)
         else:
             lane.health = self._watch.failure(lane.endpoint, before, claimed, outcome)
             lane.failed()
         return lane.health
 
-    def _let_go(self, lane: Lane, claimed: Claimed) -> None:
+    def let_go(self, lane: Lane, claimed: Claimed) -> None:
+        """A delivery is in memory no more."""
         lane.owned -= 1
         self.budget.deliveries_held -= 1
         self.budget.bytes_held -= len(claimed.event.body)
@@ -486,7 +370,8 @@ class Dispatcher:
         if lane.closed and lane.owned == 0 and lane.writing == 0 and row not in self._directory.endpoints:
             self.lanes.pop(row, None)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Do it beside everything else, until the dispatcher stops."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

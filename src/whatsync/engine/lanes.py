@@ -1,6 +1,7 @@
 """One lane per endpoint: what it has in memory, how much of it may be under way, and where its next work comes from.
 
-Pure bookkeeping without awaiting: ``dispatch.py`` moves deliveries through lanes. Knows no store and no sender.
+Pure bookkeeping without awaiting: ``claiming.py`` and ``dispatch.py`` move deliveries through lanes. Knows no store and
+no sender.
 """
 
 from collections import deque
@@ -101,6 +102,13 @@ class Lane:
             return 2 * (self.endpoint.endpoint.max_in_flight or limits.IN_FLIGHT_DEFAULT)
         return limits.LANE_DELIVERIES_MAX
 
+    def room(self, budget: Budget) -> int:
+        """How many more it may claim. One that drains keeps a modest stock; a direct one only fetches retries."""
+        capacity = self.capacity(budget)
+        if self.direct:
+            return min(capacity - self.owned, limits.CLAIM_DELIVERIES_MAX)
+        return min(capacity, max(2 * self.limit, limits.CLAIM_DELIVERIES_MAX)) - self.owned
+
     def reserve(self, budget: Budget) -> bool:
         """Ask for a place for a new delivery; where there is none, it must wait in the store and the lane drains."""
         room = self.owned < limits.LANE_DELIVERIES_FAILING or self.owned < self.capacity(budget)
@@ -128,6 +136,12 @@ class Lane:
         self.queue.append(claimed)
         if claimed.attempts == 0:
             self.waiting_ms = ms_of(claimed.id)
+
+    def emptied(self) -> list[Claimed]:
+        """Take all out that is queued; it is owned as before."""
+        queued = list(self.queue)
+        self.queue.clear()
+        return queued
 
     def found_end(self, *, since: int, writing: int) -> None:
         """A claim found no more than it was given. The lane is direct again unless something slipped in behind it:
