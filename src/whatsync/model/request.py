@@ -16,7 +16,7 @@ USER_AGENT = f"WhatsSync/{__version__}"
 
 PROTECTED_HEADERS = frozenset(
     {
-        "host", "content-length", "content-type", "transfer-encoding", "connection",
+        "host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection",
         "keep-alive", "te", "trailer", "upgrade",
         "proxy-authorization", "proxy-connection", "expect", "user-agent", "accept-encoding", "cookie2",
         "webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256",
