@@ -161,3 +161,10 @@ async def test_an_attempt_that_fails_after_its_delivery_was_cancelled_promises_n
         path = f"/v1/deliveries/{delivery}/attempts"
         (attempt,) = (await read_until(web, path, lambda page: bool(page["items"])))["items"]
     assert (attempt["status"], attempt["late"], attempt["nextTryAt"]) == (500, True, None)
+
+
+@pytest.mark.parametrize("query", ["event=message.incoming,message.status", "code=timeout,http_500"])
+async def test_two_values_where_one_is_taken_are_refused(web: Running, query: str) -> None:
+    answer = await web.call("GET", f"/v1/deliveries?{query}")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [query.partition("=")[0]]

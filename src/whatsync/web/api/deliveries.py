@@ -18,7 +18,12 @@ from whatsync.web.api.events import Number, TypeName, Words
 from whatsync.web.api.jobs import JobView, PreviewView, job_view, preview_view
 
 Name = Annotated[str, Meta(max_length=limits.EVENT_ID_CHARS_MAX)]
-Code = Annotated[str, Meta(max_length=100, description="Code of the last failure, such as `http_500` or `timeout`")]
+Code = Annotated[
+    str,
+    Meta(
+        max_length=100, pattern="^[a-z0-9_]+$", description="Code of the last failure, such as `http_500` or `timeout`"
+    ),
+]
 
 
 class DeliveriesQuery(PageQuery, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):

@@ -34,7 +34,10 @@ NOW = "now"
 Number = Annotated[
     str, Meta(max_length=limits.REFERENCE_CHARS_MAX, description="`phoneNumberId` of the business number")
 ]
-TypeName = Annotated[str, Meta(max_length=limits.EVENT_TYPE_CHARS_MAX, description="Event type")]
+TypeName = Annotated[
+    str, Meta(max_length=limits.EVENT_TYPE_CHARS_MAX, pattern="^[a-z][a-z0-9_.-]*$", description="Event type")
+]
+"""Two of them with a comma between would find nothing, without a word."""
 Words = Annotated[
     str,
     Meta(
