@@ -112,13 +112,19 @@ async def test_a_sentence_calls_an_endpoint_by_its_description_and_says_where_it
         assert three.verdict.next_step.startswith(f"Enable {name} ({url}); then")
 
 
+async def failing(counter: Counter) -> tuple[RunningAccount, str]:
+    """An account whose message waits for its next try, and that message's id."""
+    counter.receivers.answers[DOWN] = answer(500)
+    account = await counter.account()
+    await counter.endpoint(account, f"https://{DOWN}/")
+    message_id = await counter.event(account)
+    await counter.settled(account, 1, State.RETRYING)
+    return account, message_id
+
+
 async def test_cancelled_says_why() -> None:
     async with opened_counter() as counter:
-        counter.receivers.answers[DOWN] = answer(500)
-        account = await counter.account()
-        await counter.endpoint(account, f"https://{DOWN}/")
-        message_id = await counter.event(account)
-        await counter.settled(account, 1, State.RETRYING)
+        account, message_id = await failing(counter)
         await counter.deliveries.cancel(account, delivery_id((await counter.views(account))[0].id))
         told = (await counter.messages.read(account, message_id)).verdict
         assert (told.code, "cancelled by request" in told.sentence) == ("delivery_failed", True)
@@ -126,11 +132,7 @@ async def test_cancelled_says_why() -> None:
 
 async def test_what_was_cancelled_by_an_erasure_is_not_to_be_resent() -> None:
     async with opened_counter() as counter:
-        counter.receivers.answers[DOWN] = answer(500)
-        account = await counter.account()
-        await counter.endpoint(account, f"https://{DOWN}/")
-        message_id = await counter.event(account)
-        await counter.settled(account, 1, State.RETRYING)
+        account, message_id = await failing(counter)
         await counter.jobs.start(account, "erase", counter.erasure.parameters("+1234567890", None), ACTOR)
         await counter.settled(account, 1, State.CANCELLED)
         told = (await counter.messages.read(account, message_id)).verdict

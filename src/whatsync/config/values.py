@@ -5,6 +5,7 @@ sentence about the value; knows no setting.
 import ipaddress
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -130,10 +131,10 @@ def mail_address(value: str) -> str:
 
 def help_link(value: str) -> str:
     """Where people are helped, as a link leads there: a web page, or a mail address (``mailto:`` is added)."""
+    with suppress(ValueError):
+        return web_url(value)
     scheme, _, rest = value.partition(":")
     if not re.search(r"\s", value):
-        if scheme.lower() in _WEB_PORTS and _has_host(value):
-            return value
         if scheme.lower() == "mailto" and all(_is_mail(unquote(one)) for one in rest.partition("?")[0].split(",")):
             return f"mailto:{rest}"
         if _is_mail(value):
@@ -141,13 +142,6 @@ def help_link(value: str) -> str:
     raise ValueError(
         "is neither a web page nor a mail address; write it as https://example.com/help or help@example.com"
     )
-
-
-def _has_host(url: str) -> bool:
-    try:
-        return bool(urlsplit(url).hostname)
-    except ValueError:
-        return False
 
 
 def _is_mail(address: str) -> bool:

@@ -153,8 +153,10 @@ class Messages:
         if found or (words and text is None):
             newest, following, searched = _by_name(found, (since_ms or 0, until_ms), before, limit)
         else:
-            query = EventQuery(account.row, type=INCOMING, text=text, since_ms=since_ms, until_ms=until_ms)
-            page = await self._history.events(msgspec.structs.replace(query, before=before, limit=limit))
+            query = EventQuery(
+                account.row, type=INCOMING, text=text, since_ms=since_ms, until_ms=until_ms, before=before, limit=limit
+            )
+            page = await self._history.events(query)
             known = {event.id: event for event in page.items}
             newest = tuple(known)
             following, searched = page.next, page.searched_to_ms

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from whatsync import compiled
 from whatsync.cli.bench.measurement import Case, Result, measure
 from whatsync.cli.group import new_app
 from whatsync.cli.options import example
-from whatsync.cli.output import console, say, show_json
+from whatsync.cli.output import Column, say, show_json, show_table
 
 _FIGURES: list[tuple[str, Callable[[Result], str]]] = [
     ("accepted/s", lambda one: f"{one.accepted:,.0f}"),
@@ -84,10 +83,6 @@ def bench(
 
 def _show(results: list[Result]) -> None:
     """A figure a line and a case a column, so that it fits a narrow terminal."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("")
-    for one in results:
-        table.add_column(one.name, justify="right")
-    for title, figure in _FIGURES:
-        table.add_row(title, *(figure(one) for one in results))
-    console().print(table)
+    columns = [Column("", "figure"), *(Column(one.name, str(at), right=True) for at, one in enumerate(results))]
+    rows = [{"figure": title, **{str(at): figure(one) for at, one in enumerate(results)}} for title, figure in _FIGURES]
+    show_table(columns, rows, "")

@@ -219,8 +219,8 @@ async def _searched(visit: Visit, asked: str, rough: Rough) -> Given:
             return await _told(visit, asked, found.items[0].id)
         if not found.items and not is_phone(rough.words):
             return await _told(visit, asked, rough.words, rough)
-    if asked and before is None and found.next is None and not found.items:
-        missing = (await visit.services.messages.read(visit.account, rough.words, _middle(rough))).verdict
+        if not found.items:
+            missing = (await visit.services.messages.read(visit.account, rough.words, _middle(rough))).verdict
     page = ListPage(
         asked=asked,
         rough=rough,
