@@ -13,11 +13,11 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tests.ports import free_port
+from whatsync.cli.bench.database import family_seconds
 
 NOBODY = 65_534
 START_SECONDS = 30
@@ -111,13 +111,9 @@ class Cluster:
 
     def cpu_seconds(self) -> float:
         """Processor time of all of its processes so far, those that have ended included."""
-        total = 0
-        # The first one last: who ends meanwhile is counted among its ended children.
-        for pid in (*self._children(), self.pid):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                total += sum(int(field) for field in fields[11:15])
-        return total / os.sysconf("SC_CLK_TCK")
+        used = family_seconds(self.pid)
+        assert used is not None
+        return used
 
     def _children(self) -> list[int]:
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]

@@ -15,6 +15,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PARENT, _USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM = 1, 11, 12, 13, 14
 """Places in ``/proc/<pid>/stat`` behind the program's name."""
 
+_ENDED = _CHILDREN_USER, _CHILDREN_SYSTEM
+"""What children used that have ended: it counts with the parent that waited for them."""
+
+_LOOKS = 20
+"""How often a family of processes is looked at until nobody left it meanwhile."""
+
 
 class Database:
     """One database of a PostgreSQL server."""
@@ -32,15 +38,7 @@ class Database:
         """Processor time of the database's server so far, with all its processes; ``None`` where it is not here."""
         if self._server is None:
             return None
-        fields = _stat(self._server)
-        if fields is None:
-            return None
-        # What ended before counts with the parent that waited for it.
-        ticks = sum(int(fields[at]) for at in (_USER, _SYSTEM, _CHILDREN_USER, _CHILDREN_SYSTEM))
-        for process in _children(self._server):
-            own = _stat(process)
-            ticks += 0 if own is None else int(own[_USER]) + int(own[_SYSTEM])
-        return ticks / _TICKS
+        return family_seconds(self._server)
 
     async def _find_server(self) -> int | None:
         """The process that started the one that serves us, if the latter is one of this machine's."""
@@ -65,6 +63,24 @@ class Database:
             return answer
         finally:
             await connection.close()
+
+
+def family_seconds(parent: int) -> float | None:
+    """Processor time of a process and its children so far, those that have ended included; ``None`` where it has ended.
+
+    Who ends while the family is looked at would count twice or not at all: then it is looked at again.
+    """
+    fields, alive = _stat(parent), 0
+    for _ in range(_LOOKS):
+        alive = sum(_ticks(own, _USER, _SYSTEM) for own in map(_stat, _children(parent)) if own is not None)
+        before, fields = fields, _stat(parent)
+        if before is None or fields is None or _ticks(before, *_ENDED) == _ticks(fields, *_ENDED):
+            break
+    return None if fields is None else (alive + _ticks(fields, _USER, _SYSTEM, *_ENDED)) / _TICKS
+
+
+def _ticks(fields: list[str], *places: int) -> int:
+    return sum(int(fields[place]) for place in places)
 
 
 def _stat(process: int) -> list[str] | None:
