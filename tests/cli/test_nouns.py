@@ -46,6 +46,12 @@ def test_endpoints_from_making_to_deleting(shell: Shell, endpoint: str, receiver
     changed = shell("endpoints", "update", endpoint, *words).json
     assert changed["filters"] == {"message.status": {"status": ["failed", "read"]}}
     assert changed["rateLimitPerSecond"] == 20
+    number = ("--event", "endpoint.failing", "--filter", "endpoint.failing:failedAttempts=3,4", "--json")
+    assert shell("endpoints", "update", endpoint, *number).json["filters"] == {
+        "endpoint.failing": {"failedAttempts": [3, 4]}
+    }
+    refused = shell("endpoints", "update", endpoint, "--filter", "endpoint.failing:failedAttempts=many", code=2).err
+    assert 'filters.endpoint.failing.failedAttempts: holds "many"' in refused
     assert (
         shell("endpoints", "update", endpoint, "--reset", "rateLimitPerSecond", "--json").json["description"] == "CRM"
     )

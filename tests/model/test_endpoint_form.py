@@ -7,7 +7,7 @@ import pytest
 
 from whatsync.model import limits
 from whatsync.model.catalogue import CATALOGUE
-from whatsync.model.endpoint import Endpoint, Format, Ordering
+from whatsync.model.endpoint import Endpoint, Format, Ordering, Scalar
 from whatsync.model.endpoint_form import EndpointForm, Facts, read_form
 from whatsync.model.errors import Invalid
 from whatsync.model.request import MASK, PROTECTED_HEADERS
@@ -154,6 +154,47 @@ def test_a_filter_names_a_type_and_a_field_it_has() -> None:
     assert "at least one value" in wrong(filters={"message.status": {"status": []}})["filters.message.status.status"]
     many = [str(number) for number in range(limits.FILTER_VALUES_MAX + 1)]
     assert "at most" in wrong(filters={"message.status": {"status": many}})["filters.message.status.status"]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "field", "values", "said"),
+    [
+        ("message.status", "status", ["read", 5], "holds 5, which no event has here: it must be a string"),
+        ("message.status", "status", ["read", 5], 'not an integer; write "5"'),
+        ("message.status", "status", [None], "it must be a string, not null; leave it out"),
+        ("message.status", "messageId", [""], "must not be empty"),
+        ("message.status", "status", ["x" * 300], "has 300 characters"),
+        ("message.incoming", "from", [12], 'write "12"'),
+        ("message.incoming", "timestamp", ["yesterday"], "must be a time"),
+        ("endpoint.failing", "failedAttempts", ["3"], "it must be an integer, not a string; write 3"),
+        ("endpoint.failing", "failedAttempts", [True], "it must be an integer, not true or false"),
+        ("endpoint.disabled", "reason", ["goner"], "must be one of failing, gone, user"),
+    ],
+)
+def test_a_filter_lists_values_that_its_field_can_have(
+    event_type: str, field: str, values: list[Scalar], said: str
+) -> None:
+    got = wrong(events=[event_type], filters={event_type: {field: values}})
+    assert list(got) == [f"filters.{event_type}.{field}"]
+    assert said in got[f"filters.{event_type}.{field}"]
+
+
+def test_values_that_events_have_are_taken() -> None:
+    filters: dict[str, dict[str, list[Scalar]]] = {
+        "message.incoming": {"text": [None, ""], "from": ["+1"], "timestamp": ["2023-06-15T14:22:33Z"]},
+        "endpoint.failing": {"failedAttempts": [3], "lastCode": [None, "timeout"]},
+        "endpoint.disabled": {"reason": ["gone"]},
+    }
+    taken = new(events=["*", "endpoint.failing", "endpoint.disabled"], filters=filters)["filters"]
+    assert {name: {one: list(of) for one, of in fields.items()} for name, fields in taken.items()} == filters
+
+
+def test_a_stored_filter_may_be_given_again_as_it_stands() -> None:
+    stored = msgspec.structs.replace(STORED, filters={"message.status": {"status": (5,)}})
+    as_stored = {"message.status": {"status": [5]}}
+    assert read(stored, description="new")["description"] == "new"
+    assert read(stored, filters=as_stored)["filters"] == stored.filters
+    assert "write" in wrong(stored, filters={"message.status": {"status": [5, 6]}})["filters.message.status.status"]
 
 
 @pytest.mark.parametrize("number", [10**400, -(10**400)])

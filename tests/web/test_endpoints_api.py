@@ -84,6 +84,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "events": ({"events": ["message.incoming", "nonsense"]}, ["events[1]"]),
     "several": ({"url": "x", "maxInFlight": 0, "timeoutSeconds": 99}, ["url", "timeoutSeconds", "maxInFlight"]),
     "filter": ({"filters": {"message.status": {"colour": ["red"]}}}, ["filters.message.status.colour"]),
+    "filter's value": ({"filters": {"message.status": {"status": [5]}}}, ["filters.message.status.status"]),
     "header": ({"headers": {"Content-Type": "x"}}, ["headers.Content-Type"]),
     "kind": ({"maxInFlight": "many"}, ["maxInFlight"]),
     "unknown": ({"colour": "red"}, ["colour"]),

@@ -30,6 +30,9 @@ from whatsync.cli.options import (
 )
 from whatsync.cli.output import Column, clean, look_up, remark, say, show_done, show_json, show_one
 from whatsync.cli.secrets import rotation_form, show_secret
+from whatsync.model.catalogue import field_of
+from whatsync.model.endpoint import Scalar
+from whatsync.model.shape import value_of
 
 app = new_app(no_args_is_help=True, help="The URLs that events are sent to, and how.")
 
@@ -376,12 +379,14 @@ def _request(shape: str | None, headers: list[str] | None) -> dict[str, Any]:
     return given(format=shape, headers=named or None)
 
 
-def _filters(texts: list[str]) -> dict[str, dict[str, list[str]]]:
-    filters: dict[str, dict[str, list[str]]] = {}
+def _filters(texts: list[str]) -> dict[str, dict[str, list[Scalar]]]:
+    filters: dict[str, dict[str, list[Scalar]]] = {}
     for text in texts:
         event_type, colon, rest = text.partition(":")
         field, equals, values = rest.partition("=")
         if not colon or not equals:
             raise wrong_use(f"--filter: {text!r} is not TYPE:FIELD=VALUE, such as message.status:status=failed,read.")
-        filters.setdefault(event_type, {})[field] = values.split(",")
+        known = field_of(event_type, field)
+        words = values.split(",")
+        filters.setdefault(event_type, {})[field] = [word if known is None else value_of(word, known) for word in words]
     return filters

@@ -194,6 +194,12 @@ def filterable(event_type: str) -> Mapping[str, frozenset[str]]:
     return {field.name: frozenset(field.values) for field in known.fields if field.is_scalar}
 
 
+def field_of(event_type: str, name: str) -> Field | None:
+    """A field of a type's data by name, ``None`` where no such field is documented."""
+    known = CATALOGUE.get(event_type)
+    return None if known is None else next((field for field in known.fields if field.name == name), None)
+
+
 def envelope_schema(event_type: str, description: str = "") -> dict[str, Any]:
     """JSON Schema (2020-12) of what an endpoint receives, with ``data.details`` where it asks for them."""
     known = CATALOGUE.get(event_type)

@@ -314,6 +314,8 @@ EVENT_TYPE_CHARS_MAX = 100
 CONTACT_KEY_CHARS_MAX = 256
 ADDRESS_CHARS_MAX = 256
 """Of a phone number or the id WhatsApp gives a person in its place."""
+FILTER_VALUE_SHOWN_CHARS = 60
+"""Of a refused value of a filter, in the sentence that refuses it."""
 REFERENCE_CHARS_MAX = 512
 """Of an id inside event data: a message, contact, button, wamid."""
 TEXT_CHARS_MAX = 65_536

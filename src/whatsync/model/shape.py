@@ -157,6 +157,21 @@ def problems(value: object, fields: Sequence[Field], path: str) -> list[FieldErr
     return errors[: limits.FIELD_ERRORS_MAX]
 
 
+def value_problem(value: object, field: Field) -> str | None:
+    """Say why a single value can never stand in this field and what could, ``None`` where it can."""
+    return next((error.message for error in _field_problems(value, field, "")), None)
+
+
+def value_of(word: str, field: Field) -> str | int | float | bool | None:
+    """The value that a typed word means in this field: the word itself where it takes text or nothing else is meant."""
+    if "string" in field.types:
+        return word
+    try:
+        return msgspec.json.decode(word.encode(), type=str | int | float | bool | None)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return word
+
+
 def _field_problems(value: object, field: Field, path: str) -> list[FieldError]:
     word = _word(value)
     if (word == "null" and field.nullable) or not field.types:

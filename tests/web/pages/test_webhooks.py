@@ -77,6 +77,21 @@ async def test_a_form_becomes_exactly_what_the_api_would_have_made(web: Running)
         assert "odd one" in text
 
 
+async def test_a_value_no_event_has_is_refused_at_its_filter(web: Running) -> None:
+    team = await make_team(web)
+    data = {
+        "url": "https://8.8.8.8/hook",
+        "events": ["message.status"],
+        "filters.message.status.status.more": "x" * 300,
+    }
+    async with visitor(web, await sign_in(web, team.users[Role.DEVELOPER])) as client:
+        answer = await client.post(f"{team.path}/webhooks/new", data={"csrf": await token_of(client), **data})
+    assert answer.status_code == 422
+    at = answer.text.index('id="filters.message.status.status-label"')
+    assert "it has 300 characters" in answer.text[at : at + 600]
+    assert not team.account.endpoints
+
+
 async def test_saving_what_is_shown_changes_nothing(web: Running) -> None:
     team = await make_team(web)
     filters = {"message.status": {"status": ["failed", "new"]}, "endpoint.failing": {"failedAttempts": [3]}}

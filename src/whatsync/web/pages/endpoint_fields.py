@@ -6,8 +6,6 @@ Checks only what a form can get wrong that JSON can't (``abc`` for a number); ev
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from whatsync.model import limits
 from whatsync.model.catalogue import CATALOGUE, Kind, filterable, is_whatsapp
 from whatsync.model.endpoint import Endpoint, Format, Ordering, Scalar
@@ -16,7 +14,7 @@ from whatsync.model.errors import FieldError, Invalid, Problem
 from whatsync.model.media import MEDIA_TYPES
 from whatsync.model.request import MASK
 from whatsync.model.retry import format_schedule
-from whatsync.model.shape import Field
+from whatsync.model.shape import Field, value_of
 from whatsync.web.pages.page import Filled, Form
 
 NEW_HEADERS = 3
@@ -75,7 +73,7 @@ def read(form: Form, stored: Endpoint | None = None) -> EndpointForm:
         "description": form.text("description"),
         "events": _list(form, "events"),
         "numbers": _list(form, "numbers") or None,
-        "filters": _filters(form, stored, errors),
+        "filters": _filters(form, stored),
         "headers": _headers(form, () if stored is None else tuple(stored.headers)) or None,
         "retry_schedule": _schedule(form),
         "ordering": Ordering.CONTACT if form.flag("ordering") else Ordering.NONE,
@@ -135,7 +133,7 @@ def _headers(form: Form, stored: Sequence[str]) -> dict[str, str]:
     return headers
 
 
-def _filters(form: Form, stored: Endpoint | None, errors: list[FieldError]) -> dict[str, dict[str, list[Scalar]]]:
+def _filters(form: Form, stored: Endpoint | None) -> dict[str, dict[str, list[Scalar]]]:
     """Filters by type and field; those of types the form doesn't show stay as they are."""
     shown = filter_types()
     filters: dict[str, dict[str, list[Scalar]]] = {}
@@ -146,7 +144,7 @@ def _filters(form: Form, stored: Endpoint | None, errors: list[FieldError]) -> d
             name = filter_name(event_type, field.name)
             words = [*form.many(name), *(text.strip() for text in form.raw(f"{name}.more").split("\n") if text.strip())]
             if words:
-                values = [_value(word, field, name, errors) for word in dict.fromkeys(words)]
+                values = [_value(word, field) for word in dict.fromkeys(words)]
                 filters.setdefault(event_type, {})[field.name] = values
     return {name: fields for name, fields in filters.items() if fields}
 
@@ -155,16 +153,8 @@ def _is_shown(event_type: str, field: str) -> bool:
     return event_type in filter_types() and any(one.name == field for one in filter_fields(event_type))
 
 
-def _value(word: str, field: Field, name: str, errors: list[FieldError]) -> Scalar:
-    if word == NOTHING and field.nullable:
-        return None
-    if "string" in field.types:
-        return word
-    try:
-        return msgspec.convert(msgspec.json.decode(word.encode()), str | int | float | bool | None)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        errors.append(FieldError(name, f"{word[:40]!r} is no value of this field"))
-        return None
+def _value(word: str, field: Field) -> Scalar:
+    return None if word == NOTHING and field.nullable else value_of(word, field)
 
 
 # Into the form
