@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as Path
 from starlette.types import Receive, Scope, Send
@@ -81,9 +82,12 @@ class Site:
                 raise ValueError(f"{page.method} {page.path} is declared twice")
             methods[page.method] = page
         ordered = sorted(paths.items(), key=lambda item: ("{" in item[0].removeprefix("/a/{account}"), item[0]))
+        pages = [Path(path, Door(self, methods)) for path, methods in ordered]
+        read = ["/docs", *(path for path, methods in ordered if "GET" in methods)]
         self.routes: list[BaseRoute] = [
             Path("/assets/{word}/{name:path}", AssetDoor()),
-            *(Path(path, Door(self, methods)) for path, methods in ordered),
+            *pages,
+            *(Path(f"{path}/", to_page, methods=["GET"]) for path in read if path != "/"),
             Path("/{rest:path}", Door(self, {})),
         ]
 
@@ -333,6 +337,17 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._site.answer(self._methods, scope, receive, send)
+
+
+async def to_page(request: Request) -> Response:
+    """Send a page's address with a slash at its end to the page. Only paths that begin with a page's own first word
+    come here, so it never leads to another host.
+    """
+    query = request.scope["query_string"].decode("latin-1")
+    path = quote(request.scope["path"].removesuffix("/"))
+    where = f"{path}?{query}" if query else path
+    headers = {"location": where, "x-request-id": request.scope["request_id"], **guard.HEADERS}
+    return Response(status_code=HTTPStatus.PERMANENT_REDIRECT, headers=headers)
 
 
 class AssetDoor:
