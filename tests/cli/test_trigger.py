@@ -67,6 +67,19 @@ def test_as_if_of_a_number(shell: Shell) -> None:
     assert shell("events", "get", sent["event"]["id"], "--json").json["number"] == "106540352242922"
 
 
+def test_what_is_wrong_is_said_before_whom_it_would_reach(shell: Shell, hook: str) -> None:
+    shell("endpoints", "create", "--url", "https://live.test/hook", "--event", "*")
+    shell("event-types", "create", "order.created")
+    deep = "data:=" + "[" * 70 + "]" * 70
+    for words in (("message.status", "state=read"), ("message.incoming", "from:=5", "to="), ("order.created", deep)):
+        told = shell("trigger", *words, code=2)
+        assert "It will reach" not in told.err
+        assert "Send it?" not in told.out + told.err
+        assert "data" in told.err
+    assert "did you mean status?" in shell("trigger", "message.status", "staus=read", code=2).err
+    assert shell("events", "list", "--json").json["items"] == []
+
+
 def test_what_is_not_there(shell: Shell) -> None:
     assert "no event type" in shell("trigger", "nonsense", code=1).err
     assert "nonsense" in shell("trigger", "message.status", "nonsense=1", code=2).err

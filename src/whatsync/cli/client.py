@@ -14,6 +14,7 @@ from whatsync import __version__
 from whatsync.cli.failure import FAILED, WRONG_USE, Failure, wrong_use
 from whatsync.cli.hints import as_commands
 from whatsync.cli.local import Local, read_config, running_here
+from whatsync.model.errors import Problem
 
 ACCOUNT_HEADER = "X-WhatsSync-Account"
 TIMEOUT_SECONDS = 40.0
@@ -31,6 +32,13 @@ class ApiFailure(Failure):
         super().__init__(message, WRONG_USE if status in (400, 422) else FAILED)
         self.status = status
         self.code = code
+
+
+def refused(problem: Problem) -> ApiFailure:
+    """The failure that the server's answer would be, of a problem that was found before asking it."""
+    errors = [{"field": error.field, "message": error.message} for error in problem.errors]
+    sentence = _sentence(problem.status, {"detail": problem.detail, "errors": errors})
+    return ApiFailure(problem.status, problem.code, sentence)
 
 
 class Unreachable(Failure):

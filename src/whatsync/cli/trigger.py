@@ -7,13 +7,17 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from whatsync.cli.client import Client, connect
+from whatsync.cli.client import Client, connect, refused
 from whatsync.cli.failure import Failure, wrong_use
 from whatsync.cli.group import new_app
 from whatsync.cli.options import AsJson, OfAccount, Yes, example, fields_of, given, quoted, sure
 from whatsync.cli.output import Column, remark, say, show_json, show_table
 from whatsync.cli.patience import ask_until
+from whatsync.model.account import OwnType
+from whatsync.model.catalogue import Kind
 from whatsync.model.endpoint import Endpoint, Scalar, passes_filters, subscribes, takes_number
+from whatsync.model.envelope import decode_submissions
+from whatsync.model.errors import Problem
 from whatsync.model.timestamp import NotATime, parse_time
 from whatsync.model.url import UrlProblem, parse_url
 
@@ -65,6 +69,7 @@ def trigger(
     client = connect(account)
     known = client.get(f"/v1/event-types/{quoted(event)}")
     form = _form(known, fields or [], number, contact)
+    _check(known, form)
     reached = _reached(client, form, known["inWildcard"])
     if not as_json:
         _announce(reached)
@@ -110,6 +115,16 @@ def _form(known: Mapping[str, Any], fields: list[str], number: str | None, conta
     if number is not None:
         form["details"] = {"number": number}
     return form
+
+
+def _check(known: Mapping[str, Any], form: Mapping[str, Any]) -> None:
+    """Read the event by the server's own rules, so that nobody is told whom a wrong one would reach. Raises Failure."""
+    name = known["name"]
+    own_types = {name: OwnType(name, "", 0)} if known["kind"] == Kind.OWN else {}
+    try:
+        decode_submissions(msgspec.json.encode(form), 0, own_types, lambda prefix: prefix)
+    except Problem as problem:
+        raise refused(problem) from None
 
 
 def _is_time(value: object) -> bool:
