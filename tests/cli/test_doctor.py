@@ -53,6 +53,22 @@ def test_every_setting_is_shown_and_no_secret(bare: Shell) -> None:
     assert "very secret" not in shell("doctor").out
 
 
+def test_what_is_wrong_is_seen_first_and_every_setting_after_it(bare: Shell) -> None:
+    shell = Shell({**bare.environment, "WHATSYNC_MIN_FREE_DISK": "900TB", "WHATSYNC_HOST": "0.0.0.0"})
+    lines = shell("doctor", code=1).out.splitlines()
+    assert lines[0].startswith("✗ Disk: ")
+    marks = [line[0] for line in lines if line[:1] in "✗!✓" and line]
+    assert marks == sorted(marks, key="✗!✓".index)
+    assert {"✗", "!", "✓"} <= set(marks)
+    told = "\n".join(lines[len(marks) :])
+    assert not [setting.name for setting in (*SETTINGS, *COMMAND_SETTINGS) if setting.name not in told]
+    rows = [line.split()[0] for line in lines[len(marks) :] if line.endswith("environment")]
+    assert {"MIN_FREE_DISK", "HOST"} <= set(rows)
+    assert "RETENTION_DAYS=30" in next(line for line in lines if line.startswith("At their default: "))
+    assert "SMTP_URL" in lines[-1]
+    assert len(lines) < len(marks) + 10
+
+
 def test_a_key_that_could_be_guessed(bare: Shell) -> None:
     assert found(bare, ENCRYPTION_KEY="abababababababab")["Encryption key"]["state"] == "warning"
     assert found(bare, ENCRYPTION_KEY="very secret and long")["Encryption key"]["state"] == "ok"

@@ -1,6 +1,6 @@
 """``whatsync doctor``: looks at settings, data, machine and server, and says what to do about what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -19,6 +19,10 @@ _SETTINGS = (
     Column("FROM", "source"),
 )
 
+_WORST_FIRST = ("problem", "warning", "ok")
+_DEFAULT, _UNSET = "default", "unset"
+"""What a setting's source and value say where nobody has set it."""
+
 app = new_app()
 
 
@@ -34,7 +38,8 @@ def doctor(
 
     A bucket for media files is tried with a small file.
 
-    Settings are shown with where they come from; secrets only as set or unset. Exits with 1 where there is a problem.
+    What is wrong comes first, then what is well, then the settings that were set, with where from; those at their
+    default stand in a few lines at the end, and secrets only as set or unset. Exits with 1 where there is a problem.
     """
     config = read_config()
     if live:
@@ -49,12 +54,21 @@ def doctor(
         found = [{"name": one.name, "state": one.state, "sentence": one.sentence} for one in checks]
         show_json({"ok": not any(one.state == "problem" for one in checks), "checks": found, "settings": settings})
     else:
-        show_table(_SETTINGS, settings, "")
-        say("")
-        for one in checks:
+        for one in sorted(checks, key=lambda one: _WORST_FIRST.index(one.state)):
             _show(one.name, one.state, one.sentence)
+        _show_settings(settings)
     if any(one.state == "problem" for one in checks):
         raise typer.Exit(FAILED)
+
+
+def _show_settings(settings: Sequence[Mapping[str, str]]) -> None:
+    """Those that were set a row each, since they are what differs here; then the others, of which there are many."""
+    chosen = [one for one in settings if one["source"] != _DEFAULT]
+    others = [one for one in settings if one["source"] == _DEFAULT]
+    say("")
+    show_table(_SETTINGS, chosen, "")
+    say("At their default: " + ", ".join(f"{one['name']}={one['value']}" for one in others if one["value"] != _UNSET))
+    say("Unset: " + ", ".join(one["name"] for one in others if one["value"] == _UNSET))
 
 
 def _all_settings(config: Config) -> list[tuple[str, str, str]]:
@@ -62,8 +76,8 @@ def _all_settings(config: Config) -> list[tuple[str, str, str]]:
     rows = shown(config)
     for setting in COMMAND_SETTINGS:
         value = getattr(config, setting.key)
-        text = "unset" if value is None else "set" if setting.secret else str(value)
-        rows.append((setting.name, text, config.sources.get(setting.name, "default")))
+        text = _UNSET if value is None else "set" if setting.secret else str(value)
+        rows.append((setting.name, text, config.sources.get(setting.name, _DEFAULT)))
     return rows
 
 
