@@ -82,11 +82,11 @@ class Site:
                 raise ValueError(f"{page.method} {page.path} is declared twice")
             methods[page.method] = page
         ordered = sorted(paths.items(), key=lambda item: ("{" in item[0].removeprefix("/a/{account}"), item[0]))
-        pages = [Path(path, Door(self, methods)) for path, methods in ordered]
+        doors: list[BaseRoute] = [Path(path, Door(self, methods)) for path, methods in ordered]
         read = ["/docs", *(path for path, methods in ordered if "GET" in methods)]
         self.routes: list[BaseRoute] = [
             Path("/assets/{word}/{name:path}", AssetDoor()),
-            *pages,
+            *doors,
             *(Path(f"{path}/", to_page, methods=["GET"]) for path in read if path != "/"),
             Path("/{rest:path}", Door(self, {})),
         ]
