@@ -1,4 +1,5 @@
-"""How log lines are written: JSON or for a console, a turn of the loop at a time, with secrets and numbers blotted out.
+"""How log lines are written: JSON, as words for a console's file, or sentences on a terminal; a turn of the loop at a
+time, with secrets and numbers blotted out.
 
 Knows no engine: what is worth a line is decided where it happens.
 """
@@ -7,11 +8,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
+
+from whatsync import terminal
 
 _SECRETS = re.compile(r"\b(wsk_|wso_|whsec_)[A-Za-z0-9+/=_-]+")
 _MESSAGES = re.compile(r"\b(msg_|status_|contact_|contact_update_|media_|wamid\.)[A-Za-z0-9+/=_-]+")
@@ -31,24 +35,42 @@ def redact(text: str) -> str:
     return _PHONES.sub(_BLOT, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A terminal that somebody watches."""
+
+    colour: bool
+
+
 class Lines(logging.Handler):
     """Writes lines, those of one turn of the loop together. Also takes what the libraries log."""
 
-    def __init__(self, write: Callable[[bytes], object], now_ms: Callable[[], int], style: str, level: str) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        now_ms: Callable[[], int],
+        style: str,
+        level: str,
+        screen: Screen | None = None,
+    ) -> None:
         super().__init__(_LEVELS[level])
         self._out = write
         self._now_ms = now_ms
         self._least = _LEVELS[level]
         self._json = style == "json"
+        self._screen = screen
         self._waiting: list[bytes] = []
 
     def line(self, level: str, event: str, fields: dict[str, Any]) -> None:
         """Write one line; ``fields`` hold nothing that would have to be blotted out."""
         if _LEVELS[level] < self._least:
             return
-        stamp = datetime.fromtimestamp(self._now_ms() / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+        now_ms = self._now_ms()
+        stamp = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         if self._json:
             text = msgspec.json.encode({"time": stamp, "level": level, "event": event, **fields})
+        elif self._screen is not None:
+            text = terminal.line(now_ms, level, event, fields, self._screen.colour).encode("utf-8", "replace")
         else:
             shown = " ".join([f"{name}={_word(value)}" for name, value in fields.items() if value is not None])
             text = f"{stamp} {level:<8}{event}  {shown}".rstrip().encode("utf-8", "replace")
@@ -89,9 +111,13 @@ def _word(value: Any) -> str:
     return repr(text) if " " in text else text
 
 
-def set_up(write: Callable[[bytes], object], now_ms: Callable[[], int], style: str, level: str) -> Lines:
-    """Send everything that is logged in this process through one ``Lines``, and return it."""
-    lines = Lines(write, now_ms, style, level)
+def set_up(
+    write: Callable[[bytes], object], now_ms: Callable[[], int], style: str, level: str, screen: Screen | None = None
+) -> Lines:
+    """Send everything that is logged in this process through one ``Lines``, and return it. On a ``screen`` the style
+    ``console`` is sentences.
+    """
+    lines = Lines(write, now_ms, style, level, screen)
     root = logging.getLogger()
     root.handlers = [lines]
     root.setLevel(_LEVELS[level])

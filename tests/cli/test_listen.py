@@ -1,16 +1,9 @@
 """`whatsync listen` against a real server and a receiver: the same bytes, signed, in order, through restarts."""
 
-import fcntl
 import json
-import os
-import pty
 import queue
-import select
 import signal
 import stat
-import struct
-import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Iterator
@@ -21,6 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cli.conftest import SECONDS, Shell
+from tests.cli.terminal import Terminal
 from whatsync.cli.child_server import ChildServer
 from whatsync.cli.client import Client
 from whatsync.cli.forwarder import body_of
@@ -208,43 +202,6 @@ def test_details_stand_last_in_data() -> None:
     event = {"event": "e", "id": "i", "timestamp": "t", "data": {"a": 1e21}, "details": {"number": "1"}}
     assert body_of(event, with_details=True).endswith(b'"data":{"a":1e+21,"details":{"number":"1"}}}')
     assert parse(body_of(event, with_details=False)) == {"event": "e", "id": "i", "timestamp": "t", "data": {"a": 1e21}}
-
-
-class Terminal:
-    """A command on a terminal, with what it shows and the keys one presses."""
-
-    def __init__(self, shell: Shell, *words: str) -> None:
-        self.seen = ""
-        self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("WHATSYNC_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "whatsync", *words],
-            env={**kept, **shell.environment, "TERM": "xterm", "COLUMNS": "140"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        self.before = termios.tcgetattr(theirs)
-        self.theirs = theirs
-
-    def until(self, text: str, times: int = 1) -> None:
-        clock = SystemClock()
-        end = clock.monotonic() + SECONDS
-        while self.seen.count(text) < times:
-            assert clock.monotonic() < end, self.seen
-            if select.select([self.ours], [], [], 0.2)[0]:
-                self.seen += os.read(self.ours, 65_536).decode("utf-8", "replace")
-
-    def press(self, key: str) -> None:
-        os.write(self.ours, key.encode())
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.ours)
-        os.close(self.theirs)
 
 
 def test_keys_on_a_terminal(api: Client, shell: Shell, receiver: Receiver) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.conftest import Shell
+from tests.cli.terminal import Terminal
 from whatsync.cli import presence
 
 SECONDS = 30.0
@@ -112,6 +114,39 @@ async def test_a_first_start_makes_keys_once_and_stops_cleanly(tmp_path: Path) -
         assert (await client.get("/v1/events/kept", headers=headers)).status_code == 200
         assert (await client.get("/v1/accounts", headers=local)).status_code == 401
         assert (await second.stop(signal.SIGINT))[0] == 0
+
+
+def test_who_watches_the_terminal_is_told_in_sentences_and_of_the_stop(tmp_path: Path) -> None:
+    settings = {"WHATSYNC_DATA_DIR": str(tmp_path / "data"), "WHATSYNC_PORT": "0", "WHATSYNC_MIN_FREE_DISK": "1MB"}
+    terminal = Terminal(Shell(settings), "serve")
+    try:
+        terminal.until("Stop with Ctrl+C.")
+        found = presence.find(tmp_path / "data")
+        assert found is not None
+        event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
+        httpx.post(found[0] + "/v1/events", json=event, headers={"authorization": f"Bearer {api_key(terminal.seen)}"})
+        terminal.until("message.status accepted, which no endpoint wants")
+        assert "requestBytes" not in terminal.seen
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.until("Stopped.")
+        assert terminal.process.wait(SECONDS) == 0
+        said = terminal.seen[terminal.seen.index("Stopping: finishing what is under way") :]
+        assert said.split("\r\n")[1:] == ["Stopped.", ""]
+    finally:
+        terminal.close()
+
+
+def api_key(shown: str) -> str:
+    found = re.search(r"API key +(wsk_\S+)", shown)
+    assert found
+    return found[1]
+
+
+async def test_machines_are_not_told_of_the_stop(tmp_path: Path) -> None:
+    async with served(tmp_path / "data") as server:
+        server.process.send_signal(signal.SIGINT)
+        said, logged = await asyncio.wait_for(server.process.communicate(), SECONDS)
+    assert (said, logged) == (b"", b"")
 
 
 async def test_a_chosen_key_is_used_on_an_empty_database(tmp_path: Path) -> None:

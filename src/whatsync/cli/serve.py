@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,8 @@ from whatsync.compose.server import Server
 from whatsync.config import Config, ConfigError, is_postgres, load, without_password
 from whatsync.engine.bootstrap import Chosen, FirstKeys, bootstrap, way_in
 from whatsync.engine.links import MadeLink
-from whatsync.logs import Lines, set_up
+from whatsync.logs import Lines, Screen, set_up
+from whatsync.model import limits
 from whatsync.model.errors import Invalid
 from whatsync.net.system import SystemClock, SystemRandomness
 from whatsync.ports.cluster import Role
@@ -68,7 +70,7 @@ def serve(
         raise wrong_use("the settings are wrong.\n  " + "\n  ".join(problem.problems)) from None
     _raise_file_limit()
     clock = SystemClock()
-    lines = set_up(_write_stderr, clock.now_ms, config.log_format, config.log_level)
+    lines = set_up(_write_stderr, clock.now_ms, config.log_format, config.log_level, _screen())
     tracing = None
     try:
         tracing = Tracing(__version__) if config.tracing else None
@@ -93,6 +95,7 @@ async def _run(config: Config, clock: SystemClock, lines: Lines, tracing: Tracin
         bound = _bind(config.host, 0, "PORT")
         config = msgspec.structs.replace(config, port=bound.getsockname()[1])
     server = await open_server(config, Outside(clock, randomness, lines.line, tracing, token))
+    stopped = False
     try:
         bound = bound or _bind(config.host, config.port, "PORT")
         url = _url(config, bound)
@@ -100,8 +103,11 @@ async def _run(config: Config, clock: SystemClock, lines: Lines, tracing: Tracin
             await _serve(server, bound, url, token)
         finally:
             presence.withdraw(config.data_dir)
+        stopped = True
     finally:
         await server.stop()
+        if stopped:
+            _tell("Stopped.")
 
 
 async def _serve(server: Server, bound: socket.socket, url: str, token: str) -> None:
@@ -122,6 +128,9 @@ async def _serve(server: Server, bound: socket.socket, url: str, token: str) -> 
     presence.publish(config.data_dir, url, token)
     _greet(config, url, first, link)
     await stopping.wait()
+    _tell(
+        f"\nStopping: finishing what is under way, for up to {limits.DRAIN_SECONDS:g} s. Ctrl+C again ends it at once."
+    )
     services.runner.ready = False
     services.feed.stop()
     await listener.stop()
@@ -209,6 +218,21 @@ def _greet(config: Config, url: str, first: FirstKeys | None, link: MadeLink | N
     rows.append("Stop with Ctrl+C.")
     sys.stdout.write("\n".join(rows) + "\n")
     sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    """Say something to whoever watches the terminal; a log or a service's journal does not get it."""
+    if sys.stdout.isatty():
+        with suppress(OSError):  # the terminal was closed
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+
+def _screen() -> Screen | None:
+    """The terminal that log lines go to, if one does."""
+    if not os.isatty(2):
+        return None
+    return Screen(colour=not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")
 
 
 def _keys(config: Config, first: FirstKeys) -> list[str]:
