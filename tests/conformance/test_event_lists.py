@@ -12,7 +12,7 @@ from tests.conformance.clerk import ACCOUNT, OTHER, SECOND, START_MS, Clerk
 from tests.conformance.places import PLACES
 from whatsync.model import limits
 from whatsync.model.ids import ms_of
-from whatsync.ports.history import EventQuery
+from whatsync.ports.history import DeliveryQuery, EventQuery
 from whatsync.ports.store import EventRow
 
 TYPES = ("message.incoming", "message.status", "own.type")
@@ -135,4 +135,29 @@ async def test_what_is_left_out_costs_nothing(kind: str, tmp_path: Path) -> None
         page = await clerk.history.events(query)
         assert [event.seq for event in page.items] == [event.seq for event in wanted[::-1]], kind
         assert (page.next, page.searched_to_ms) == (None, None)
+    await place.close()
+
+
+@pytest.mark.parametrize("kind", sorted(PLACES))
+async def test_words_are_found_in_either_case(kind: str, tmp_path: Path) -> None:
+    """Events and deliveries alike, by one word, two, many, and beside what is special in a pattern."""
+    place = PLACES[kind](tmp_path)
+    await place.open(START_MS)
+    clerk = Clerk(place)
+    texts = ("Grüße aus der STRASSE 100%", "grüsse aus der Straße", "Привет, Ünal_1!", "nothing of it")
+    events = [clerk.event(body=f'{{"text":"{text}"}}'.encode()) for text in texts]
+    await clerk.accept(events, [clerk.delivery(event, 1) for event in events])
+    expected = {
+        "straße": [1, 0], "STRASSE": [1, 0], "GRÜSSE": [1, 0], "aus grüße STRASSE der": [1, 0], "100% straße": [0],
+        "ÜNAL_1": [2], "ünal%1": [], "ПРИВЕТ": [2], "привет ünal": [2], "straße kiwi": [], "kiwi ünal": [],
+        "strase": [], "ÄÖÜ " * 30: [], "OF": [3],
+    }  # fmt: skip
+    for tidied in (False, True):
+        if tidied:
+            await place.tidy()
+        for text, found in expected.items():
+            seqs = [events[at].seq for at in found]
+            assert [row.seq for row in (await clerk.history.events(EventQuery(ACCOUNT, text=text))).items] == seqs, text
+            page = await clerk.history.deliveries(DeliveryQuery(ACCOUNT, text=text))
+            assert [one.event for one in page.items] == seqs, text
     await place.close()

@@ -271,6 +271,9 @@ FEED_PAGES_EXAMINED_MAX = 4
 """Pages of the feed that one call passes over because all in them is of other types; then it answers without items."""
 EXPORT_PAGE_ITEMS = 500
 SEARCH_CHARS_MAX = 512
+SEARCH_FORMS_PER_WORD_MAX = 12
+SEARCH_FORMS_MAX = 64
+"""Ways to write a word of a search (letters beyond ASCII in either case) that are looked for; in all its words."""
 SEARCH_EVENTS_MAX = 1_000
 """Events that one exact identifier may lead to, newest first; older ones are found by narrowing the time."""
 MESSAGE_EVENTS_MAX = 200

@@ -16,7 +16,7 @@ from whatsync.store.postgres.coding import ROW_MAX, day_of, read_event, text_of
 from whatsync.store.postgres.connection import fetch
 from whatsync.store.postgres.statements import statements
 from whatsync.store.postgres.words import Words
-from whatsync.store.search import search_words
+from whatsync.store.search import word_forms
 
 _SQL = statements("history.sql")
 _DAY_MAX = (1 << 31) - 1
@@ -43,8 +43,8 @@ def examined_max(query: DeliveryQuery | EventQuery) -> int:
 
 
 def search_value(text: str | None) -> list[str] | None:
-    """The words of a search as the statement compares them: bytes read as Latin-1."""
-    return None if text is None else [word.decode("latin-1") for word in search_words(text)]
+    """The words of a search as the statement compares them: bytes read as Latin-1, a word's forms a line each."""
+    return None if text is None else [b"\n".join(forms).decode("latin-1") for forms in word_forms(text)]
 
 
 async def deliveries(connection: Any, words: Words, query: DeliveryQuery) -> DeliveryPage:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from whatsync.store.search import search_words
+from whatsync.store.search import word_forms
 from whatsync.store.sqlite.statements import statements
 from whatsync.store.sqlite.walks import Bounds, Walk
 from whatsync.store.sqlite.words import Words
@@ -106,14 +106,22 @@ def rows_value(rows: Sequence[int]) -> Any:
 
 def word_values(text: str | None) -> dict[str, str | None]:
     """The words of a search as values of a statement."""
-    words = () if text is None else search_words(text)
-    longest_first = sorted(set(words), key=lambda word: (-len(word), word))
-    patterns = [f"%{_SPECIAL.sub(_ESCAPED, word.decode())}%" for word in longest_first]
+    words = () if text is None else word_forms(text)
+    plain = {forms[0] for forms in words if len(forms) == 1}
+    patterns = [_pattern(word) for word in sorted(plain, key=lambda word: (-len(word), word))]
+    several = [[_pattern(form) for form in forms] for forms in words if len(forms) > 1]
+    if several and not patterns:
+        patterns = ["%"]
     return {
         "word": patterns[0] if patterns else None,
         "second_word": patterns[1] if len(patterns) > 1 else None,
         "more_words": msgspec.json.encode(patterns[2:]).decode() if len(patterns) > 2 else None,
+        "forms": msgspec.json.encode(several).decode() if several else None,
     }
+
+
+def _pattern(form: bytes) -> str:
+    return f"%{_SPECIAL.sub(_ESCAPED, form.decode())}%"
 
 
 class Along:

@@ -89,10 +89,15 @@ JOIN event AS e ON e.seq = d.event AND e.day IN (((d.event >> 21) / 86400000)::i
 LEFT JOIN open_delivery AS o ON o.id = d.id
 
 -- name: body_filter
--- Bytes as Latin-1 with the collation C: compared without case in ASCII alone, which is what a search promises.
-position('\x00'::bytea IN e.body) = 0 AND NOT EXISTS (
-    SELECT 1 FROM unnest(:search::text[]) AS word
-    WHERE strpos(lower(convert_from(e.body, 'LATIN1') COLLATE "C"), word) = 0
+-- Bytes as Latin-1 with the collation C: compared without case in ASCII alone. A word with other letters comes in all
+-- the ways it may be written (store/search.py), a line each, of which one must be there. OFFSET 0: lowered once a body.
+position('\x00'::bytea IN e.body) = 0 AND EXISTS (
+    SELECT 1 FROM (SELECT lower(convert_from(e.body, 'LATIN1') COLLATE "C") AS text OFFSET 0) AS lowered
+    WHERE NOT EXISTS (
+        SELECT 1 FROM unnest(:search::text[]) AS word WHERE NOT EXISTS (
+            SELECT 1 FROM string_to_table(word, E'\n') AS form WHERE strpos(lowered.text, form) > 0
+        )
+    )
 )
 
 -- name: delivery_filter

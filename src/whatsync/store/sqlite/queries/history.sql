@@ -176,11 +176,17 @@ AND (:events IS NULL OR d.event IN (SELECT value FROM json_each(:events)))
 AND (:word IS NULL OR EXISTS (SELECT 1 FROM event AS e WHERE e.seq = d.event AND <body_filter>))
 
 -- name: body_filter
--- LIKE compares without case in ASCII only, which is what a search promises, and is the fastest way to look.
+-- LIKE compares without case in ASCII only, and is the fastest way to look. A word with other letters comes in all the
+-- ways it may be written (store/search.py), of which one must be there.
 CAST(e.body AS TEXT) LIKE :word ESCAPE '!'
 AND (:second_word IS NULL OR CAST(e.body AS TEXT) LIKE :second_word ESCAPE '!')
 AND (:more_words IS NULL OR NOT EXISTS (
     SELECT 1 FROM json_each(:more_words) AS more WHERE CAST(e.body AS TEXT) NOT LIKE more.value ESCAPE '!'
+))
+AND (:forms IS NULL OR NOT EXISTS (
+    SELECT 1 FROM json_each(:forms) AS word WHERE NOT EXISTS (
+        SELECT 1 FROM json_each(word.value) AS form WHERE CAST(e.body AS TEXT) LIKE form.value ESCAPE '!'
+    )
 ))
 
 -- name: delivery_columns
