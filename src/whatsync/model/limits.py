@@ -427,6 +427,8 @@ URL_LOOKUP_SECONDS_MAX = 2.0
 """For the name of a URL that is being typed."""
 EVENT_BEGINNING_BYTES = 2_048
 """Of an event's body and details, for a row of a list: enough for whom it is about and the words that are shown."""
+RESEND_BUTTONS_SHOWN = 10
+"""Of one message, each for an endpoint that did not get it; one for all of them stands before."""
 TYPE_ENDPOINTS_SHOWN = 4
 """Endpoints named beside each event type; the rest is a link."""
 ENDPOINTS_SHOWN = 25

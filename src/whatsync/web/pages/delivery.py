@@ -279,6 +279,23 @@ async def resend(visit: Visit) -> Given:
     return Redirect(_back(visit, f"/events/{name}"), Flash(f"It is resent to {len(rows)} endpoints."))
 
 
+async def resend_each(visit: Visit) -> Given:
+    """Make a new delivery of an event to each of the endpoints that one page has shown."""
+    name = visit.parameters["event_id"]
+    endpoints = visit.form.text("endpoints").split(",")[: limits.PAGE_ITEMS_MAX]
+    done, problem = 0, None
+    for endpoint in dict.fromkeys(endpoints):
+        try:
+            await visit.services.deliveries.resend(visit.account, name, endpoint)
+            done += 1
+        except (Conflict, LimitExceeded, NotFound) as refusal:
+            problem = refusal
+    said_so = Flash(f"It is resent to {done} of {len(endpoints)} endpoints.", Tone.NOTE)
+    if problem is not None:
+        said_so = Flash(f"{said_so.text} {refused(problem).text}" if done else refused(problem).text, Tone.BAD)
+    return Redirect(_back(visit, f"/events/{name}"), said_so)
+
+
 def _back(visit: Visit, path: str) -> str:
     """Where to go on: back to the message's story, where the button stood there."""
     story = visit.form.text("story")
@@ -297,5 +314,6 @@ PAGES = (
     Page("POST", "/a/{account}/history/{delivery_id}/cancel", Need.SUPPORT, cancel, embedded=True),
     Page("GET", "/a/{account}/events/{event_id}", Need.VIEWER, event, embedded=True),
     Page("POST", "/a/{account}/events/{event_id}/resend", Need.SUPPORT, resend, embedded=True),
+    Page("POST", "/a/{account}/events/{event_id}/resend-each", Need.SUPPORT, resend_each, embedded=True),
 )
 ENTRIES: tuple[Entry, ...] = ()

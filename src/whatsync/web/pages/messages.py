@@ -137,6 +137,21 @@ class Stand:
         found = [stop for stop in self.stops if stop.to_retry] if self.code in ("waiting", "held") else []
         return found[: limits.PAGE_ITEMS_MAX]
 
+    @property
+    def to_resend(self) -> list[Stop]:
+        """Where it was tried in vain, or never, and can be sent anew, as far as one button goes."""
+        found = [stop for stop in self.stops if stop.resend]
+        if self.code == "delivery_failed":
+            found = [stop for stop in found if stop.legs and stop.legs[0].story.view.state is not State.SUCCEEDED]
+        elif self.code != "expired":
+            found = []
+        return found[: limits.PAGE_ITEMS_MAX]
+
+    @property
+    def own_buttons(self) -> list[Stop]:
+        """The first of those, which have a button of their own at the top: a long row of them finds nobody."""
+        return self.to_resend[: limits.RESEND_BUTTONS_SHOWN]
+
 
 @dataclass(frozen=True, slots=True)
 class StoryPage:
