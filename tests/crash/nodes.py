@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -170,6 +171,16 @@ async def submit_all(nodes: Nodes, name: str, count: int, by: int | None = None)
             assert await sender.submit(nodes.clients[number % len(nodes.clients) if by is None else by])
         made += sender.acknowledged
     return made
+
+
+async def unready(http: httpx.AsyncClient, words: str, seconds: float = 60) -> None:
+    """Wait until `/readyz` says so."""
+    ends, said = time.monotonic() + seconds, ""
+    while words not in said:
+        assert time.monotonic() < ends, said
+        answer = await http.get("/readyz")
+        said = answer.text if answer.status_code == 503 else ""
+        await asyncio.sleep(0.05)
 
 
 def _port(server: Server) -> str:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.crash.clients import event
 from tests.crash.crowd import Crowd
-from tests.crash.nodes import NodeReceiver, Nodes
+from tests.crash.nodes import NodeReceiver, Nodes, unready
 from tests.crash.server import until
 from tests.store.postgres.cluster import NOBODY, Cluster
 from tests.store.postgres.proxy import Proxy
@@ -70,17 +70,7 @@ async def refused(http: httpx.AsyncClient, count: int = 10) -> None:
     assert (await http.get("/healthz")).status_code == 200
 
 
-async def unready(http: httpx.AsyncClient, words: str, seconds: float = 20) -> None:
-    """Wait until `/readyz` says so."""
-    ends, said = time.monotonic() + seconds, ""
-    while words not in said:
-        assert time.monotonic() < ends, said
-        answer = await http.get("/readyz")
-        said = answer.text if answer.status_code == 503 else ""
-        await asyncio.sleep(0.05)
-
-
-async def well(http: httpx.AsyncClient, seconds: float = 30) -> None:
+async def well(http: httpx.AsyncClient, seconds: float = 60) -> None:
     """Wait until it accepts and says that it is ready."""
     ends = time.monotonic() + seconds
     while (await submit(http, "well"))[0] not in (200, 202) or (await http.get("/readyz")).status_code != 200:
@@ -113,7 +103,7 @@ async def test_a_failover_to_a_synchronous_standby_under_load_loses_nothing(tmp_
                 standby.promote()
                 promoted = time.monotonic()
                 while crowd.acknowledged < before + 20:
-                    assert time.monotonic() - promoted < 20, "nothing is accepted after the failover"
+                    assert time.monotonic() - promoted < 60, "nothing is accepted after the failover"
                     await asyncio.sleep(0.1)
             await crowd.settle()
             assert [(await http.get("/readyz")).status_code for http in nodes.clients] == [200, 200]

@@ -31,6 +31,20 @@ class Sender:
         """Bytes by wamid of webhooks that were answered 200."""
         self.uploaded: dict[str, bytes] = {}
         """Bytes by URL of uploads that were answered 201 or 200."""
+        self._answered = 0
+        self._some = asyncio.Event()
+
+    async def answers(self, count: int) -> None:
+        """Return when so many more requests have been answered."""
+        wanted = self._answered + count
+        async with asyncio.timeout(60):
+            while self._answered < wanted:
+                self._some.clear()
+                await self._some.wait()
+
+    def _note(self) -> None:
+        self._answered += 1
+        self._some.set()
 
     def _data(self) -> bytes:
         return b"\xff\xd8\xff\xe0" + self.random.randbytes(BYTES)
@@ -43,6 +57,7 @@ class Sender:
         image = {"id": name, "mime_type": "image/jpeg", "sha256": file.base64}
         raw = escaped(incoming(message(f"wamid.{name}", "image", image=image)))
         answer = await client.post(f"/sources/whatsapp/{self.source}", content=raw, headers=signed(raw))
+        self._note()
         if answer.status_code == 200:
             self.received[f"wamid.{name}"] = data
 
@@ -50,6 +65,7 @@ class Sender:
         data = self._data()
         files = {"file": ("a.jpg", data, "image/jpeg")}
         answer = await client.post("/v1/media", files=files, headers={"Idempotency-Key": f"k{next(self.numbers)}"})
+        self._note()
         if answer.status_code in (200, 201):
             self.uploaded[answer.json()["mediaUrl"]] = data
 
@@ -97,7 +113,8 @@ async def test_files_survive_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             for _ in range(ROUNDS):
                 async with server.client() as client:
                     sending = asyncio.ensure_future(sender.send(client))
-                    await asyncio.sleep(sender.random.uniform(0.05, 0.6))
+                    await sender.answers(sender.random.randrange(2, 2 * FILES_PER_ROUND - 2))
+                    await asyncio.sleep(sender.random.uniform(0, 0.05))
                     await server.kill()
                     await sending
                 await server.start()

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.crash.crowd import Crowd
-from tests.crash.nodes import Nodes
+from tests.crash.nodes import Nodes, unready
 from tests.store.postgres.cluster import Cluster
 from tests.store.postgres.pooler import SERVERS, Pooler
+from whatsync.model.limits import LEASE_SECONDS
 
-FOUND_SECONDS = 6.0
-"""Two for the look that stands in for a signal; the rest is a busy machine's."""
+FOUND_SECONDS = LEASE_SECONDS - 5
+"""Two for the look that stands in for a signal; the rest is a busy machine's. What nobody looks for is found when a
+lease is over."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -29,18 +31,17 @@ async def test_nodes_behind_a_pooler_in_transaction_mode_break_no_law(tmp_path: 
             async with crowd.load():
                 # Deliveries of the ordered endpoint go to its owner, who hears nothing and looks instead.
                 while len(crowd.receivers[2].arrivals) < 20:
-                    assert time.monotonic() - began < 3 * FOUND_SECONDS
+                    assert time.monotonic() - began < FOUND_SECONDS
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(2)
                 pooler.kill()
-                await asyncio.sleep(1)
                 for http in nodes.clients:
-                    assert (await http.get("/readyz")).status_code == 503
+                    await unready(http, "store")
                 pooler.start()
                 accepted = crowd.acknowledged
                 began = time.monotonic()
                 while crowd.acknowledged < accepted + 20:
-                    assert time.monotonic() - began < 20
+                    assert time.monotonic() - began < FOUND_SECONDS
                     await asyncio.sleep(0.05)
             await crowd.settle()
             used = cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'pooled'")

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from tests.ports import free_port
 from whatsync.cli.bench.database import family_seconds
 
 NOBODY = 65_534
-START_SECONDS = 30
+PATIENCE_SECONDS = 120
+"""For whatever PostgreSQL's programs do; a machine may stand still for some of them."""
 STANDBY = "standby"
 _QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 _SMALL = {
@@ -89,7 +91,7 @@ class Cluster:
         """From here on nothing is acknowledged that the standby doesn't have."""
         self.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'")
         self.sql("SELECT pg_reload_conf()")
-        ends = time.monotonic() + START_SECONDS
+        ends = time.monotonic() + PATIENCE_SECONDS
         while self.sql("SELECT sync_state FROM pg_stat_replication").strip() != "sync":
             assert time.monotonic() < ends, "no standby came"
             time.sleep(0.05)
@@ -133,7 +135,7 @@ class Cluster:
             preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call, no lock
             **as_whom(),
         )
-        ends = time.monotonic() + START_SECONDS
+        ends = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
             if time.monotonic() > ends or self._process.poll() is not None:
                 raise RuntimeError(f"PostgreSQL did not start in {self.folder}")
@@ -143,27 +145,24 @@ class Cluster:
         """Stop it: SIGINT ends connections, SIGTERM waits for them, SIGQUIT stops without a checkpoint."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)
-            self._process.wait(START_SECONDS)
+            self._process.wait(PATIENCE_SECONDS)
         self._process = None
 
     def kill(self) -> None:
-        """Kill all of its processes at once, as a power failure would."""
+        """Kill all of its processes at once, as a power failure would. They are gone when this returns."""
         assert self._process is not None
-        children = self._children()
-        self._process.kill()
+        children = self._stopped()
         for child in children:
-            _kill(child)
-        self._process.wait(START_SECONDS)
+            _send(child, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait(PATIENCE_SECONDS)
         self._process = None
+        # While one of them is left it holds the shared memory, and no other server may begin.
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while not all(map(_is_gone, children)):
+            assert time.monotonic() < ends, "processes of PostgreSQL do not end"
+            time.sleep(0.005)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-
-    def pause(self) -> None:
-        """Let it stand still."""
-        self._signal_all(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Let it go on."""
-        self._signal_all(signal.SIGCONT)
 
     def sql(self, text: str, database: str = "postgres") -> str:
         """Run a statement and return what it gave, as text."""
@@ -183,10 +182,14 @@ class Cluster:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _signal_all(self, number: signal.Signals) -> None:
-        for child in self._children():
-            os.kill(child, number)
-        os.kill(self.pid, number)
+    def _stopped(self) -> list[int]:
+        """All that hang on the first process, once that one stands still and makes no more of them."""
+        os.kill(self.pid, signal.SIGSTOP)
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while _state(self.pid) not in "TZ":
+            assert time.monotonic() < ends, "PostgreSQL does not stand still"
+            time.sleep(0.001)
+        return self._children()
 
     def _answers(self) -> bool:
         quiet = subprocess.run(
@@ -199,7 +202,7 @@ class Cluster:
             [binaries() / program, *arguments],
             capture_output=True,
             text=True,
-            timeout=START_SECONDS,
+            timeout=PATIENCE_SECONDS,
             cwd=self.folder,
             **as_whom(),
         )
@@ -209,16 +212,33 @@ class Cluster:
         return output
 
 
+_system = ctypes.CDLL(None)
+"""Looked up here: between fork and exec of a process with threads nothing may be that takes a lock."""
+
+
 def end_with_parent() -> None:
     """Nothing outlives a test process that was killed. The thread's end counts: start it from the main one."""
-    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+    _system.prctl(1, 3)  # SIGQUIT
 
 
-def _kill(pid: int) -> None:
+def _send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _state(pid: int) -> str:
+    """What a process does, in the system's one letter; ``Z`` where it has ended."""
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+    return text.rpartition(")")[2].split()[0]
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether nothing is left of a process, or nothing but its number."""
+    return _state(pid) in "ZX"
 
 
 @functools.cache

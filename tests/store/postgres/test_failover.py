@@ -12,9 +12,9 @@ import pytest
 from tests.conformance.clerk import ACCOUNT, START_MS
 from tests.store.postgres.cluster import Cluster
 from tests.store.postgres.proxy import Proxy
-from tests.store.postgres.test_network import admission
+from tests.store.postgres.test_network import admission, taken
 from whatsync.net.system import SystemClock
-from whatsync.ports.store import Accepted, StoreUnavailable
+from whatsync.ports.store import StoreUnavailable
 from whatsync.store.postgres import batches, connection
 from whatsync.store.postgres.connection import Address
 from whatsync.store.postgres.store import PostgresStore
@@ -31,6 +31,20 @@ class Pair:
     standby: Cluster
     line: Proxy
     store: PostgresStore
+    patch: pytest.MonkeyPatch
+
+    async def hurry(self) -> None:
+        """Nobody waits for a quarter of a minute from here on, and connections are opened anew for that."""
+        await self.takes(1)
+        self.patch.setattr(connection, "STATEMENT_SECONDS", 1.0)
+        self.patch.setattr(batches, "PATIENCE_SECONDS", 0.5)
+        self.store.database.writers.cut()
+        self.store.database.readers.cut()
+        await self.takes(0)
+
+    async def takes(self, number: int) -> None:
+        """Hand an event in until it is taken: a machine that stands still for long looks like a database that does."""
+        await taken(self.store, number)
 
     def has(self, cluster: Cluster, number: int) -> bool:
         """Whether a server has an event."""
@@ -50,7 +64,7 @@ class Pair:
         return self.store.state().writable
 
 
-async def true(wanted: Callable[[], bool], seconds: float = 30) -> None:
+async def true(wanted: Callable[[], bool], seconds: float = 60) -> None:
     """Return when something is so."""
     ends = time.monotonic() + seconds
     while not wanted():
@@ -60,9 +74,6 @@ async def true(wanted: Callable[[], bool], seconds: float = 30) -> None:
 
 @pytest.fixture
 async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
-    # Nobody waits for a quarter of a minute here.
-    monkeypatch.setattr(connection, "STATEMENT_SECONDS", 1.0)
-    monkeypatch.setattr(batches, "PATIENCE_SECONDS", 0.5)
     primary = Cluster(durable=True)
     primary.sql(f"CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING 'UTF8'")
     line = Proxy(primary.port)
@@ -72,7 +83,7 @@ async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
     url = f"postgresql://whatsync@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/{DATABASE}"
     store = PostgresStore(Address(url), clock=SystemClock(), name="one", label="a test")
     await store.open(START_MS, "1")
-    yield Pair(primary, standby, line, store)
+    yield Pair(primary, standby, line, store, monkeypatch)
     line.flow()
     await store.abandon()
     standby.close()
@@ -81,12 +92,11 @@ async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pair]:
 
 
 async def test_what_the_standby_does_not_have_is_not_acknowledged_while_it_is_away(pair: Pair) -> None:
-    assert await pair.store.accept(admission(1)) == Accepted()
+    await pair.hurry()
     pair.line.stall()
-    began = time.monotonic()
-    with pytest.raises(StoreUnavailable):
+    # Told while the statement goes on: the end of that has other words.
+    with pytest.raises(StoreUnavailable, match="the same request again"):
         await pair.store.accept(admission(2))
-    assert time.monotonic() - began < 1
     # The primary has it, gave up waiting when it was told to, and would say that it is committed.
     await true(lambda: pair.has(pair.primary, 2))
     await true(lambda: not pair.well())
@@ -95,14 +105,14 @@ async def test_what_the_standby_does_not_have_is_not_acknowledged_while_it_is_aw
             await pair.store.accept(admission(number))
     pair.line.flow()
     await true(pair.well)
-    assert await pair.store.accept(admission(5)) == Accepted()
+    await pair.takes(5)
     # What was written when nobody waited for it any more is not forgotten.
     await true(lambda: pair.has_free(pair.primary, 2))
 
 
 @pytest.mark.parametrize("called_off", [False, True])
 async def test_a_promoted_standby_is_asked_what_it_has_and_not_which_ids_it_used(pair: Pair, called_off: bool) -> None:
-    assert await pair.store.accept(admission(1)) == Accepted()
+    await pair.hurry()
     # From here on the standby gets nothing: what the primary writes will be lost with it.
     pair.line.stall()
     calls = [asyncio.ensure_future(pair.store.accept(admission(number))) for number in range(2, 6)]
@@ -121,5 +131,5 @@ async def test_a_promoted_standby_is_asked_what_it_has_and_not_which_ids_it_used
         assert not pair.has(pair.standby, number)
     await true(pair.well)
     assert pair.has(pair.standby, 1)
-    assert await pair.store.accept(admission(9)) == Accepted()
+    await pair.takes(9)
     assert await pair.store.history.event(ACCOUNT, "evt_9") is not None

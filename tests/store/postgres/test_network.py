@@ -12,11 +12,22 @@ from tests.store.postgres.cluster import quick
 from tests.store.postgres.proxy import Proxy
 from whatsync.model.ids import Sequence
 from whatsync.net.system import SystemClock
-from whatsync.ports.store import Accepted, Admission, Change, Changed, DeliveryRow, EventRow, Put, StoreUnavailable
+from whatsync.ports.store import (
+    Accepted,
+    Admission,
+    Change,
+    Changed,
+    DeliveryRow,
+    Duplicates,
+    EventRow,
+    Put,
+    StoreUnavailable,
+)
 from whatsync.store.postgres import connection
 from whatsync.store.postgres.connection import Address
 from whatsync.store.postgres.store import PostgresStore
 
+WELL_SECONDS = 60.0
 _sequence = Sequence()
 
 
@@ -29,10 +40,14 @@ class Line:
 
     async def well(self) -> None:
         """Wait until the store takes writes again."""
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + WELL_SECONDS
         while not self.store.state().writable:
             assert time.monotonic() < ends
             await asyncio.sleep(0.02)
+
+    async def takes(self, number: int) -> None:
+        """Hand an event in until it is taken: a machine that stands still for long looks like a database that does."""
+        await taken(self.store, number)
 
 
 @pytest.fixture
@@ -54,6 +69,21 @@ def admission(number: int, version: int = 0) -> Admission:
     event = EventRow(_sequence.next(START_MS), ACCOUNT, f"evt_{number}", "message.incoming", b"{}")
     row = DeliveryRow(_sequence.next(START_MS), event.seq, ACCOUNT, 1, event.type, claimed=True, due_ms=START_MS)
     return Admission(ACCOUNT, version, (event,), (row,))
+
+
+async def taken(store: PostgresStore, number: int) -> None:
+    """Hand an event in until the store has it."""
+    given, ends = admission(number), time.monotonic() + WELL_SECONDS
+    while True:
+        try:
+            answer = await store.accept(given)
+        except StoreUnavailable:
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.05)
+        else:
+            # What seemed not to be written may have been, a little later.
+            assert isinstance(answer, Accepted | Duplicates)
+            return
 
 
 async def test_a_commit_whose_answer_was_lost_is_answered_with_what_became_of_it(line: Line) -> None:
@@ -93,31 +123,33 @@ async def test_a_cut_line_is_told_at_once_and_mends_itself(line: Line) -> None:
     line.proxy.cut()
     with pytest.raises(StoreUnavailable):
         await line.store.accept(admission(1))
-    began = time.monotonic()
+    # From now on nobody waits for anything.
+    told = line.store.accept(admission(2))
+    assert told.done()
     with pytest.raises(StoreUnavailable):
-        await line.store.accept(admission(2))
+        told.result()
     with pytest.raises(StoreUnavailable):
-        await line.store.history.event(ACCOUNT, "evt_1")
-    assert time.monotonic() - began < 1
+        line.store.history.event(ACCOUNT, "evt_1").send(None)
     state = line.store.state()
     assert not state.writable
     assert state.reason
     line.proxy.refusing = False
     await line.well()
-    assert await line.store.accept(admission(3)) == Accepted()
+    await line.takes(3)
 
 
 async def test_a_stalled_line_is_given_up(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STATEMENT_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
-    line.proxy.cut()
-    with pytest.raises(StoreUnavailable):
-        await line.store.accept(admission(1))
-    await line.well()
-    assert await line.store.accept(admission(2)) == Accepted()
-    line.proxy.stall()
-    with pytest.raises(StoreUnavailable):
-        await line.store.accept(admission(3))
+    await line.takes(0)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(connection, "STATEMENT_SECONDS", 0.5)
+        hurried.setattr(connection, "CONNECT_SECONDS", 0.5)
+        line.proxy.cut()
+        with pytest.raises(StoreUnavailable):
+            await line.store.accept(admission(1))
+        await line.well()
+        line.proxy.stall()
+        with pytest.raises(StoreUnavailable):
+            await line.store.accept(admission(2))
     line.proxy.flow()
     await line.well()
-    assert await line.store.accept(admission(4)) == Accepted()
+    await line.takes(3)
