@@ -1,4 +1,4 @@
-"""A message's story where very many endpoints did not get it."""
+"""A message's story where very many endpoints did not get it; old links to an endpoint that was deleted."""
 
 import re
 from collections.abc import AsyncIterator
@@ -59,3 +59,34 @@ async def test_few_endpoints_have_a_button_each_and_none_together(web: Running) 
         assert "Resend to all" not in page
         assert page.count("<span>Resend to Desk ") == 2
         assert "<span>Resend</span>" not in page
+
+
+async def test_an_old_link_to_a_deleted_endpoint_leads_on(web: Running) -> None:
+    async with desk(web, description="Desk 1") as one:
+        endpoint = (await one.call("GET", "/v1/endpoints")).json()["items"][0]["id"]
+        await one.message()
+        await one.settled(1, "succeeded")
+        assert (await one.call("DELETE", f"/v1/endpoints/{endpoint}")).status_code == 204
+        answer = await one.client.get(
+            f"{one.path}/history?endpoint={endpoint}&state=succeeded&since=2020-01-01T00:00:00Z"
+        )
+        assert answer.status_code == 404
+        assert "This endpoint is not there any more" in answer.text
+        on = re.search('href="([^"]+)"[^>]*>(?:(?!</a>).)*Deliveries to all endpoints', answer.text)
+        assert on
+        assert "Resend all that match" not in answer.text
+        assert "/history/export" not in answer.text
+        found = await one.page(on[1].replace("&amp;", "&").removeprefix(one.path))
+        assert "state=succeeded" in on[1]
+        assert "since=2020" in on[1]
+        assert "Desk 1" in found
+        for path in (f"/webhooks/{endpoint}", f"/messages?q={endpoint}"):
+            led = await one.client.get(one.path + path, follow_redirects=True)
+            assert led.status_code == 404
+            assert f'href="{one.path}/webhooks"' in led.text[led.text.index("<h1") :]
+            assert f'href="{one.path}/history"' in led.text[led.text.index("<h1") :]
+            assert "It was deleted, or the address is mistyped." in led.text
+        lost = await one.client.get(f"{one.path}/history/dlv_gone")
+        assert f'href="{one.path}/history"' in lost.text[lost.text.index("<h1") :]
+        lost = await one.client.get(f"{one.path}/events/evt_gone")
+        assert f'href="{one.path}/history/events"' in lost.text[lost.text.index("<h1") :]

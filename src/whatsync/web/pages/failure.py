@@ -28,6 +28,25 @@ _NEXT: Mapping[int, str] = {
     500: "What was accepted before is safe. Should it happen again, tell the operator the name above.",
     503: "Nothing was changed. What was accepted before is safe; try again in a moment.",
 }
+_ADVICE: Mapping[str, str] = {
+    "endpoint_not_found": "It was deleted, or the address is mistyped. What was sent to it stays in the history as "
+    "long as events are kept.",
+}
+"""What is known better about some problems than their status tells."""
+_WAYS: Mapping[str, tuple[str, str, str]] = {
+    "endpoint_not_found": ("Webhook History", "/history", "history"),
+    "event_not_found": ("All events", "/history/events", "history"),
+}
+"""Where in the account one may find what was meant: words, path, picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way on from a page of what did not work."""
+
+    words: str
+    url: str
+    icon: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +60,7 @@ class FailurePage:
     advice: str | None
     again: bool
     """Trying again may help."""
+    way: Way | None
 
 
 def failed(problem: Problem, visit: Visit) -> Show:
@@ -51,14 +71,22 @@ def failed(problem: Problem, visit: Visit) -> Show:
         phrase=HTTPStatus(status).phrase,
         title=_TITLES.get(status, _BUG),
         sentence=_sentence(problem.detail),
-        advice=_NEXT.get(status),
+        advice=_ADVICE.get(problem.code, _NEXT.get(status)),
         again=status in (429, 503) or status >= 500,
+        way=_way(problem, visit),
     )
     headers = headers_of(problem)
     if visit.htmx:
         headers |= {"hx-retarget": "#flashes", "hx-reswap": "beforeend"}
         return Show("failure.html", page, status, "message", Flash(page.sentence, Tone.BAD), headers)
     return Show("failure.html", page, status, headers=headers)
+
+
+def _way(problem: Problem, visit: Visit) -> Way | None:
+    if problem.code not in _WAYS or visit.running is None:
+        return None
+    words, path, icon = _WAYS[problem.code]
+    return Way(words, visit.here(path), icon)
 
 
 def bare_failure(request_id: str) -> str:

@@ -59,6 +59,8 @@ class HistoryPage(ListPage):
     """Rows shown before, as they are now."""
     more: bool = False
     """More has come than one look brings."""
+    gone: bool = False
+    """The endpoint that was asked for is not there any more."""
     candidates: Sequence[tuple[str, str]] = ()
     """Endpoints to choose from, each with an address, where several fit what was typed."""
 
@@ -75,6 +77,8 @@ async def history(visit: Visit) -> Given:
     now_ms = visit.services.clock.now_ms()
     found = DeliveryList(())
     typed = visit.asked("endpoint")
+    if await filters.is_gone(visit, typed):
+        return _of_nobody(visit, now_ms)
     meant = filters.endpoints_meant(visit.account, typed)
     if meant is not None and len(meant) == 1:
         return Redirect(filters.with_endpoint(visit, PATH, meant[0].id))
@@ -98,6 +102,17 @@ async def history(visit: Visit) -> Given:
         candidates=filters.candidates(visit, PATH, meant or ()),
     )
     return Show("history.html", page, 422 if form.errors or form.problem else 200)
+
+
+def _of_nobody(visit: Visit, now_ms: int) -> Given:
+    """The list where it is asked for an endpoint that was deleted: what else was asked for goes on from there."""
+    asked = [(name, value) for name, value in visit.query if name != "endpoint"]
+    try:
+        query = read_query(DeliveriesQuery, asked, ("after", "open"))
+    except Invalid:
+        query = DeliveriesQuery()
+    around = _around(visit, PATH, query, filled(visit), DeliveryList(()))
+    return Show("history.html", HistoryPage(**around, rows=[], live=False, gone=True), 404)
 
 
 def _unclear(typed: str, fitting: int) -> Invalid:

@@ -204,6 +204,16 @@ def endpoints_meant(account: RunningAccount, typed: str) -> list[Endpoint] | Non
     return sorted(found, key=lambda one: one.url)
 
 
+async def is_gone(visit: Visit, typed: str) -> bool:
+    """Whether this is the id of an endpoint that the account has not, or no longer."""
+    known = visit.services.directory.endpoints_by_id
+    if not typed.startswith("ep_"):
+        return False
+    if typed not in known:
+        await visit.services.standing.refreshed()  # it may have been made at another node just now
+    return typed not in known or known[typed].account.row != visit.account.row
+
+
 def candidates(visit: Visit, path: str, found: Sequence[Endpoint]) -> list[tuple[str, str]]:
     """Endpoints to choose from: each in words, with the address of the view filtered by it."""
     return [(_named(one), with_endpoint(visit, path, one.id)) for one in found[:CANDIDATES_MAX]]

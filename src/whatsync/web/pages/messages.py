@@ -29,6 +29,8 @@ _SLACK_MS = int(SLACK.total_seconds() * 1000)
 _SHORTLY_MS = 10 * 60_000
 """How long after the time somebody named a message may have come in."""
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)")
+_ENDPOINT_ID = re.compile(r"ep_[a-z2-7]{26}", re.ASCII)
+"""A deleted one's page says so; no message is called so."""
 TONES = {
     "delivered": "good",
     "waiting": "warn",
@@ -195,8 +197,8 @@ async def messages(visit: Visit) -> Given:
     asked = visit.asked("q")[: limits.SEARCH_CHARS_MAX]
     rough = _begun_near(rough_time(asked, visit.services.clock.now_ms(), _zone(visit)))
     endpoint = visit.services.directory.endpoints_by_id.get(rough.words)
-    if endpoint is not None and endpoint.account.row == visit.account.row:
-        return Redirect(visit.here(f"/webhooks/{endpoint.endpoint.id}"))
+    if _ENDPOINT_ID.fullmatch(rough.words) or (endpoint is not None and endpoint.account.row == visit.account.row):
+        return Redirect(visit.here(f"/webhooks/{rough.words}"))
     event = await _event_named(visit, rough.words) if rough.words else None
     if event is not None:
         known = message_of(event)
