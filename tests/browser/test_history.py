@@ -323,3 +323,20 @@ async def test_embedded_visitors_and_phones_have_the_history_too(dashboard: Dash
             await page.get_by_role("link", name="The message’s whole story").click()
             await expect(page.locator("[data-verdict]")).to_have_attribute("data-verdict", "delivered")
             await assert_accessible(page)
+
+
+async def test_the_way_back_from_a_delivery_keeps_the_list_as_it_was(dashboard: Dashboard) -> None:
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk", 500)
+        await shop.endpoint(receiver.url, retry_schedule=[])
+        await shop.message("Hello")
+        (delivery,) = await shop.settled(1, State.FAILED)
+        listed = f"{shop.path}/history?state=failed&event=message.incoming"
+        async with dashboard.open(listed, Role.SUPPORT, shop.team) as page:
+            await page.locator("#rows a").first.click()
+            await page.wait_for_url(f"**/history/{delivery}")
+            await page.locator(".crumbs").get_by_role("link", name="Webhook History").click()
+            await page.wait_for_url(dashboard.origin + listed)
+            await page.goto(f"{shop.path}/history/{delivery}")  # from nowhere: to the whole list
+            await page.locator(".crumbs").get_by_role("link", name="Webhook History").click()
+            await page.wait_for_url(f"{dashboard.origin}{shop.path}/history")

@@ -90,3 +90,24 @@ async def test_an_old_link_to_a_deleted_endpoint_leads_on(web: Running) -> None:
         assert f'href="{one.path}/history"' in lost.text[lost.text.index("<h1") :]
         lost = await one.client.get(f"{one.path}/events/evt_gone")
         assert f'href="{one.path}/history/events"' in lost.text[lost.text.index("<h1") :]
+
+
+async def test_a_story_says_what_was_resent_and_leads_to_its_endpoints(web: Running) -> None:
+    async with desk(web, description="Desk 1", retrySchedule=[]) as one:
+        one.receiver.status = 500
+        message = await one.message("One of a kind")
+        (failed,) = await one.settled(1, "failed")
+        story = await one.page(f"/messages?q={message}")
+        endpoint = (await one.call("GET", "/v1/endpoints")).json()["items"][0]["id"]
+        link = f'<a href="{one.path}/webhooks/{endpoint}">'
+        assert link in story
+        assert link in await one.page(f"/history/{failed}")
+        assert ">resent<" not in story
+        asked = {"endpointId": endpoint, "story": message}
+        assert (await post(one.client, f"{one.path}/events/{message}/resend", asked)).status_code == 303
+        await one.settled(2, "failed")
+        story = await one.page(f"/messages?q={message}")
+        assert "It is resent: what comes of it is shown below." in story
+        assert story.count(">resent<") == 1
+        found = await one.page("/messages?q=kind 2020-01-01")
+        assert "1 message fits. Is it this one?" in found

@@ -274,7 +274,8 @@ async def resend(visit: Visit) -> Given:
         return Redirect(_back(visit, f"/events/{name}"), refused(problem))
     rows = [row for row, _ in resent.deliveries]
     if len(rows) == 1:
-        said_so = Flash("It is resent: this is the new delivery. The event keeps its id.")
+        where = "what comes of it is shown below" if visit.form.text("story") else "this is the new delivery"
+        said_so = Flash(f"It is resent: {where}. The event keeps its id.")
         return Redirect(_back(visit, f"/history/{delivery_id(rows[0])}"), said_so)
     return Redirect(_back(visit, f"/events/{name}"), Flash(f"It is resent to {len(rows)} endpoints."))
 

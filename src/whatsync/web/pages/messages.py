@@ -21,6 +21,7 @@ from whatsync.model.rough_time import SLACK, Rough, rough_time
 from whatsync.ports.store import EventRow, Origin
 from whatsync.web.api.call import cursor_of, position_of, show_time, to_ms
 from whatsync.web.pages.history_filters import short_url
+from whatsync.web.pages.history_rows import ORIGINS
 from whatsync.web.pages.page import Entry, Given, Need, Page, Redirect, Show, Visit
 
 PATH = "/messages"
@@ -73,6 +74,11 @@ class Leg:
     def id(self) -> str:
         """Its public id."""
         return delivery_id(self.story.view.id)
+
+    @property
+    def origin(self) -> str | None:
+        """How it came to be, in a word, where it is not simply the event's own."""
+        return ORIGINS.get(self.story.view.origin)
 
     @property
     def open(self) -> bool:

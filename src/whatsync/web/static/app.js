@@ -124,6 +124,12 @@ document.addEventListener("submit", (event) => {
 });
 window.addEventListener("pageshow", () => each(document, "form[data-sent]", (form) => { delete form.dataset.sent; }));
 
+// Who came from a list goes back to it as it was, filters and all.
+const from = document.referrer ? new URL(document.referrer) : null;
+each(document, ".crumbs a", (link) => {
+  if (from?.origin === location.origin && from.pathname === new URL(link.href).pathname) link.search = from.search;
+});
+
 function dress(root) {
   showTimes(root);
   each(root, "[data-copy], [data-dismiss], [data-keys]", (button) => { button.hidden = false; });
