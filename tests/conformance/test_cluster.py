@@ -26,6 +26,9 @@ from whatsync.ports.store import (
     StoreUnavailable,
 )
 
+HEARD_SECONDS = 60.0
+"""Long enough for a machine that stands still now and then. Who hears nothing waits for ever."""
+
 
 @pytest.fixture(params=sorted(HALLS))
 async def hall(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hall]:
@@ -59,13 +62,14 @@ async def put(seat: Seat, id_: str, body: bytes = b"{}", kind: str = "endpoint")
 async def test_nodes_open_beside_each_other_and_see_each_other(hall: Hall) -> None:
     north, south = await two(hall)
     assert north.opened.run < south.opened.run
+    before_ms = await hall.now_ms()
     seen = await north.beat()
     assert seen.epoch == north.opened.run
     assert [(one.epoch, one.node) for one in seen.members] == [
         (north.opened.run, "north"),
         (south.opened.run, "south"),
     ]
-    assert abs(seen.now_ms - await hall.now_ms()) < 5_000
+    assert before_ms <= seen.now_ms <= await hall.now_ms()
 
 
 async def test_role_and_leaving_are_told(hall: Hall) -> None:
@@ -110,10 +114,11 @@ async def test_a_dead_epochs_deliveries_are_due_at_the_databases_time(hall: Hall
     assert claimed.id == waiting[0]
     await hall.expire(north)
     assert [one.next_due_ms for one in await south.cluster.waiting()] == [None]
+    before_ms = await hall.now_ms()
     await south.beat()
     (found,) = await south.cluster.waiting()
     assert found.next_due_ms is not None
-    assert abs(found.next_due_ms - await hall.now_ms()) < 5_000
+    assert before_ms <= found.next_due_ms <= await hall.now_ms()
     clerk = clerk_of(south, await hall.now_ms() + 5_000)
     taken = (await clerk.claim()).items
     assert sorted(one.id for one in taken) == sorted([*claimed_first, *waiting])
@@ -215,7 +220,7 @@ async def test_leaving_hands_everything_over_at_once(hall: Hall) -> None:
     (row,) = await clerk_of(north).accepted(1, claimed=True)
     await north.cluster.take(["jobs"])
     await north.cluster.leave()
-    assert (await asyncio.wait_for(south.cluster.hear(), 5)).everything
+    assert (await asyncio.wait_for(south.cluster.hear(), HEARD_SECONDS)).everything
     assert [one.node for one in (await south.beat()).members] == ["south"]
     assert await south.cluster.take(["jobs"]) == {"jobs"}
     clerk = clerk_of(south, await hall.now_ms() + 5_000)
@@ -380,7 +385,7 @@ async def test_news_read_while_changes_commit_skips_nothing(hall: Hall) -> None:
     reader = asyncio.ensure_future(read())
     await asyncio.gather(*(put((north, south)[number % 2], f"ep_{number}") for number in range(30)))
     done = True
-    await asyncio.wait_for(reader, 20)
+    await asyncio.wait_for(reader, HEARD_SECONDS)
     assert seen == {f"ep_{number}" for number in range(30)}
 
 
@@ -455,9 +460,9 @@ async def test_others_hear_a_signal_and_the_teller_does_not(hall: Hall) -> None:
     assert (await north.cluster.hear()).everything
     signal = Signal(endpoints=(7, 8), ended=((7, 1 << 60),), configuration=True)
     await north.cluster.tell(signal)
-    assert await asyncio.wait_for(south.cluster.hear(), 5) == signal
+    assert await asyncio.wait_for(south.cluster.hear(), HEARD_SECONDS) == signal
     await south.cluster.tell(Signal(endpoints=(9,)))
-    assert (await asyncio.wait_for(north.cluster.hear(), 5)).endpoints == (9,)
+    assert (await asyncio.wait_for(north.cluster.hear(), HEARD_SECONDS)).endpoints == (9,)
 
 
 async def test_signals_that_nobody_waited_for_are_heard_together(hall: Hall) -> None:
@@ -467,7 +472,7 @@ async def test_signals_that_nobody_waited_for_are_heard_together(hall: Hall) -> 
         await north.cluster.tell(Signal(endpoints=(row,)))
     heard: set[int] = set()
     while len(heard) < 3:
-        heard |= set((await asyncio.wait_for(south.cluster.hear(), 5)).endpoints)
+        heard |= set((await asyncio.wait_for(south.cluster.hear(), HEARD_SECONDS)).endpoints)
     assert heard == {0, 1, 2}
 
 
@@ -479,6 +484,6 @@ async def test_the_largest_signal_gets_through(hall: Hall) -> None:
     heard: set[int] = set()
     everything = False
     while heard < set(rows) and not everything:
-        signal = await asyncio.wait_for(south.cluster.hear(), 5)
+        signal = await asyncio.wait_for(south.cluster.hear(), HEARD_SECONDS)
         heard |= set(signal.endpoints)
         everything = signal.everything

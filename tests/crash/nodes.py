@@ -13,7 +13,7 @@ import httpx
 
 from tests.crash.clients import Sender
 from tests.crash.receiver import Receiver
-from tests.crash.server import KEY, Server
+from tests.crash.server import KEY, PATIENCE_SECONDS, Server
 from tests.store.postgres.cluster import Cluster
 
 ENCRYPTION_KEY = "a key that all nodes of the tests share"
@@ -147,6 +147,19 @@ class Nodes:
         named = f"WHERE NOT ended AND label LIKE '%:{_port(self.servers[number])}'"
         self.cluster.sql(f"UPDATE run SET lease_until = now() {named}", self.database)
 
+    async def over(self, number: int) -> None:
+        """Return when another node has noticed that a node's lease has run out."""
+        named = f"WHERE NOT ended AND label LIKE '%:{_port(self.servers[number])}'"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.cluster.sql(f"SELECT 1 FROM run {named}", self.database):  # noqa: ASYNC110 - it only answers
+                await asyncio.sleep(0.1)
+
+    def lease_left(self, number: int) -> float:
+        """How much longer a node's lease is to last, in seconds."""
+        named = f"WHERE NOT ended AND label LIKE '%:{_port(self.servers[number])}'"
+        left = "SELECT extract(epoch FROM lease_until - clock_timestamp()) FROM run"
+        return float(self.cluster.sql(f"{left} {named}", self.database))
+
     async def roam(
         self, source: random.Random, going: Callable[[], bool], work: Callable[[httpx.AsyncClient], Awaitable[Any]]
     ) -> None:
@@ -173,9 +186,9 @@ async def submit_all(nodes: Nodes, name: str, count: int, by: int | None = None)
     return made
 
 
-async def unready(http: httpx.AsyncClient, words: str, seconds: float = 60) -> None:
+async def unready(http: httpx.AsyncClient, words: str) -> None:
     """Wait until `/readyz` says so."""
-    ends, said = time.monotonic() + seconds, ""
+    ends, said = time.monotonic() + PATIENCE_SECONDS, ""
     while words not in said:
         assert time.monotonic() < ends, said
         answer = await http.get("/readyz")

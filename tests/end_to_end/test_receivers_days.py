@@ -166,6 +166,7 @@ async def test_a_silent_endpoint_delays_nobody_else(tmp_path: Path) -> None:
         await until(
             client, f"/v1/deliveries?endpoint={good}&state=succeeded&limit=200", lambda page: len(page["items"]) == 60
         )
+        await mute.first(20)
         assert len(mute.arrivals) == 20, "the in-flight limit of one endpoint"
         answer = await client.get("/v1/deliveries", params={"endpoint": bad, "limit": "200"})
         assert {(item["state"], item["attempts"]) for item in answer.json()["items"]} == {("pending", 0)}

@@ -31,6 +31,10 @@ VERBS = (
 )
 STEPS_DONE = 400
 MANY = 8_000
+OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 
 async def live(place: Place, seed: int) -> Actor:
@@ -152,13 +156,19 @@ async def test_a_move_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> No
     await many(tmp_path)
     database = await databases.borrow()
     url = databases.url(database)
+    connection, barrier = [await asyncpg.connect(url) for _ in range(2)]
+    # Behind the events it waits, however late it is seen that they come.
+    await barrier.execute("BEGIN; LOCK TABLE event_id IN SHARE MODE")
     process = await begin(tmp_path, url)
-    connection = await asyncpg.connect(url)
     async with asyncio.timeout(60):
         while not await connection.fetchval("SELECT count(*) FROM event"):
-            assert process.returncode is None
+            assert process.returncode is None, await process.communicate()
     process.kill()
     await process.wait()
+    await barrier.close()
+    async with asyncio.timeout(60):
+        while await connection.fetchval(OTHERS):  # noqa: ASYNC110 - it only answers
+            await asyncio.sleep(0.01)
     assert await connection.fetchval("SELECT value FROM meta WHERE name = 'moving'")
     assert await connection.fetchval("SELECT count(*) FROM delivery") < MANY
     await connection.close()

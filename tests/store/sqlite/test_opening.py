@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.store.sqlite.conftest import SqlitePlace
 from whatsync.model.delivery import Happening, State
 from whatsync.ports.store import Backlog, StoreRefused
 from whatsync.store.sqlite import schema
+from whatsync.store.sqlite.backup import Backup
 
 
 async def test_a_second_server_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
@@ -165,9 +167,24 @@ async def test_runs_are_counted(clerk: Clerk, place: SqlitePlace) -> None:
     assert place.opened.run == 3
 
 
-async def test_a_backup_beside_writers_is_whole(make_clerk: Callable[..., Any], tmp_path: Path) -> None:
+async def test_a_backup_beside_writers_is_whole(
+    make_clerk: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Events go on being accepted while the copy is made; it opens, and holds all that came before it."""
     clerk, place = await make_clerk()
+    copy, seen = Backup.step, -1
+
+    def between_commits(backup: Backup) -> bool:
+        """A step of the copy after each commit, however slowly these come."""
+        nonlocal seen
+        commits = place.sqlite._running().commits
+        if commits == seen:
+            time.sleep(0.001)
+            return False
+        seen = commits
+        return copy(backup)
+
+    monkeypatch.setattr(Backup, "step", between_commits)
     for _ in range(20):
         await clerk.accept([clerk.event(body=bytes(20_000)) for _ in range(50)])
     before = await clerk.accepted(1)

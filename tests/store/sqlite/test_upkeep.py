@@ -11,7 +11,7 @@ from tests.conformance.clerk import ACCOUNT, Clerk
 from tests.store.sqlite.conftest import SqlitePlace
 from whatsync.model.delivery import State
 from whatsync.ports.store import Accepted, Duplicates
-from whatsync.store.sqlite import fold, lookup_fold, rollup, upkeep
+from whatsync.store.sqlite import fold, lookup_fold, rollup, upkeep, writer
 from whatsync.store.sqlite.fold import TailFold
 from whatsync.store.sqlite.lookup_fold import LookupFold
 from whatsync.store.sqlite.rollup import Adding
@@ -25,7 +25,9 @@ PENDING_MAX = 6
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything a few dozen rows large."""
+    """Everything a few dozen rows large; and the writer never rests, so that nothing is done but beside the calls."""
+    monkeypatch.setattr(writer, "PAUSE_SECONDS", 3600)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 3600)
     monkeypatch.setattr(upkeep, "PIECE_ROWS_MAX", PIECE)
     monkeypatch.setattr(upkeep, "SPARE_ROWS", 4 * PIECE)
     monkeypatch.setattr(lookup_fold, "IDENTITIES_MAX", ENTRIES_MAX)
@@ -76,7 +78,6 @@ async def burst(clerk: Clerk, events: int, endpoints: int = 1) -> list[str]:
 async def test_what_waits_is_bounded_while_events_keep_coming(
     clerk: Clerk, place: SqlitePlace, pieces: dict[str, list[int]], array: int
 ) -> None:
-    """The writer never rests, so nothing is done but beside the calls."""
     session = session_of(place)
     for _ in range(1200 // array):
         await burst(clerk, array, endpoints=2)
