@@ -31,6 +31,11 @@ _SETTLED = """() => {
     scrollTo(0, 0);
     return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
+_LABELS_OVER_VALUES = """() => [...document.querySelectorAll(".cards td[data-label]")].filter((cell) => {
+    const label = getComputedStyle(cell, "::before");
+    const shown = label.position === "absolute" && cell.checkVisibility() && cell.textContent.trim();
+    return shown && parseFloat(label.width) > parseFloat(getComputedStyle(cell).paddingLeft);
+}).map((cell) => `${cell.dataset.label}: ${cell.textContent.trim()}`)"""
 _REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d|503) ")
 
 
@@ -147,7 +152,7 @@ async def _let_in(context: BrowserContext, origin: str, token: str) -> None:
 
 
 async def assert_accessible(page: Page) -> None:
-    """axe finds nothing on the page, in light and in dark, and nothing is wider than a phone."""
+    """axe finds nothing on the page, in light and in dark; on a phone nothing is too wide, no label lies over a value."""
     await page.evaluate(AXE.read_text("utf-8"))
     problems = []
     for theme in ("light", "dark"):
@@ -164,6 +169,7 @@ async def assert_accessible(page: Page) -> None:
     overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if overflow > 0:
         problems.append(f"on a phone the page is {overflow} px too wide")
+    problems += [f"on a phone a label lies over its value: {cell}" for cell in await page.evaluate(_LABELS_OVER_VALUES)]
     if before is not None:
         await page.set_viewport_size(before)
     assert not problems, f"{page.url}\n" + "\n".join(problems)

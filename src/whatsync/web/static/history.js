@@ -2,7 +2,7 @@
 
 import { keepFocus } from "./focus.js";
 
-const rows = document.querySelector("[data-lines]");
+const rows = document.querySelector("[data-lines]") ?? document.createElement("tbody"); // an empty list has none
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const show = (one, yes) => { if (one) one.hidden = !yes; };
 
