@@ -152,7 +152,7 @@ async def _let_in(context: BrowserContext, origin: str, token: str) -> None:
 
 
 async def assert_accessible(page: Page) -> None:
-    """axe finds nothing on the page, in light and in dark; on a phone nothing is too wide, no label lies over a value."""
+    """axe finds nothing, in light and in dark; on a phone nothing is too wide, and no label lies over a value."""
     await page.evaluate(AXE.read_text("utf-8"))
     problems = []
     for theme in ("light", "dark"):
