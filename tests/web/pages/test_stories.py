@@ -111,3 +111,26 @@ async def test_a_story_says_what_was_resent_and_leads_to_its_endpoints(web: Runn
         assert story.count(">resent<") == 1
         found = await one.page("/messages?q=kind 2020-01-01")
         assert "1 message fits. Is it this one?" in found
+
+
+async def test_who_acts_on_ticked_rows_comes_back_to_the_same_list(web: Running) -> None:
+    async with desk(web, description="Desk 1", retrySchedule=[]) as one:
+        one.receiver.status = 500
+        await one.message()
+        (failed,) = await one.settled(1, "failed")
+        page = await one.page("/history?state=failed&state=held&q=Hello")
+        named = re.search('name="asked" value="([^"]*)"', page)
+        assert named
+        asked = named[1].replace("&amp;", "&")
+        assert asked == "q=Hello&state=failed&state=held"
+        back = f"{one.path}/history?{asked}"
+        form = {"ids": failed, "verb": "resend", "asked": asked}
+        shown = await post(one.client, f"{one.path}/history/selected", form)
+        assert shown.text.count(back.replace("&", "&amp;")) >= 2  # the way back and "Leave it"
+        assert named[0] in shown.text
+        done = await post(one.client, f"{one.path}/history/selected", {**form, "sure": "yes"})
+        assert done.headers["location"] == back
+        strange = {**form, "sure": "yes", "asked": "path=//evil.example&state=nonsense"}
+        done = await post(one.client, f"{one.path}/history/selected", strange)
+        assert done.headers["location"] == f"{one.path}/history"
+        assert re.search('aria-current="true">All<', page)  # a search looks at all times

@@ -6,13 +6,14 @@ Says what will happen before, and what has happened after.
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from whatsync.engine import bulk_resend
 from whatsync.engine.inspection import DeliveryFilter, DeliveryStory
 from whatsync.engine.jobs import Preview
 from whatsync.model import limits
 from whatsync.model.delivery import FINAL, State
-from whatsync.model.errors import Conflict, LimitExceeded, NotFound, Problem
+from whatsync.model.errors import Conflict, Invalid, LimitExceeded, NotFound, Problem
 from whatsync.model.ids import delivery_id
 from whatsync.ports.store import Origin
 from whatsync.web.api.deliveries import DeliveriesQuery
@@ -62,6 +63,10 @@ class SelectedPage:
     fitting: list[Row]
     others: list[tuple[Row, str]]
     """Those it is not possible for, each with the reason."""
+    asked: str
+    """The filters of the list they were ticked in, as a query."""
+    back: str
+    """That list."""
 
 
 async def preview(visit: Visit) -> Given:
@@ -108,13 +113,22 @@ def _pinned(query: DeliveriesQuery, wanted: DeliveryFilter) -> dict[str, object]
     return parameters(query, since=since)
 
 
+def _list_of(visit: Visit) -> str:
+    """The list the ticks were made in, filters and all."""
+    try:
+        query = filters.read_query(DeliveriesQuery, parse_qsl(visit.form.text("asked")))
+    except Invalid:
+        return visit.here("/history")
+    return visit.here("/history", **parameters(query))
+
+
 async def selected(visit: Visit) -> Given:
     """Ask about the ticked ones; with ``sure`` do it."""
-    form = visit.form
+    form, back = visit.form, _list_of(visit)
     names = list(dict.fromkeys(form.many("ids")))[:SELECTED_MAX]
     verb = form.text("verb")
     if verb not in VERBS or not names:
-        return Redirect(visit.here("/history"), Flash("Tick some deliveries first.", Tone.BAD))
+        return Redirect(back, Flash("Tick some deliveries first.", Tone.BAD))
     stories = [story for name in names if (story := await _known(visit, name)) is not None]
     fitting, others = [], []
     seen: set[tuple[int, int]] = set()
@@ -129,11 +143,12 @@ async def selected(visit: Visit) -> Given:
         else:
             others.append((story, reason))
     if form.text("sure"):
-        return Redirect(visit.here("/history"), await _do(visit, verb, fitting))
+        return Redirect(back, await _do(visit, verb, fitting))
     rows = await rows_of(visit.services, visit.account, fitting)
     left = await rows_of(visit.services, visit.account, [story for story, _ in others])
     reasons = [reason for _, reason in others]
-    return Show("selected.html", SelectedPage(verb, WILL[verb], rows, list(zip(left, reasons, strict=True))))
+    others_told = list(zip(left, reasons, strict=True))
+    return Show("selected.html", SelectedPage(verb, WILL[verb], rows, others_told, form.text("asked"), back))
 
 
 async def _known(visit: Visit, name: str) -> DeliveryStory | None:

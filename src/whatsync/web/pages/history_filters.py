@@ -153,7 +153,8 @@ def windows(visit: Visit, path: str, query: DeliveriesQuery | EventsQuery, now_m
         near = begun is not None and query.until is None and abs(begun - since) < span // 12
         url = visit.here(path, **parameters(query, until=None, since=None if default else written_time(since)))
         shown.append(Window(words, url, near or (default and not narrowed(query))))
-    everything = begun is not None and query.until is None and begun <= (to_ms(datetime.fromisoformat(EVERYTHING)) or 0)
+    begins = to_ms(datetime.fromisoformat(EVERYTHING)) or 0
+    everything = query.until is None and (narrowed(query) if begun is None else begun <= begins)
     shown.append(Window("All", visit.here(path, **parameters(query, until=None, since=EVERYTHING)), everything))
     return shown
 
