@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.web.following import read_until
 from tests.web.running import TOKEN, Running, running
 from whatsync.model.account import Scope
 from whatsync.web.api.call import Route
@@ -75,18 +76,22 @@ async def two(tmp_path: Path) -> AsyncIterator[Two]:
 
 
 async def furnish(web: Running) -> dict[str, str]:
-    """One of everything in the first account; the endpoint refuses connections, so that its delivery stays open."""
+    """One of everything in the first account, come to rest; the endpoint refuses connections, so that its deliveries
+    stay open, for longer than any test takes.
+    """
     own = {"name": "order.made", "description": "made"}
     assert (await web.call("POST", "/v1/event-types", json=own)).status_code == 201
-    form = {"url": "http://127.0.0.1:9/first-hook", "events": ["*"]}
+    form = {"url": "http://127.0.0.1:9/first-hook", "events": ["*"], "retrySchedule": [86_400]}
     endpoint = (await web.call("POST", "/v1/endpoints", json=form)).json()["id"]
     incoming = {"from": "+4915112345678", "to": "+15550001111", "text": "words of the first account", "media": None}
     event = (await web.call("POST", "/v1/events", json={"event": "message.incoming", "data": incoming})).json()["id"]
     delivery = (await web.call("GET", f"/v1/events/{event}/deliveries")).json()["items"][0]["id"]
     job = await web.call("POST", "/v1/deliveries/resend", json={"filter": {"event": "message.incoming"}})
+    await read_until(web, f"/v1/jobs/{job.json()['id']}", lambda job: job["state"] == "done")
     key = await web.call("POST", "/v1/keys", json={"name": "first's other key", "scopes": ["read"]})
     user = await web.call("POST", "/v1/users", key=web.operator_key, json={"email": "first@example.com"})
     file = (await web.call("POST", "/v1/media", files=FILE)).json()["mediaUrl"].rpartition("/")[2]
+    await read_until(web, "/v1/deliveries", lambda page: {one["state"] for one in page["items"]} == {"retrying"})
     return {
         "user_id": user.json()["user"]["id"],
         **await furnish_source(web),
