@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tests.browser.dashboard import Dashboard
+from tests.browser.dashboard import PATIENCE_MS, Dashboard
 from tests.ports import free_port
 from tests.web.people import Team
 from tests.web.receiver import Receiver, receiving
@@ -84,7 +84,7 @@ class Shop:
 
     async def settled(self, count: int, *states: State) -> list[str]:
         """Wait until so many deliveries are in one of these states; their ids, newest first."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_MS / 1000):
             while len(found := await self.deliveries(*states)) < count:  # noqa: ASYNC110 - seen from outside
                 await asyncio.sleep(0.02)
         return [delivery_id(view.id) for view in found]

@@ -14,12 +14,18 @@ from whatsync.model.user import Role
 from whatsync.ports.store import Settlement
 
 
-async def find(page: Page, words: str, verdict: str) -> None:
-    """Type into the field that every page has, and read the verdict."""
+async def ask(page: Page, words: str) -> None:
+    """Type into the field that every page has, and be at the page that answers: the one before may read alike."""
     await page.keyboard.press("/")
     await expect(page.get_by_label("Find a message")).to_be_focused()
     await page.keyboard.type(words)
-    await page.keyboard.press("Enter")
+    async with page.expect_navigation():
+        await page.keyboard.press("Enter")
+
+
+async def find(page: Page, words: str, verdict: str) -> None:
+    """Ask from any page, and read the verdict."""
+    await ask(page, words)
     await stands(page, verdict)
 
 
@@ -261,15 +267,11 @@ async def test_a_customers_own_words_and_a_number_without_its_country_lead_to_th
             for words in ("blue jacket", "0151 12345678", "jacket today"):
                 await find(page, words, "delivered")
                 await expect(page.get_by_text(message, exact=True)).to_be_visible()
-            await page.keyboard.press("/")
-            await page.keyboard.type("blue")
-            await page.keyboard.press("Enter")
+            await ask(page, "blue")
             await expect(page.get_by_text("2 messages fit")).to_be_visible()
             await find(page, "green jacket", "not_received")
             await expect(page.get_by_text("in the texts of messages too")).to_be_visible()
             await find(page, "order desk", "not_received")
             await expect(page.get_by_role("link", name="1 endpoint is called so")).to_be_visible()
-            await page.keyboard.press("/")
-            await page.keyboard.type(endpoint.endpoint.id)
-            await page.keyboard.press("Enter")
+            await ask(page, endpoint.endpoint.id)
             await expect(page.get_by_role("heading", level=1)).to_contain_text("Order desk")

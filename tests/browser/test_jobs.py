@@ -27,11 +27,11 @@ EVENTS = 2_000
 SERVE = ("-m", "whatsync", "serve")
 UNHURRIED = """
 from whatsync.model import limits
-limits.JOB_PAUSE_SECONDS = 0.5
+limits.JOB_PAUSE_SECONDS = 600
 from whatsync.cli.app import main
 main()
 """
-"""The command whose jobs take their time, so that however slow the browser is, it sees one run."""
+"""The command whose jobs rest after their first step, so that however slow the browser is, it sees one run."""
 KEY = "wsk_" + urlsafe_b64encode(b"0123456789abcdef" * 2).decode().rstrip("=")
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery"
 
@@ -80,7 +80,7 @@ async def served(folder: Path, port: int, *command: str) -> AsyncIterator[asynci
     log = (folder.parent / "server.log").open("ab")
     process = await asyncio.create_subprocess_exec(*(sys.executable, *command), env=environment, stdout=log, stderr=log)
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client, asyncio.timeout(30):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client, asyncio.timeout(60):
             while not await _ready(client):
                 assert process.returncode is None, "the server ended"
                 await asyncio.sleep(0.05)
@@ -117,7 +117,7 @@ async def fill(port: int, receiver: Receiver) -> None:
 async def only_job(port: int) -> dict[str, Any]:
     """The one job there is."""
     head = {"authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=head) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=head, timeout=60) as client:
         (job,) = (await client.get("/v1/jobs")).json()["items"]
     found: dict[str, Any] = job
     return found

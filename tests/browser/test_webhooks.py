@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from playwright.async_api import Page, expect
 
-from tests.browser.dashboard import Dashboard, assert_accessible
+from tests.browser.dashboard import PATIENCE_MS, Dashboard, assert_accessible
 from tests.web.people import Team
 from whatsync.engine.endpoints import EndpointFacts
 from whatsync.model.endpoint_form import EndpointForm
@@ -222,7 +222,7 @@ async def test_pausing_holds_and_enabling_sends(dashboard: Dashboard) -> None:
             await page.get_by_role("dialog").get_by_role("button", name="Enable").click()
             await expect(page.get_by_text("Enabled.")).to_be_visible()
             await expect(page.locator("#standing")).to_contain_text("Healthy")
-            assert receiver.accepted
+            await _until(lambda: bool(receiver.accepted))
             await page.get_by_role("button", name="Delete").click()
             await page.get_by_role("dialog").get_by_role("button", name="Delete endpoint").click()
             await expect(page.get_by_text("The endpoint is deleted.")).to_be_visible()
@@ -319,7 +319,7 @@ async def test_a_secret_is_rotated_without_losing_a_request(dashboard: Dashboard
 
 async def _until(true: Callable[[], bool]) -> None:
     """Wait for something that the receiver will see soon."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_MS / 1000):
         while not true():  # noqa: ASYNC110 - the receiver has no event to wait for
             await asyncio.sleep(0.02)
 

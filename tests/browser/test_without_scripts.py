@@ -5,7 +5,7 @@ import re
 
 from playwright.async_api import Page, expect
 
-from tests.browser.dashboard import OPERATOR, Dashboard
+from tests.browser.dashboard import OPERATOR, PATIENCE_MS, Dashboard
 from tests.browser.shop import Shop, opened_shop
 from tests.sources.whatsapp.cloud import SECRET
 from whatsync.model.delivery import State
@@ -118,7 +118,7 @@ async def endpoint_paused_and_recovered(page: Page, shop: Shop) -> None:
     await page.get_by_role("button", name="Show what would be done").click()
     await expect(page.get_by_role("heading", name="This would be done")).to_be_visible()
     await page.get_by_role("button", name="Recover now").click()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_MS / 1000):
         while len(receiver.bodies) == before:  # noqa: ASYNC110 - seen from outside
             await asyncio.sleep(0.02)
     assert b"Is anybody there?" in receiver.bodies[-1]
