@@ -46,16 +46,17 @@ async def point_at_the_newest(page: Page) -> None:
 
     The chart follows the page's width a moment later, so it is pointed at until the legend has it.
     """
-    series = json.loads(await page.locator("#outcomes").get_attribute("data-chart") or "")["series"]
-    delivered = next(one["values"] for one in series if one["label"] == "Delivered")
-    assert sum(filter(None, delivered)) == 30  # of one minute, or of two where one began meanwhile
-    at = max(place for place, count in enumerate(delivered) if count)
     over, legend = page.locator("#outcomes .u-over"), page.locator("#outcomes .u-legend")
-    told = re.compile(rf"Delivered\s*{delivered[at]}(?!\d)")
     async with asyncio.timeout(PATIENCE_MS / 1000):
-        while not told.search(await legend.inner_text()):
+        while True:
+            series = json.loads(await page.locator("#outcomes").get_attribute("data-chart") or "")["series"]
+            delivered = next(one["values"] for one in series if one["label"] == "Delivered")
+            assert sum(filter(None, delivered)) == 30  # of one minute, or of two where one began meanwhile
+            at = max(place for place, count in enumerate(delivered) if count)
             width = (await over.bounding_box() or {"width": 0})["width"]
             await over.hover(position={"x": width * (at + 0.5) / len(delivered), "y": 20})
+            if re.search(rf"Delivered\s*{delivered[at]}(?!\d)", await legend.inner_text()):
+                return
             await asyncio.sleep(0.05)
 
 

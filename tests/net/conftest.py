@@ -9,10 +9,10 @@ import pytest
 import uvloop
 
 from tests.net.receivers import Handler, Receiver
+from tests.net.turning_clock import TurningClock, turning
 from whatsync.net.address_guard import AddressGuard
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.sender_limits import SenderLimits
-from whatsync.net.system import SystemClock
 
 MakeSender = Callable[..., HttpSender]
 MakeReceiver = Callable[..., Any]
@@ -24,13 +24,20 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 @pytest.fixture
-async def make_sender() -> AsyncIterator[MakeSender]:
+async def clock() -> AsyncIterator[TurningClock]:
+    """What the senders and resolvers of a test go by."""
+    async with turning() as made:
+        yield made
+
+
+@pytest.fixture
+async def make_sender(clock: TurningClock) -> AsyncIterator[MakeSender]:
     """Senders that may reach loopback; all are closed at the end, and must then hold no socket."""
     senders: list[HttpSender] = []
 
     def make(*, guard: AddressGuard | None = None, limits: SenderLimits | None = None, **more: Any) -> HttpSender:
         allowing = AddressGuard(allow_loopback=lambda: True)
-        sender = HttpSender(guard=guard or allowing, clock=SystemClock(), limits=limits, **more)
+        sender = HttpSender(guard=guard or allowing, clock=clock, limits=limits, **more)
         senders.append(sender)
         return sender
 

@@ -12,7 +12,7 @@ from whatsync.model.url import Target
 from whatsync.ports.sender import Request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 class Peer:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.net.conftest import MakeReceiver, MakeSender
-from tests.net.receivers import OK, Peer, answering, answering_once, post, until
+from tests.net.receivers import OK, PATIENCE_SECONDS, Peer, answering, answering_once, post, until
 from whatsync.net.sender_limits import SenderLimits
 from whatsync.ports.sender import Answer, Failure
 
@@ -176,7 +176,7 @@ async def test_a_body_too_long_to_drain_costs_the_connection(make_sender: MakeSe
     receiver = await receive(handle)
     answer = answer_of(await make_sender().send(post(receiver.target())))
     assert (answer.status, len(answer.body), answer.truncated) == (200, 16_384, True)
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), PATIENCE_SECONDS)
 
 
 async def test_an_answer_before_the_request_is_read(make_sender: MakeSender, receive: MakeReceiver) -> None:
@@ -243,7 +243,7 @@ async def test_idle_connections_are_closed_after_a_while(make_sender: MakeSender
     receiver = await receive(handle)
     sender = make_sender(limits=SenderLimits(idle_seconds=0.1, slow_seconds=0.1))
     answer_of(await sender.send(post(receiver.target())))
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), PATIENCE_SECONDS)
     assert (sender.stats()["open_sockets"], sender.stats()["idle_connections"]) == (0, 0)
 
 
@@ -279,11 +279,11 @@ async def test_cancelling_closes_the_connection(make_sender: MakeSender, receive
     answer_of(await sender.send(post(receiver.target())))
     for _ in ("reused", "fresh"):
         sending = asyncio.create_task(sender.send(post(receiver.target())))
-        await asyncio.wait_for(arrived.wait(), 5)
+        await asyncio.wait_for(arrived.wait(), PATIENCE_SECONDS)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), PATIENCE_SECONDS)
         assert sender.stats()["open_sockets"] == 0
         arrived.clear()
         gone.clear()
@@ -301,7 +301,7 @@ async def test_closing_ends_requests_as_failures(make_sender: MakeSender, receiv
     receiver = await receive(handle)
     sender = make_sender()
     sending = asyncio.create_task(sender.send(post(receiver.target())))
-    await asyncio.wait_for(arrived.wait(), 5)
+    await asyncio.wait_for(arrived.wait(), PATIENCE_SECONDS)
     await sender.close()
     assert failure_of(await sending).code == "internal_error"
     assert failure_of(await sender.send(post(receiver.target()))).code == "internal_error"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from tests.net.conftest import MakeReceiver
-from tests.net.receivers import OK, Peer, answering, post, silence, until
+from tests.net.receivers import OK, PATIENCE_SECONDS, Peer, answering, post, silence, until
 from whatsync.net.frames import Frames, Setting
 from whatsync.net.remote_sender import RemoteSender
 from whatsync.net.system import SystemClock
@@ -56,7 +56,7 @@ async def test_failures_come_back_with_their_code(start: Start, receive: MakeRec
     receiver = await receive(silence)
     sender = await start()
     refused, late, blocked = await asyncio.gather(
-        sender.send(post(receiver.target(), timeout=0.2)),
+        sender.send(post(receiver.target(), timeout=1.0)),
         sender.send(post(receiver.target("10.1.2.3"))),
         sender.send(post(receiver.target("169.254.169.254"))),
     )
@@ -91,7 +91,7 @@ async def test_a_cancelled_request_closes_its_connection(start: Start, receive: 
     sending = asyncio.create_task(sender.send(post(receiver.target())))
     await came.wait()
     sending.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await gone.wait()
     with pytest.raises(asyncio.CancelledError):
         await sending
@@ -111,10 +111,10 @@ async def test_a_process_that_dies_fails_what_it_had_and_is_replaced(start: Star
     await came.wait()
     assert sender._process is not None
     os.kill(sender._process.pid, signal.SIGKILL)
-    lost = await asyncio.wait_for(sending, 10)
+    lost = await asyncio.wait_for(sending, PATIENCE_SECONDS)
     assert isinstance(lost, Failure)
     assert lost.code == "internal_error"
-    again = await asyncio.wait_for(sender.send(post(good.target(), timeout=10.0)), 15)
+    again = await sender.send(post(good.target(), connect_timeout=PATIENCE_SECONDS, timeout=PATIENCE_SECONDS))
     assert isinstance(again, Answer)
     assert sender.stats()["process_restarts"] == 1
 

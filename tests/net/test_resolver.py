@@ -2,14 +2,16 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import REFUSED, SERVER_FAILURE, DnsServer
-from tests.net.receivers import OK, answering, post, until
+from tests.net.receivers import OK, PATIENCE_SECONDS, answering, post, until
 from tests.net.test_exchange import answer_of, failure_of
+from tests.net.turning_clock import TurningClock
 from whatsync.net.deadlines import Deadlines
 from whatsync.net.resolver import DnsResolver, Lookup
 from whatsync.net.sender_limits import ResolverLimits
@@ -19,6 +21,12 @@ Ask = Callable[..., Awaitable[Lookup]]
 HOME = socket.inet_aton("127.0.0.1")
 HOME_6 = socket.inet_pton(socket.AF_INET6, "::1")
 now = SystemClock.monotonic
+
+
+@pytest.fixture(autouse=True)
+def by_the_turns(clock: TurningClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it goes by the turns of the loop."""
+    monkeypatch.setattr(sys.modules[__name__], "now", clock.monotonic)
 
 
 @pytest.fixture
@@ -180,7 +188,7 @@ async def test_closing_frees_who_waits(server: DnsServer, make_resolver: MakeRes
     waiting = asyncio.create_task(resolver.resolve("silent.example", soon()))
     await asyncio.sleep(0)
     await resolver.close()
-    assert (await asyncio.wait_for(waiting, 2)).addresses == ()
+    assert (await asyncio.wait_for(waiting, PATIENCE_SECONDS)).addresses == ()
 
 
 async def test_the_sender_sends_by_name(

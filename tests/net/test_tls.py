@@ -14,7 +14,7 @@ import pytest
 from tests.net.certificates import Authority
 from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import knowing
-from tests.net.receivers import OK, Peer, answering, answering_once, post, silence, until
+from tests.net.receivers import OK, PATIENCE_SECONDS, Peer, answering, answering_once, post, silence, until
 from tests.net.test_exchange import answer_of, failure_of
 from whatsync.model.url import Target
 from whatsync.net.http_sender import HttpSender
@@ -49,23 +49,23 @@ Make = Callable[..., HttpSender]
 async def alerting(context: ssl.SSLContext) -> AsyncIterator[Target]:
     """A server on plain blocking sockets for one connection: unlike asyncio's it says by an alert why it ends one."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(5)
+        listening.settimeout(PATIENCE_SECONDS)
 
         def serve() -> None:
             opened, _ = listening.accept()
-            opened.settimeout(5)
+            opened.settimeout(PATIENCE_SECONDS)
             tls = context.wrap_socket(opened, server_side=True, do_handshake_on_connect=False)
             with contextlib.suppress(OSError):
                 tls.do_handshake()
             with socket.socket(fileno=tls.detach()) as raw, contextlib.suppress(OSError):
-                raw.settimeout(5)
+                raw.settimeout(PATIENCE_SECONDS)
                 while raw.recv(65_536):  # closing at once would turn what the client still sends into a RST
                     pass
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield Target("https", NAME, listening.getsockname()[1], "/", NAME)
-        await asyncio.to_thread(thread.join, 10)
+        await asyncio.to_thread(thread.join, PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
