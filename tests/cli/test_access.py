@@ -25,12 +25,13 @@ class Api:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 api.seen.append((self.path, self.headers.get("authorization", "")))
-                self.send_response(api.status)
-                self.send_header("Content-Length", str(len(api.body)))
-                self.end_headers()
-                self.wfile.write(api.body)
-                if api.following:
+                body = api.body
+                if api.following:  # before the answer: the next request may come at once, in another thread
                     api.body = api.following.pop(0)
+                self.send_response(api.status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

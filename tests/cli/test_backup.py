@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.patience import PATIENCE_SECONDS
 from whatsync.cli.child_server import ChildServer
 from whatsync.cli.client import Client
 from whatsync.cli.patience import ask_until
@@ -28,7 +29,11 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
         api = Client(server.access)
         api.post("/v1/endpoints", {"url": "http://127.0.0.1:9/hook", "events": ["message.status"]})
         before = [_send(api) for _ in range(2)]
-        ask_until(lambda: api.get("/v1/deliveries")["items"], lambda items: all(item["attempts"] for item in items), 20)
+        ask_until(
+            lambda: api.get("/v1/deliveries")["items"],
+            lambda items: all(item["attempts"] for item in items),
+            PATIENCE_SECONDS,
+        )
         stop = threading.Event()
         writing = threading.Thread(target=_write, args=(Client(server.access), stop))
         writing.start()
@@ -86,9 +91,9 @@ def test_what_was_open_comes_back_held_and_is_released(
         api.patch(f"/v1/endpoints/{endpoint}", {"url": receiver.url})
         # What comes from now on is delivered as always; what is held waits for somebody's word.
         new = _send(api)
-        assert receiver.arrivals.get(timeout=20).headers["webhook-id"] == new
+        assert receiver.arrivals.get(timeout=PATIENCE_SECONDS).headers["webhook-id"] == new
         shell("endpoints", "enable", endpoint, "--held", "send")
-        assert {receiver.arrivals.get(timeout=20).headers["webhook-id"] for _ in ids} == set(ids)
+        assert {receiver.arrivals.get(timeout=PATIENCE_SECONDS).headers["webhook-id"] for _ in ids} == set(ids)
 
 
 def test_it_says_how_to_go_on(copied: tuple[Path, list[str]], place: Shell) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.patience import PATIENCE_SECONDS
 from whatsync.cli.attempt_view import show_attempt
 from whatsync.cli.client import Client
 from whatsync.cli.patience import ask_until
@@ -30,7 +31,7 @@ def dead(shell: Shell) -> str:
 
 
 def send(shell: Shell, text: str = "Hello") -> str:
-    words = ("trigger", "message.incoming", f"text={text}", "--wait", "10", "--json")
+    words = ("trigger", "message.incoming", f"text={text}", "--wait", "60", "--json")
     return str(json.loads(shell(*words, code=None).out)["event"]["id"])
 
 
@@ -129,7 +130,7 @@ def test_a_secret_of_ones_own_comes_from_a_file(shell: Shell, tmp_path: Path) ->
 
 def test_a_test_send_shows_the_answer(shell: Shell, endpoint: str, dead: str, receiver: Receiver) -> None:
     assert "200" in shell("endpoints", "test", endpoint).out
-    assert receiver.arrivals.get(timeout=10).headers["x-whatssync-test"] == "true"
+    assert receiver.arrivals.get(timeout=PATIENCE_SECONDS).headers["x-whatssync-test"] == "true"
     failed = shell("endpoints", "test", dead, "--event", "message.status", code=1)
     assert "nothing listens" in failed.out
     assert json.loads(shell("endpoints", "test", dead, "--json", code=1).out)["succeeded"] is False
@@ -151,17 +152,17 @@ def test_recover(shell: Shell, endpoint: str) -> None:
 
 def test_an_events_way(shell: Shell, endpoint: str, receiver: Receiver, api: Client) -> None:
     event = send(shell)
-    arrived = receiver.arrivals.get(timeout=10)
+    arrived = receiver.arrivals.get(timeout=PATIENCE_SECONDS)
     assert arrived.verified
     assert event in shell("events", "list", "--event", "message.incoming", "--matched", "--since", "1h").out
     assert json.loads(shell("events", "get", event).out)["data"]["text"] == "Hello"
     assert "succeeded" in shell("events", "deliveries", event).out
     shell("events", "resend", event, "--endpoint", endpoint)
-    assert receiver.arrivals.get(timeout=10).body == arrived.body
+    assert receiver.arrivals.get(timeout=PATIENCE_SECONDS).body == arrived.body
     ask_until(
         lambda: api.get("/v1/deliveries")["items"],
         lambda items: all(item["state"] == "succeeded" for item in items),
-        10,
+        PATIENCE_SECONDS,
     )
     listed = shell("deliveries", "list", "--state", "succeeded", "--endpoint", endpoint, "--json").json["items"]
     assert len(listed) == 2
@@ -169,8 +170,8 @@ def test_an_events_way(shell: Shell, endpoint: str, receiver: Receiver, api: Cli
     for part in ("#1", f"POST {receiver.url}", "X-WhatsSync-Signature: ", '"text":"Hello"', "Answer: 200"):
         assert part in shown
     command = shell("deliveries", "attempts", listed[0]["id"], "--curl").out
-    subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=20)
-    again = receiver.arrivals.get(timeout=10)
+    subprocess.run(["sh", "-c", command], check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+    again = receiver.arrivals.get(timeout=PATIENCE_SECONDS)
     assert (again.verified, again.body) == (True, arrived.body)
     assert event in shell("deliveries", "get", listed[0]["id"]).out
     assert "succeeded" in shell("deliveries", "retry", listed[0]["id"], code=1).err
@@ -262,7 +263,7 @@ def test_operators_have_all_accounts(operator: Client, shell: Shell) -> None:
     assert made["retentionDays"] == 7
     assert made["id"] in everyone("accounts", "list", "--all").out
     link = everyone("accounts", "sign-in-link", made["id"], "--role", "viewer", "--path", "/history")
-    assert httpx.get(link.out.strip(), headers={"accept": "text/html"}).status_code == 200
+    assert httpx.get(link.out.strip(), headers={"accept": "text/html"}, timeout=PATIENCE_SECONDS).status_code == 200
     assert "works once" in link.err
     assert everyone("accounts", "sign-in-link", made["id"], "--json").json["purpose"] == "embed"
     assert "role" in everyone("accounts", "sign-in-link", made["id"], "--role", "king", code=2).err

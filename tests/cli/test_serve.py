@@ -19,7 +19,7 @@ from tests.cli.conftest import Shell
 from tests.cli.terminal import Terminal
 from whatsync.cli import presence
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @dataclass
@@ -90,7 +90,7 @@ async def refused(folder: Path, *arguments: str, **settings: str) -> tuple[int, 
 
 async def test_a_first_start_makes_keys_once_and_stops_cleanly(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    async with served(folder) as first, httpx.AsyncClient(base_url=first.url) as client:
+    async with served(folder) as first, httpx.AsyncClient(base_url=first.url, timeout=SECONDS) as client:
         keys = folder / "first-keys.txt"
         assert str(keys) in first.banner
         assert stat.S_IMODE(keys.stat().st_mode) == stat.S_IMODE((folder / "cli-token").stat().st_mode) == 0o600
@@ -109,7 +109,7 @@ async def test_a_first_start_makes_keys_once_and_stops_cleanly(tmp_path: Path) -
         status, logged = await first.stop()
         assert status == 0, logged
     assert presence.find(folder) is None
-    async with served(folder) as second, httpx.AsyncClient(base_url=second.url) as client:
+    async with served(folder) as second, httpx.AsyncClient(base_url=second.url, timeout=SECONDS) as client:
         assert "First start" not in second.banner
         assert (await client.get("/v1/events/kept", headers=headers)).status_code == 200
         assert (await client.get("/v1/accounts", headers=local)).status_code == 401
@@ -151,7 +151,7 @@ async def test_machines_are_not_told_of_the_stop(tmp_path: Path) -> None:
 
 async def test_a_chosen_key_is_used_on_an_empty_database(tmp_path: Path) -> None:
     key = "wsk_" + "k" * 42 + "A"
-    async with served(tmp_path / "data", BOOTSTRAP_API_KEY=key) as server, httpx.AsyncClient() as client:
+    async with served(tmp_path / "data", BOOTSTRAP_API_KEY=key) as server, httpx.AsyncClient(timeout=SECONDS) as client:
         answer = await client.get(server.url + "/v1/account", headers={"authorization": f"Bearer {key}"})
         assert answer.status_code == 200
         assert "API key" not in (tmp_path / "data" / "first-keys.txt").read_text()
@@ -159,7 +159,7 @@ async def test_a_chosen_key_is_used_on_an_empty_database(tmp_path: Path) -> None
 
 async def test_a_second_server_on_the_same_folder_names_the_first(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    async with served(folder) as first, httpx.AsyncClient() as client:
+    async with served(folder) as first, httpx.AsyncClient(timeout=SECONDS) as client:
         status, said = await refused(folder)
         assert status == 2
         assert f"process {first.process.pid}" in said
@@ -225,7 +225,7 @@ async def test_wrong_use_exits_with_two(
 
 
 async def test_requests_under_way_are_answered_before_the_server_stops(tmp_path: Path) -> None:
-    async with served(tmp_path / "data") as server, httpx.AsyncClient(base_url=server.url, timeout=20) as client:
+    async with served(tmp_path / "data") as server, httpx.AsyncClient(base_url=server.url, timeout=SECONDS) as client:
         headers = {"authorization": f"Bearer {server.secret('API key')}"}
         waiting = asyncio.create_task(client.get("/v1/events/feed?wait=20", headers=headers))
         while (await client.get("/readyz")).status_code != 200:
@@ -254,7 +254,7 @@ async def test_sending_in_a_process_of_its_own(tmp_path: Path) -> None:
     async with (
         receiver,
         served(tmp_path / "data", "--processes", "2") as server,
-        httpx.AsyncClient(base_url=server.url) as client,
+        httpx.AsyncClient(base_url=server.url, timeout=SECONDS) as client,
     ):
         headers = {"authorization": f"Bearer {server.secret('API key')}"}
         form = {"url": url, "events": ["*"]}

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.conftest import Shell
+from tests.patience import PATIENCE_SECONDS
 from whatsync.cli.receiver import Receiver
 from whatsync.cli.trigger import is_local
 
@@ -19,7 +20,7 @@ def test_it_arrives_fresh_and_changed(shell: Shell, hook: str, receiver: Receive
     told = shell("trigger", "message.status", "status=failed", "messageId=msg_1")
     assert f"It will reach {hook} (this machine)" in told.err
     assert "succeeded" in told.out
-    arrived = receiver.arrivals.get(timeout=10)
+    arrived = receiver.arrivals.get(timeout=PATIENCE_SECONDS)
     assert arrived.verified
     assert b'"messageId":"msg_1","status":"failed"' in arrived.body
     assert b"2023-06-15" not in arrived.body

@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 
 from tests.cli.conftest import Shell
+from tests.patience import PATIENCE_SECONDS
 from whatsync.cli.child_server import ChildServer
 from whatsync.cli.client import Client
 
@@ -17,7 +18,7 @@ def test_people_come_get_roles_and_go(server: ChildServer, operator: Client) -> 
     shell = operators(server)
     account = operator.post("/v1/accounts", {"name": "Users"})["id"]
     added = shell("users", "add", "ana@example.com", "--account", account, "--role", "viewer")
-    assert httpx.get(added.out.strip()).status_code == 200
+    assert httpx.get(added.out.strip(), timeout=PATIENCE_SECONDS).status_code == 200
     listed = shell("users", "list", "--all", "--json").json["items"]
     user = next(item["id"] for item in listed if item["email"] == "ana@example.com")
     assert f"viewer of {account}" in shell("users", "list", "--all").out
@@ -49,4 +50,4 @@ def test_a_link_is_made_while_no_server_runs(bare: Shell, tmp_path: Path) -> Non
     assert "no user with this mail address" in stopped("users", "reset-link", "x@example.com", code=1).err
     with ChildServer({"MIN_FREE_DISK": "1MB"}, tmp_path) as server:
         path = made["url"].removeprefix("http://127.0.0.1:8600")
-        assert "You are the first one here" in httpx.get(server.access.url + path).text
+        assert "You are the first one here" in httpx.get(server.access.url + path, timeout=PATIENCE_SECONDS).text

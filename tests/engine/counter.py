@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from tests.engine.desk import ACTOR, Desk, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.alerts import Alerts
 from whatsync.engine.bulk_resend import BulkResend
 from whatsync.engine.deliveries import Deliveries
@@ -102,7 +103,7 @@ class Counter(Desk):
 
     async def job_ended(self, account: RunningAccount, job: Job) -> Job:
         """Let time pass in small steps until a job has ended."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (known := self.jobs.read(account, job.id)).state is JobState.RUNNING:
                 self.clock.advance(0.05)
                 await asyncio.sleep(0)

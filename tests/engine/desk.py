@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.accounts import Accounts
 from whatsync.engine.attempt import Attempter
 from whatsync.engine.bootstrap import bootstrap
@@ -157,7 +158,7 @@ class Receivers(Begun):
 
     async def until(self, count: int) -> list[Request]:
         """Wait until this many requests have come in all."""
-        async with asyncio.timeout(5), self._arrived:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
         return self.requests
 
@@ -329,6 +330,6 @@ async def opened_desk(disk: Disk | None = None) -> AsyncIterator[Desk]:
 
 async def until(true: Callable[[], bool]) -> None:
     """Let the loops run until something holds; bounded, so that what never holds fails."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not true():  # noqa: ASYNC110 - what is waited for is anything, so nobody can set an event for it
             await asyncio.sleep(0)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from tests.engine.desk import ACTOR, Desk, opened_desk, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.bootstrap import Chosen, bootstrap
 from whatsync.engine.directory import RunningAccount
 from whatsync.model.account import Scope
@@ -115,7 +116,7 @@ async def full_account(desk: Desk) -> RunningAccount:
 async def removed(desk: Desk) -> None:
     """Let the removal finish, pushing the clock past its pauses."""
     done = asyncio.ensure_future(desk.removal.removed())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not done.done():
             desk.clock.advance(1)
             await asyncio.sleep(0)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from tests.engine.desk import ACTOR, OK, REFUSED, Desk, answer, opened_desk, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.attempt import Attempt
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.troubles import oldest_due_seconds
@@ -30,7 +31,7 @@ async def send(desk: Desk, account: RunningAccount, count: int, contact: str = "
     for number in range(first, first + count):
         data = {"from": contact, "to": "+492", "text": f"{number}"}
         raw = json.dumps({"event": "message.incoming", "id": f"{contact[1:]}-{number}", "data": data}).encode()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await desk.ingest.accept(account, raw)
 
 
@@ -114,7 +115,7 @@ async def test_a_rate_limit_is_kept() -> None:
 
 async def paced(desk: Desk, count: int) -> None:
     """Let time pass whenever a lane waits for it, until there have been so many attempts."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(desk.observed) < count:
             await asyncio.sleep(0)
             if any(lane.waking for lane in desk.dispatcher.lanes.values()) and desk.clock.sleepers:

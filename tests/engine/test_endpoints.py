@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.engine.desk import ACTOR, Desk, answer, opened_desk, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.rotation import RotationForm
 from whatsync.model import limits
 from whatsync.model.account_form import AccountForm, LimitsForm
@@ -35,7 +36,7 @@ async def states(desk: Desk, account: int) -> list[State]:
 
 async def settled(desk: Desk) -> None:
     """Let the sweep finish."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await desk.sweep.settled()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.engine.counter import Counter, opened_counter
 from tests.engine.desk import until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.feed import CursorExpired, FeedPage
 from whatsync.model import limits
@@ -63,7 +64,7 @@ async def test_all_waiting_readers_wake() -> None:
         other = asyncio.ensure_future(counter.feed.read(stranger, wait_seconds=30))
         await until(lambda: account.row in counter.ingest.listeners and stranger.row in counter.ingest.listeners)
         event_id = await counter.event(account)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             pages = await asyncio.gather(*readers)
         assert [[event.id for event in read.items] for read in pages if isinstance(read, FeedPage)] == [[event_id]] * 3
         assert not other.done()
@@ -82,7 +83,7 @@ async def test_a_reader_of_one_type_goes_on_waiting_through_others() -> None:
         await until(lambda: account.row in counter.ingest.listeners)
         assert not reader.done()
         await counter.submit(account, event="message.status", data={"messageId": "msg_1", "status": "read"})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             read = await reader
         assert isinstance(read, FeedPage)
         assert [event.type for event in read.items] == ["message.status"]
@@ -91,7 +92,7 @@ async def test_a_reader_of_one_type_goes_on_waiting_through_others() -> None:
 async def test_a_wait_ends_in_time() -> None:
     async with opened_counter() as counter:
         account = await counter.account()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             read = await counter.feed.read(account, wait_seconds=0.01)
         assert isinstance(read, FeedPage)
         assert read.items == ()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.engine.desk import ACTOR, Desk, opened_desk, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.receipt import Receipt
 from whatsync.model import limits
@@ -25,7 +26,7 @@ def body(*events: dict[str, Any]) -> bytes:
 async def accept(desk: Desk, account: RunningAccount, *events: dict[str, Any], key: str | None = None) -> list[Receipt]:
     raw = body(*events)
     idempotency = None if key is None else Idempotency(key, raw[:16])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await desk.ingest.accept(account, raw, idempotency)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.engine.counter import Counter, opened_counter
 from tests.engine.desk import ACTOR, answer, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.bulk_resend import KIND, ResendParameters
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.inspection import DeliveryFilter
@@ -110,7 +111,7 @@ async def test_any_commit_may_fail_once(monkeypatch: pytest.MonkeyPatch, failing
                     raise StoreUnavailable("once")
 
         counter.store._commit = commit
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while counter.jobs.read(account, job.id).state is JobState.RUNNING:
                 await counter.pass_time(0.5, 0.25)
         await counter.pass_time(10)

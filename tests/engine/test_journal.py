@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_SECONDS
 from tests.sources.whatsapp.cloud import NUMBER, PERSON, SECRET, incoming, message, signed
 from tests.web.running import Running, running
 from whatsync.engine.journal import Journal
@@ -26,7 +27,7 @@ class Book:
         self.more.set()
 
     async def until(self, event: str, count: int) -> list[tuple[str, str, dict[str, Any]]]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(found := [line for line in self.lines if line[1] == event]) < count:
                 self.more.clear()
                 await self.more.wait()

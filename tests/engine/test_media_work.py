@@ -12,6 +12,7 @@ import pytest
 from tests.engine.desk import Desk, opened_desk
 from tests.engine.media_parts import media_over, work_over
 from tests.net.receivers import until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.media import StillComing
 from whatsync.engine.media_sweep import MediaSweep
@@ -351,7 +352,7 @@ async def test_a_crash_at_any_point_ends_with_one_file_and_one_event(
         else:
             monkeypatch.setattr(desk.store, "record_media", never)
         first.start()
-        await asyncio.wait_for(stuck.wait(), 5)
+        await asyncio.wait_for(stuck.wait(), PATIENCE_SECONDS)
         await first.stop()
         await first.files.close()
     async with opened_desk(disk) as desk:
@@ -412,7 +413,7 @@ async def test_a_bucket_that_can_not_remove_is_asked_again(bench: Bench, monkeyp
 
     monkeypatch.setattr(bench.files, "remove", failing)
     await bench.media.remove(account.row, bench.media.url_of(name))
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), PATIENCE_SECONDS)
     await until(lambda: not bench.desk.store.disk.media_claimed)
     monkeypatch.setattr(bench.files, "remove", remove)
     assert bench.on_disk() == [name]

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
 from whatsync.engine.upkeep import Upkeep
@@ -112,7 +113,7 @@ async def test_how_long_the_oldest_waited_is_counted_while_it_waits(
         endpoint = services.directory.endpoints_by_id[(await web.call("POST", "/v1/endpoints", json=form)).json()["id"]]
         event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
         await web.call("POST", "/v1/events", json=event)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while services.dispatcher.lane(endpoint).next_due_ms is None:  # noqa: ASYNC110 - until it waits for its retry
                 await asyncio.sleep(0.01)
 
@@ -139,7 +140,7 @@ async def test_a_success_before_a_restart_is_known_after_it(tmp_path: Path) -> N
             first = web.first
             event = {"event": "message.status", "data": {"messageId": "m", "status": "read"}}
             await web.call("POST", "/v1/events", json=event)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not (await web.call("GET", "/v1/deliveries?state=succeeded")).json()["items"]:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         async with running(tmp_path, in_memory=False, keys=first) as web:

@@ -8,11 +8,11 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Self
 
+from tests.patience import PATIENCE_SECONDS
 from whatsync.model.url import Target
 from whatsync.ports.sender import Request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-PATIENCE_SECONDS = 60.0
 
 
 class Peer:

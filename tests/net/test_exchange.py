@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from tests.net.conftest import MakeReceiver, MakeSender
-from tests.net.receivers import OK, PATIENCE_SECONDS, Peer, answering, answering_once, post, until
+from tests.net.receivers import OK, Peer, answering, answering_once, post, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.net.sender_limits import SenderLimits
 from whatsync.ports.sender import Answer, Failure
 

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from tests.net.conftest import MakeReceiver
-from tests.net.receivers import OK, PATIENCE_SECONDS, Peer, answering, post, silence, until
+from tests.net.receivers import OK, Peer, answering, post, silence, until
+from tests.patience import PATIENCE_SECONDS
 from whatsync.net.frames import Frames, Setting
 from whatsync.net.remote_sender import RemoteSender
 from whatsync.net.system import SystemClock

@@ -9,9 +9,10 @@ import pytest
 
 from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import REFUSED, SERVER_FAILURE, DnsServer
-from tests.net.receivers import OK, PATIENCE_SECONDS, answering, post, until
+from tests.net.receivers import OK, answering, post, until
 from tests.net.test_exchange import answer_of, failure_of
 from tests.net.turning_clock import TurningClock
+from tests.patience import PATIENCE_SECONDS
 from whatsync.net.deadlines import Deadlines
 from whatsync.net.resolver import DnsResolver, Lookup
 from whatsync.net.sender_limits import ResolverLimits

@@ -14,8 +14,9 @@ import pytest
 from tests.net.certificates import Authority
 from tests.net.conftest import MakeReceiver, MakeSender
 from tests.net.names import knowing
-from tests.net.receivers import OK, PATIENCE_SECONDS, Peer, answering, answering_once, post, silence, until
+from tests.net.receivers import OK, Peer, answering, answering_once, post, silence, until
 from tests.net.test_exchange import answer_of, failure_of
+from tests.patience import PATIENCE_SECONDS
 from whatsync.model.url import Target
 from whatsync.net.http_sender import HttpSender
 from whatsync.net.sender_limits import SenderLimits

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.running import Running
 
 
@@ -33,7 +34,7 @@ async def read(web: Running, path: str) -> Any:
 
 async def read_until(web: Running, path: str, true: Callable[[Any], bool]) -> Any:
     """Read until the answer says it; bounded, so that what never comes fails."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not true(body := await read(web, path)):  # noqa: ASYNC110 - seen from outside there is only asking
             await asyncio.sleep(0.01)
     return body

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.running import Running
 from whatsync.engine.directory import RunningAccount
 from whatsync.engine.sessions import Visitor
@@ -63,7 +64,9 @@ def visitor(web: Running, token: str | None = None) -> httpx.AsyncClient:
     """A browser at this server, signed in with a session's token."""
     cookies = {} if token is None else {SESSION_COOKIE: token}
     headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{web.port}", cookies=cookies, headers=headers, timeout=10)
+    return httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{web.port}", cookies=cookies, headers=headers, timeout=PATIENCE_SECONDS
+    )
 
 
 async def token_of(client: httpx.AsyncClient, path: str = "/no-such-page") -> str:

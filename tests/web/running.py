@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from tests.patience import PATIENCE_SECONDS
 from whatsync.compose.opening import open_server
 from whatsync.compose.places import Disk, Outside
 from whatsync.compose.server import Server
@@ -61,7 +62,7 @@ class Running:
             writer.write(part)
         got = bytearray()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while chunk := await reader.read(65_536):
                     got += chunk
         finally:
@@ -115,7 +116,7 @@ async def running(
     server.start()
     await listener.start([bound])
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
             yield Running(server, port, first, client)
     finally:
         services.runner.ready = False

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.running import Running
 from whatsync.model import limits
 from whatsync.model.request import MASK
@@ -87,7 +88,7 @@ async def test_removing_an_account(web: Running) -> None:
     assert removed.status_code == 202, removed.text
     assert removed.json()["deletedAt"] is not None
     assert (await web.call("GET", "/v1/endpoints", key=theirs["key"])).status_code == 401
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await web.call("GET", path, key=key)).status_code != 404:
             assert (await web.call("GET", "/v1/account")).status_code == 200
     assert (await web.call("DELETE", path, key=key)).status_code == 404

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.sources.whatsapp.cloud import (
     DISPLAY,
     NUMBER,
@@ -388,7 +389,7 @@ async def test_an_endpoint_of_metas_format_gets_metas_body_signed_as_meta_does(t
         given = [BODIES["text"], BODIES["failed"], BODIES["reaction"]]
         for one in given:
             await Meta(server, source, "").post(escaped(one))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(receiver.bodies) < len(given):  # noqa: ASYNC110 - the receiver has no event to wait for
                 await asyncio.sleep(0.01)
         secret = (await server.call("GET", "/v1/account/secret")).json()["secret"]
@@ -429,7 +430,7 @@ async def test_an_erased_person_is_gone_from_contacts_and_raw_bodies(meta: Meta)
     await meta.post(escaped(BODIES["text"]))
     await meta.post(escaped(incoming(message("wamid.other", person="491700000777"), contacts=[])))
     job = (await meta.server.call("POST", "/v1/erasures", json={"phone": "+" + PERSON})).json()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (await meta.server.call("GET", f"/v1/jobs/{job['id']}")).json()["state"] == "running":  # noqa: ASYNC110 - asked as a customer asks
             await asyncio.sleep(0.02)
     kept = (await meta.operator("GET", f"/v1/sources/{meta.source}/bodies")).json()["items"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.running import Running, running
 from whatsync.model import limits
 from whatsync.web.listener import Listener, bind
@@ -28,7 +29,7 @@ async def narrow(folder: Path) -> AsyncIterator[tuple[Running, int]]:
         finally:
             for connection in list(web.server.metrics_door.connections):
                 connection.transport.abort()
-            await asyncio.wait_for(listener.stop(), 10)
+            await asyncio.wait_for(listener.stop(), PATIENCE_SECONDS)
 
 
 async def opened(port: int, begin: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -41,7 +42,7 @@ async def opened(port: int, begin: bytes) -> tuple[asyncio.StreamReader, asyncio
 
 async def held(web: Running, count: int) -> None:
     """Wait until the door has so many connections."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(web.server.metrics_door.connections) != count:  # noqa: ASYNC110 - nothing tells of connections
             await asyncio.sleep(0.005)
 
@@ -51,7 +52,7 @@ async def test_a_newcomer_is_told_when_all_are_at_work(tmp_path: Path) -> None:
         working = [await opened(port, BEGUN) for _ in range(MOST)]
         await held(web, MOST)
         reader, writer = await opened(port, b"")
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answer
         assert b"too_many_connections" in answer
@@ -60,19 +61,19 @@ async def test_a_newcomer_is_told_when_all_are_at_work(tmp_path: Path) -> None:
             one.close()
         await held(web, MOST - 1)
         reader, _ = await opened(port, GET)
-        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200 ")
+        assert (await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_one_that_rests_makes_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CONNECTION_REST_SECONDS_MIN", -1.0)
     async with narrow(tmp_path) as (web, port):
         resting, _ = await opened(port, GET)
-        assert (await asyncio.wait_for(resting.readline(), 5)).startswith(b"HTTP/1.1 200 ")
+        assert (await asyncio.wait_for(resting.readline(), PATIENCE_SECONDS)).startswith(b"HTTP/1.1 200 ")
         working = [await opened(port, BEGUN) for _ in range(MOST - 1)]
         await held(web, MOST)
         reader, _ = await opened(port, GET)
-        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 200 ")
-        await asyncio.wait_for(resting.read(), 5)
+        assert (await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS)).startswith(b"HTTP/1.1 200 ")
+        await asyncio.wait_for(resting.read(), PATIENCE_SECONDS)
         assert resting.at_eof()
         await held(web, len(working) + 1)
 
@@ -84,7 +85,7 @@ async def test_far_beyond_the_bound_nothing_is_answered_and_nothing_held(tmp_pat
         crowd = await asyncio.gather(*[opened(port, b"") for _ in range(20)])
         assert len(web.server.metrics_door.connections) <= MOST + MOST // 8 + 1
         ended = await asyncio.gather(
-            *[asyncio.wait_for(reader.read(), 5) for reader, _ in crowd], return_exceptions=True
+            *[asyncio.wait_for(reader.read(), PATIENCE_SECONDS) for reader, _ in crowd], return_exceptions=True
         )
         refused = [one for one in ended if isinstance(one, bytes) and b" 503 " in one]
         assert refused

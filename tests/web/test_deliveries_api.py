@@ -6,6 +6,7 @@ import hmac
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.following import deliveries, make_endpoint, make_message, read, read_until
 from tests.web.receiver import receiving
 from tests.web.running import Running
@@ -150,7 +151,7 @@ async def test_an_attempt_that_fails_after_its_delivery_was_cancelled_promises_n
         writer.write(b"HTTP/1.1 500 Told\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(10):
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(PATIENCE_SECONDS):
         await make_endpoint(web, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
         await make_message(web)
         await asked.wait()

@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.running import Running, running
 from whatsync.engine.runner import Runner
 from whatsync.model.catalogue import CATALOGUE
@@ -114,7 +115,7 @@ async def test_metrics_can_be_served_apart(tmp_path: Path) -> None:
         answer = await web.client.get(f"http://127.0.0.1:{port}/metrics")
         elsewhere = await web.client.get(f"http://127.0.0.1:{port}/v1/endpoints")
         await web.client.aclose()
-        await asyncio.wait_for(listener.stop(), 10)
+        await asyncio.wait_for(listener.stop(), PATIENCE_SECONDS)
     assert "whatsync_events_accepted_total 0.0" in answer.text
     assert elsewhere.status_code == 404
     assert health == [200, 200]

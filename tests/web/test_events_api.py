@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.following import deliveries, make_endpoint, make_message, read
 from tests.web.receiver import receiving
 from tests.web.running import Running
@@ -138,7 +139,7 @@ async def test_the_feed_waits_for_what_comes(web: Running) -> None:
     cursor = (await feed(web, "after=now"))["nextCursor"]
     waiting = [asyncio.ensure_future(feed(web, f"after={cursor}&wait=30")) for _ in range(3)]
     listeners = web.server.services.ingest.listeners
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not listeners:  # noqa: ASYNC110 - the server is not to be changed for this
             await asyncio.sleep(0.005)
     new = (await make_message(web, "new"))["id"]

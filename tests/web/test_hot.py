@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.running import Running
 from whatsync.model import limits
 from whatsync.web.hot import HotProtocol
@@ -208,7 +209,7 @@ async def test_a_slow_request_is_ended_and_a_resting_connection_closed(web: Runn
     assert not reader.at_eof()
     for connection in list(web.server.door.connections):
         connection.check_age(connection.loop.time() + limits.KEEP_ALIVE_SECONDS + 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
         await resting_reader.read()
     writer.close()
@@ -239,7 +240,7 @@ async def test_who_writes_all_before_reading_is_told_why_he_was_refused(
         writer.write(b"%x\r\n%b\r\n" % (len(body), body) if chunked else body)
         await writer.drain()  # raises where the connection was reset under the request
     writer.write(b"0\r\n\r\n" if chunked else b"")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         answer = await reader.read()
         await writer.drain()
     writer.close()
@@ -253,7 +254,7 @@ async def test_a_refused_request_that_never_ends_is_not_waited_for(web: Running)
     assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
     for connection in list(web.server.door.connections):
         connection.check_age(connection.loop.time() + limits.REQUEST_ARRIVAL_SECONDS_MAX + 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while web.server.door.connections:  # noqa: ASYNC110 - seen from outside there is only asking
             await asyncio.sleep(0.01)
     writer.close()

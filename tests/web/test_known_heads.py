@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.running import Running
 from whatsync.model import limits
 from whatsync.web.hot import HotProtocol
@@ -29,7 +30,7 @@ async def answer_to(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something has come true."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.01)
 
@@ -148,12 +149,12 @@ async def test_bodies_that_arrive_take_bounded_room(web: Running, monkeypatch: p
         await until(lambda: tally.arriving_bytes >= 50_000)
         reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
         writer.write(whole)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in head
         slow.write(whole[60_000:])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await answer_to(slow_reader))[0] in {200, 202}
         for one in (writer, slow):
             one.close()
@@ -177,7 +178,7 @@ async def test_a_body_that_comes_too_slowly_ends_on_the_ordinary_way_too(
     monkeypatch.setattr(limits, "REQUEST_ARRIVAL_SECONDS_MAX", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     writer.write(request(web.account_key, b" " * 50_000).replace(b"/v1/events", b"/v1/endpoints", 1)[:30_000])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 408 ")
     writer.close()
     assert web.server.services.tally.arriving_bytes == 0

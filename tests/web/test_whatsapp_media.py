@@ -133,11 +133,13 @@ async def test_downloads_never_slow_messages(shop: Shop) -> None:
         image = {"id": f"m{number}", "mime_type": "image/jpeg", "sha256": file.base64}
         raw = escaped(incoming(message(f"wamid.{number}", "image", image=image)))
         await shop.web.client.post(f"/sources/whatsapp/{shop.source}", content=raw, headers=signed(raw))
-    await until(lambda: shop.web.server.services.media.tally.fetching == 8)
+    tally = shop.web.server.services.media.tally
+    await until(lambda: shop.graph.steps().count("get") == 8)
+    begun = shop.graph.steps()
     raw = escaped(incoming(message("wamid.text")))
-    async with asyncio.timeout(1):
-        answer = await shop.web.client.post(f"/sources/whatsapp/{shop.source}", content=raw, headers=signed(raw))
+    answer = await shop.web.client.post(f"/sources/whatsapp/{shop.source}", content=raw, headers=signed(raw))
     assert answer.status_code == 200
     assert len(await shop.events("message.incoming", 13)) == 13
+    assert (tally.fetching, shop.graph.steps()) == (8, begun), "no download has ended meanwhile"
     shop.graph.let_go.set()
     assert len(await shop.events("media.upload", 12)) == 12

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from tests.engine.desk import ACTOR, Desk
+from tests.patience import PATIENCE_SECONDS
 from tests.sources.whatsapp.cloud import BUSINESS, NUMBER, SECRET, Element, escaped, signed
 from whatsync.compose.whatsapp import WhatsApp
 from whatsync.engine.directory import RunningAccount
@@ -70,7 +71,7 @@ class Post:
     async def again_until_idle(self) -> None:
         task = asyncio.ensure_future(self.whatsapp.reprocessing.run())
         done = asyncio.ensure_future(self.whatsapp.reprocessing.done())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not done.done():
                 await asyncio.sleep(0)
                 self.desk.clock.advance(0.01)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.engine.desk import ACTOR
+from tests.patience import PATIENCE_SECONDS
 from tests.sources.whatsapp.cloud import (
     NUMBER,
     SECRET,
@@ -155,7 +156,7 @@ async def test_regression_what_is_written_is_sent_though_nobody_waits_for_the_an
     receiving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await receiving
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not post.desk.receivers.requests:  # noqa: ASYNC110 - the loops run between two looks
             await asyncio.sleep(0)
     assert [event.id for event in await post.events(event_type="message.incoming")] == [message_id(NUMBER, "wamid.a")]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.engine.desk import ACTOR
+from tests.patience import PATIENCE_SECONDS
 from tests.sources.whatsapp.cloud import (
     AT,
     BUSINESS,
@@ -71,7 +72,7 @@ async def test_what_is_new_in_a_body_that_repeats_the_rest_is_delivered_once(pos
     await post.post(incoming(message("wamid.a")))
     taken = await post.post(incoming(message("wamid.a"), message("wamid.b")))
     assert (taken.events, taken.duplicates) == (1, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(post.desk.observed) < 2:  # noqa: ASYNC110 - the loops run between two looks
             await asyncio.sleep(0)
     assert sorted(request.body for request in post.desk.receivers.requests) == sorted(

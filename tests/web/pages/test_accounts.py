@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.people import make_account, make_operator, make_team, post, sign_in, visitor
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
@@ -32,7 +33,7 @@ async def test_accounts_with_trouble_stand_first(web: Running, operator: httpx.A
         made = await services.endpoints.create(account, form, "test")
         if name == "Zzz":
             services.endpoints.disable_soon(made.running, DisabledBy.GONE)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         page = (await operator.get("/accounts")).text
         while "1 disabled" not in page:  # it is carried out in the background
             page = (await operator.get("/accounts")).text
@@ -55,7 +56,7 @@ async def test_an_account_is_in_trouble_where_its_own_pages_say_so(tmp_path: Pat
         for _ in range(limits.FAILING_ATTEMPTS_MIN):
             await services.ingest.accept(account, msgspec.json.encode({"event": "message.incoming", "data": data}))
         async with visitor(web, await sign_in(web, await make_operator(web))) as client:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while "is failing" not in (await client.get(f"/a/{account.account.id}")).text:  # noqa: ASYNC110 - from outside
                     await asyncio.sleep(0.02)
             page = (await client.get("/accounts")).text

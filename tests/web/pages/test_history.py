@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.people import Team, make_team, post, sign_in, visitor
 from tests.web.receiver import Receiver, receiving
 from tests.web.running import Running, running
@@ -48,7 +49,7 @@ class Desk:
 
     async def settled(self, count: int, state: str) -> list[str]:
         """Wait until so many deliveries are in a state; their ids, newest first."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 items = (await self.call("GET", f"/v1/deliveries?state={state}")).json()["items"]
                 if len(items) >= count:
@@ -185,7 +186,7 @@ async def test_own_notices_do_not_hide_what_matched_no_endpoint(web: Running) ->
         await one.settled(1, "failed")
         status = {"messageId": "msg_1", "status": "read", "timestamp": "2023-06-15T14:22:33Z"}
         missed = (await one.call("POST", "/v1/events", {"event": "message.status", "data": status})).json()["id"]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 notices = await listed_ids(one, "event=delivery.exhausted")
                 if notices:

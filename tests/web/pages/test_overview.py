@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.people import ACTOR, Team, make_operator, make_team, sign_in, visitor
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
@@ -76,7 +77,7 @@ async def test_what_is_held_is_said_with_the_way_to_release_it(web: Running) -> 
     assert "is paused" not in text
     await services.endpoints.patch(team.account, endpoint_id, EndpointForm(held=Release.DROP), ACTOR)
     async with visitor(web, await sign_in(web, team.users[Role.VIEWER])) as client:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "still held" in (await client.get(team.path)).text:  # noqa: ASYNC110 - seen from outside
                 await asyncio.sleep(0.02)
 
@@ -199,7 +200,7 @@ EVENT = {
 
 async def until(client: httpx.AsyncClient, path: str, words: str) -> str:
     """The page as soon as it says so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         text = (await client.get(path)).text
         while words not in text:
             text = (await client.get(path)).text

@@ -10,6 +10,7 @@ import pytest
 
 from tests.graph.apps import App
 from tests.graph.server import GraphServer
+from tests.patience import PATIENCE_SECONDS
 from tests.sources.whatsapp.cloud import NUMBER, SECRET, escaped, incoming, message, signed
 from tests.web.people import ACTOR, make_operator, make_team, post, sign_in, visitor
 from tests.web.running import Running, running
@@ -210,7 +211,7 @@ async def test_a_time_is_processed_again_as_a_job_after_a_look(public: Running, 
     begun = await post(operator, f"{path}/span", {"since": since, "account": team.account.account.id})
     assert begun.status_code == 303, begun.text
     assert begun.headers["location"].startswith(f"{team.path}/jobs/job_")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await services.jobs.ended()
     page = (await operator.get(begun.headers["location"])).text
     assert "Done:" in page

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.web.people import Team, make_team, post, sign_in, token_of, visitor
 from tests.web.receiver import receiving
 from tests.web.running import Running, running
@@ -260,7 +261,7 @@ async def test_what_came_while_it_was_off_is_sent_when_it_is_enabled(tmp_path: P
             assert enabled.status_code == 303
             assert "What came meanwhile is being sent." in (await client.get(base)).text
             await web.server.services.jobs.ended()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not receiver.bodies:  # noqa: ASYNC110 - the receiver has no event to wait for
                     await asyncio.sleep(0.02)
         assert b"msg_1" in receiver.bodies[0]
@@ -367,7 +368,10 @@ async def test_contacts_that_wait_for_a_failed_one_are_named(tmp_path: Path) -> 
             data = {"from": sender, "to": "+4930000000", "text": "hello", "media": None}
             event = msgspec.json.encode({"event": "message.incoming", "data": data})
             await web.server.services.ingest.accept(team.account, event)
-        async with visitor(web, await sign_in(web, team.users[Role.VIEWER])) as client, asyncio.timeout(10):
+        async with (
+            visitor(web, await sign_in(web, team.users[Role.VIEWER])) as client,
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
             path = f"{team.path}/webhooks/{endpoint.endpoint.id}"
             text = ""
             while text.count("<code>+49151") < 2:
@@ -418,7 +422,10 @@ async def test_what_is_shown_leads_into_history(tmp_path: Path) -> None:
         team = await make_team(web)
         endpoint = await made(web, team, receiver.url)
         await web.server.services.ingest.accept(team.account, BODY)
-        async with visitor(web, await sign_in(web, team.users[Role.DEVELOPER])) as client, asyncio.timeout(10):
+        async with (
+            visitor(web, await sign_in(web, team.users[Role.DEVELOPER])) as client,
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
             text, path = "", f"{team.path}/webhooks/{endpoint.endpoint.id}"
             while "code=http_500" not in text:
                 text = (await client.get(path)).text
