@@ -175,6 +175,24 @@ async def test_a_delivery_is_watched_retried_and_cancelled(dashboard: Dashboard)
             await expect(page.locator("#now .state").first).to_have_class("state succeeded")
 
 
+async def test_a_button_that_is_held_down_is_not_taken_away(dashboard: Dashboard) -> None:
+    """The page comes anew between pressing and letting go: the click must count all the same."""
+    async with opened_shop(dashboard) as shop:
+        receiver = await shop.receiver("desk", 500)
+        await shop.endpoint(receiver.url, retry_schedule=[600] * 5)
+        await shop.message("One")
+        (delivery,) = await shop.settled(1, State.RETRYING)
+        async with dashboard.open(f"{shop.path}/history/{delivery}", Role.SUPPORT, shop.team) as page:
+            await page.get_by_role("button", name="Retry now").hover()
+            await page.mouse.down()
+            async with page.expect_response(lambda answer: "mark=" in answer.url and answer.status == 200) as look:
+                await shop.dashboard.web.server.services.deliveries.retry(shop.account, delivery)
+            assert "Attempt 2" in await (await look.value).text()
+            await page.mouse.up()
+            await expect(page.get_by_role("heading", name="Attempt 3")).to_be_visible()
+        assert len(receiver.bodies) == 3
+
+
 async def test_an_event_that_matched_nothing_is_found_and_sent(dashboard: Dashboard) -> None:
     async with opened_shop(dashboard) as shop:
         message = await shop.message(ARABIC)

@@ -126,8 +126,9 @@ async def test_what_is_not_found_and_why(server: DnsServer, make_resolver: MakeR
 
 
 async def test_no_answer_ends_in_time_and_is_believed_for_a_while(
-    server: DnsServer, make_resolver: MakeResolver
+    server: DnsServer, make_resolver: MakeResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("whatsync.net.resolver._ROUND_SECONDS", PATIENCE_SECONDS)  # the library goes by the real clock
     server.silent.add("silent.example")
     server.records["other.example"] = [HOME]
     resolver = make_resolver(timeout_seconds=1.0)

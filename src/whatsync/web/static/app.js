@@ -115,6 +115,20 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A part of the page that looks again by itself does not come anew under a button that is held down: with the button the
+// click would be lost. The next look comes soon enough.
+let pressed = null;
+const letGo = () => setTimeout(() => { pressed = null; }); // after the click
+document.addEventListener("pointerdown", ({ target }) => { pressed = target; });
+document.addEventListener("pointerup", letGo);
+document.addEventListener("pointercancel", letGo);
+function leaveAlone({ detail }) {
+  const asked = detail.requestConfig?.triggeringEvent; // a look of its own has none, or says so
+  if (pressed?.isConnected && (!asked || asked.type === "look") && detail.target.contains(pressed)) detail.shouldSwap = false;
+}
+document.addEventListener("htmx:beforeSwap", leaveAlone);
+document.addEventListener("htmx:oobBeforeSwap", leaveAlone);
+
 // A form is sent once, however often its button is pressed. Downloads and htmx's own forms are left alone.
 document.addEventListener("submit", (event) => {
   const form = event.target;
