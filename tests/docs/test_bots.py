@@ -24,6 +24,7 @@ SECRET = "whsec_" + "ZWNoby1ib3RzLXNlY3JldD4+Pz8/"
 FOLDER = DOCS / "bots"
 BOTS = ("echo.js", "echo.py", "echo.php")
 NUMBER = "106540352242922"
+PATIENCE_SECONDS = 60.0
 
 
 def request(event: str, event_id: str, data: bytes) -> tuple[dict[str, str], bytes]:
@@ -41,7 +42,7 @@ def message(text: str) -> bytes:
 
 async def connected(port: int) -> None:
     """Return when somebody listens."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -73,11 +74,11 @@ async def test_it_answers_each_text_once(bot: str, node: str, tmp_path: Path) ->
         process = await asyncio.create_subprocess_exec(*command, cwd=FOLDER, env=environment)
         try:
             await connected(port)
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
                 headers, body = request("message.incoming", "msg_1", message('"grüße 👋"'))
                 for _ in range(2):
                     assert (await client.post("/", content=body, headers=headers)).status_code == 200
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     number, authorization, said = await sent.get()
                 assert (number, authorization) == (NUMBER, "Bearer EAAtoken")
                 assert (said["to"], said["text"]["body"]) == ("+491700000001", "grüße 👋")
@@ -91,7 +92,7 @@ async def test_it_answers_each_text_once(bot: str, node: str, tmp_path: Path) ->
                 assert (await client.post("/", content=body, headers=forged)).status_code == 401
                 headers, body = request("message.incoming", "msg_3", message('"last"'))
                 assert (await client.post("/", content=body, headers=headers)).status_code == 200
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     _, _, said = await sent.get()
                 assert said["text"]["body"] == "last"
                 assert sent.empty()

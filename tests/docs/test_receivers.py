@@ -19,7 +19,7 @@ from whatsync.model.signature import Signer
 
 SECRET = "whsec_" + "ZG9jcy1yZWNlaXZlci1zZWNyZXQ+Pz8/"
 FOLDER = DOCS / "receivers"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 PROGRAMS = ("receiver.js", "receiver.py", "receiver.php")
 
 

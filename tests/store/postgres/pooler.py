@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.ports import free_port
 from tests.store.postgres.cluster import NOBODY, Cluster, as_whom, end_with_parent
 
-START_SECONDS = 20
+START_SECONDS = 60
 SERVERS = 12
 """Connections to PostgreSQL that all clients share, of each database."""
 

@@ -130,5 +130,5 @@ class _Anything(dict[str, object]):
 
 def test_words_become_patterns_that_stand_for_themselves() -> None:
     values = word_values("100% A_b wow!")
-    assert values == {"word": "%100!%%", "second_word": "%wow!!%", "more_words": '["%a!_b%"]'}
+    assert values == {"word": "%100!%%", "second_word": "%wow!!%", "more_words": '["%a!_b%"]', "forms": None}
     assert set(word_values(None).values()) == set(word_values("  ").values()) == {None}
