@@ -1,12 +1,9 @@
 """Log lines on a terminal: a sentence each, and nothing that could steer the terminal."""
 
-import logging
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from whatsync.logs import Lines, Screen, set_up
 from whatsync.terminal import line
@@ -65,15 +62,6 @@ def test_a_bug_is_told_whole_and_nothing_steers_the_terminal() -> None:
     assert said == "error   died �[2J\nTraceback:\n  line"
     coloured = line(NOW_MS, "error", "died", {}, colour=True)
     assert coloured.endswith("\x1b[31merror   \x1b[0mdied")
-
-
-@pytest.fixture
-def root() -> Iterator[None]:
-    kept, level = logging.getLogger().handlers, logging.getLogger().level
-    yield
-    logging.getLogger().handlers = kept
-    logging.getLogger().setLevel(level)
-    structlog.reset_defaults()
 
 
 def written(style: str, screen: Screen | None) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -11,15 +10,6 @@ import structlog
 from whatsync.logs import Lines, redact, set_up
 
 NOW_MS = 1_686_838_953_123
-
-
-@pytest.fixture
-def root() -> Iterator[None]:
-    kept, level = logging.getLogger().handlers, logging.getLogger().level
-    yield
-    logging.getLogger().handlers = kept
-    logging.getLogger().setLevel(level)
-    structlog.reset_defaults()
 
 
 def lines(style: str = "json", level: str = "info") -> tuple[Lines, list[bytes]]:
