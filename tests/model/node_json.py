@@ -5,6 +5,8 @@ import subprocess
 from types import TracebackType
 from typing import Self
 
+from tests.patience import PATIENCE_SECONDS
+
 _PROGRAM = """
 const lines = require('readline').createInterface({ input: process.stdin });
 lines.on('line', (line) => {
@@ -34,7 +36,7 @@ class NodeJson:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=PATIENCE_SECONDS)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
