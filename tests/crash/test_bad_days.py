@@ -32,7 +32,7 @@ SLOW_SECONDS = 0.03
 """Each way, of each piece."""
 FAKETIME = "faketime/libfaketimeMT.so.1"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

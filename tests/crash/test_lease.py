@@ -13,7 +13,7 @@ from tests.crash.server import until
 from tests.store.postgres.cluster import Cluster
 from whatsync.model import limits
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 AFTERWARDS_SECONDS = 20.0
 """For the others to notice, and to look at what waits."""
 

@@ -34,7 +34,7 @@ HANDED_OVER_SECONDS = 6.0
 TAKEN_OVER_SECONDS = LEASE_SECONDS - 5
 RARELY = str(Path(rarely.__file__))
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ FOUND_SECONDS = LEASE_SECONDS - 5
 """Two for the look that stands in for a signal; the rest is a busy machine's. What nobody looks for is found when a
 lease is over."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 async def test_nodes_behind_a_pooler_in_transaction_mode_break_no_law(tmp_path: Path) -> None:

@@ -55,7 +55,6 @@ async def round_of(world: World, cluster: Cluster) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 async def test_kills_of_both_under_load_break_no_law(tmp_path: Path, cluster: Cluster) -> None:
     world = World(make_server(tmp_path / "data", cluster, "whatsync"), random.Random(5))
     try:

@@ -194,7 +194,6 @@ def check_integrity(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_power_failure_leaves_whole_calls_and_all_answered_ones(tmp_path: Path, seed: int) -> None:
     series = Series(seed, tmp_path)

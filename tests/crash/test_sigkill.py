@@ -202,7 +202,6 @@ OF_RETRIES = frozenset({"retry early", "order ignored"})
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("bug", list(SIGNS))
 async def test_a_planted_bug_is_found(tmp_path: Path, bug: str) -> None:
     server = make_server(tmp_path / "data")

@@ -16,7 +16,7 @@ from tests.crash.nodes import Nodes
 from tests.store.postgres.cluster import Cluster
 from whatsync.store.postgres.schema import migrations
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 def reached(cluster: Cluster) -> int:

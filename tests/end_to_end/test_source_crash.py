@@ -96,7 +96,9 @@ async def test_bodies_that_meta_repeats_through_crashes_arrive_once_each(tmp_pat
 async def test_from_metas_signed_body_to_the_documents_own_example_with_a_crash_in_between(
     node: str, tmp_path: Path
 ) -> None:
-    async with serving(tmp_path / "data") as (server, client), AsyncExitStack() as stack:
+    # However late the new address comes, the next try is near.
+    settings = {"RETRY_SCHEDULE": ",".join(["2s"] * 30)}
+    async with serving(tmp_path / "data", **settings) as (server, client), AsyncExitStack() as stack:
         secret = (await client.get("/v1/account/secret")).json()["secret"]
         example = await stack.enter_async_context(running(node, "express_example.js", secret))
         async with receiving(always=never) as down:

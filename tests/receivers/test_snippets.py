@@ -24,7 +24,7 @@ each_snippet = pytest.mark.parametrize("snippet", SNIPPETS, ids=[snippet.name fo
 
 async def printed(programs: list[SnippetProgram], words: str) -> None:
     """Wait until each program has handled the event with this id."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for one in programs:
             while True:
                 if one.count(words):

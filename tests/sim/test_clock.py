@@ -51,7 +51,6 @@ class Ahead(World):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_nothing_waits_for_a_clock_that_was_wrong(request: pytest.FixtureRequest) -> None:
     only = request.config.getoption("--sim-seed")
     broken = []
