@@ -1,5 +1,5 @@
 """Real time and real randomness come in through ports: one file of the package touches them, so that a whole
-server can run under virtual time and a seed."""
+server can run under virtual time and a seed. And nothing changes another module by being imported."""
 
 import ast
 from collections.abc import Iterable, Iterator
@@ -64,3 +64,22 @@ def test_a_leak_is_found() -> None:
     ):
         assert list(leaks([Module("src/whatsync/engine/a.py", text)])), text
     assert not list(leaks([Module(REAL, "import time")]))
+
+
+def changes(tree: Iterable[Module]) -> Iterator[str]:
+    """Places that set something in another module when they are imported: all tests of a process would have it."""
+    for module in tree:
+        for node in module.tree.body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            for target in targets:
+                if isinstance(target, ast.Attribute) and target.attr.isupper():
+                    yield f"{module.path}:{node.lineno}: set {ast.unparse(target)} where it is wanted, not on import"
+
+
+def test_nothing_is_changed_by_an_import() -> None:
+    report(changes(modules("src", "tests", "benchmarks")))
+
+
+def test_a_change_is_found() -> None:
+    text = "from whatsync.model import limits\nlimits.LEASE_SECONDS = limits.LOOK_SECONDS = 1.0\n"
+    assert len(list(changes([Module("tests/some.py", text)]))) == 2
