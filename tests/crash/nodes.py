@@ -13,7 +13,8 @@ import httpx
 
 from tests.crash.clients import Sender
 from tests.crash.receiver import Receiver
-from tests.crash.server import KEY, PATIENCE_SECONDS, Server
+from tests.crash.server import KEY, Server
+from tests.patience import PATIENCE_SECONDS
 from tests.store.postgres.cluster import Cluster
 
 ENCRYPTION_KEY = "a key that all nodes of the tests share"

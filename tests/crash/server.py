@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 
 KEY = "wsk_" + "k" * 43
-PATIENCE_SECONDS = 60.0
 ARRIVING_TURNS = 50
 """Of the loop, in which receivers of this process take in what a dead one has sent: it lies in the system by then, and
 is not to be counted as its next life's.

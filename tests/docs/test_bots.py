@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from tests.docs.pages import DOCS, page
 from tests.graph.server import GraphServer
+from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 from whatsync.model.envelope import make_body
 from whatsync.model.request import attempt_head
@@ -24,7 +25,6 @@ SECRET = "whsec_" + "ZWNoby1ib3RzLXNlY3JldD4+Pz8/"
 FOLDER = DOCS / "bots"
 BOTS = ("echo.js", "echo.py", "echo.php")
 NUMBER = "106540352242922"
-PATIENCE_SECONDS = 60.0
 
 
 def request(event: str, event_id: str, data: bytes) -> tuple[dict[str, str], bytes]:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+
 FOLDER = Path(__file__).resolve().parent
-PATIENCE_SECONDS = 60.0
 
 
 class NodeReceiver:

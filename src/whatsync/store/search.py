@@ -15,11 +15,6 @@ _UNITS = re.compile(r"[sS][sS]|.", re.DOTALL)
 _SHARP = ("ss", "ß", "ẞ")
 
 
-def search_words(text: str) -> tuple[bytes, ...]:
-    """The words of a search as they stand in a body: parted by spaces, lower-case in ASCII, escaped as JSON does."""
-    return tuple(_in_body(word) for word in text.split())
-
-
 def word_forms(text: str) -> tuple[tuple[bytes, ...], ...]:
     """For each word of a search the ways it may be written in a body, as typed first: one of them must stand there.
 
@@ -44,6 +39,7 @@ def holds_words(body: bytes, text: str) -> bool:
 
 
 def _in_body(word: str) -> bytes:
+    """A word as it stands in a body: lower-case in ASCII, escaped as JSON does."""
     return json.dumps(word, ensure_ascii=False)[1:-1].encode().lower()
 
 
